@@ -1,0 +1,45 @@
+import { concat, fromHex, toHex, utf8 } from "../core/bytes.ts";
+import type { Digest } from "../core/world.ts";
+import type { Change } from "./commit.ts";
+import type { Entry } from "./feed.ts";
+
+/** The chain value before the first commit. */
+export const CHAIN_START = "0".repeat(64);
+
+const LABEL = utf8("lockstep/chain/1\0");
+
+/** Fixed field order, absent fields left out: both sides hash the same bytes (SPEC JN4). */
+function canonicalChange(change: Change): unknown[] {
+  switch (change.kind) {
+    case "create": {
+      const { node, type, parent, name, key, meta, chunks, lengths } = change;
+      return ["create", node, type, parent, name, key ?? null, meta, chunks, lengths ?? null];
+    }
+    case "update":
+      return [
+        "update",
+        change.node,
+        change.crev,
+        change.meta,
+        change.chunks,
+        change.lengths ?? null,
+      ];
+    case "move": {
+      const { node, lrev, parent, name, key } = change;
+      return ["move", node, lrev, parent, name, key ?? null];
+    }
+    case "delete":
+      return ["delete", change.node, change.crev, change.lrev];
+  }
+}
+
+/**
+ * The chain value after `entry`: SHA-256 over a label, the value before it and the entry's canonical
+ * bytes, so that two journals with one chain value have the same past.
+ */
+export function nextChain(digest: Digest, before: string, entry: Omit<Entry, "chain">): string {
+  const { sequence, commitId, device, timeMs, changes } = entry;
+  const fields = [sequence, commitId, device ?? null, timeMs, changes.map(canonicalChange)];
+  const body = utf8(JSON.stringify(fields));
+  return toHex(digest.sha256(concat([LABEL, fromHex(before), body])));
+}

@@ -1,0 +1,17 @@
+import { z } from "zod";
+import { ChunkId } from "./ids.ts";
+import { MAX_CHUNK_IDS } from "./limits.ts";
+
+/** Which of these does this space lack? Asking also renews the lease of those that are there. */
+export const MissingQuestion = z.object({ chunks: z.array(ChunkId).max(MAX_CHUNK_IDS) });
+export const MissingAnswer = z.object({ missing: z.array(ChunkId) });
+
+/** Answer to a framed upload: how many frames were verified and made durable. */
+export const StoredAnswer = z.object({ stored: z.int() });
+
+/**
+ * Asks for chunks of this space; the answer is a framed batch in the order of the question, cut short
+ * (never within a frame) where MAX_BATCH_BYTES would be passed: ask again for the rest. A chunk that
+ * this space does not hold is a 404 that names it, before the first byte.
+ */
+export const FetchQuestion = z.object({ chunks: z.array(ChunkId).min(1).max(MAX_CHUNK_IDS) });

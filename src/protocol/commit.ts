@@ -1,0 +1,99 @@
+import { z } from "zod";
+import { MAX_CHANGES, MAX_META_BYTES, MAX_WIRE_NAME_BYTES } from "./limits.ts";
+import { Chain, ChunkId, CommitId, NodeId, Sequence } from "./ids.ts";
+
+/**
+ * A name as the server sees it. In a plain space it is the name itself and `key` is absent (the server
+ * folds it); in a sealed space it is the sealed name and `key` the token that makes it unique.
+ */
+const WireName = z.string().min(1).max(MAX_WIRE_NAME_BYTES);
+const NameKey = z.string().min(1).max(MAX_WIRE_NAME_BYTES);
+
+/** What a node holds, opaque to the server in a sealed space: see `meta.ts` for plain ones. */
+const Meta = z.string().max(MAX_META_BYTES);
+
+/**
+ * Every chunk that the content needs. In a plain space: in the file's order, repeats included, with
+ * `lengths` beside it; a sealed space hides order and lengths in its manifest.
+ */
+const ChunkList = z.array(ChunkId);
+const Lengths = z.array(z.int().min(1));
+
+export const Create = z.object({
+  kind: z.literal("create"),
+  node: NodeId,
+  type: z.enum(["file", "folder", "symlink"]),
+  parent: NodeId,
+  name: WireName,
+  key: NameKey.optional(),
+  meta: Meta,
+  chunks: ChunkList.default([]),
+  lengths: Lengths.optional(),
+});
+
+/** New content; `crev` is the content revision that the change was planned on. */
+export const Update = z.object({
+  kind: z.literal("update"),
+  node: NodeId,
+  crev: Sequence,
+  meta: Meta,
+  chunks: ChunkList.default([]),
+  lengths: Lengths.optional(),
+});
+
+/** New place; `lrev` is the location revision that the change was planned on. */
+export const Move = z.object({
+  kind: z.literal("move"),
+  node: NodeId,
+  lrev: Sequence,
+  parent: NodeId,
+  name: WireName,
+  key: NameKey.optional(),
+});
+
+/** The node goes, at exactly these revisions. */
+export const Delete = z.object({
+  kind: z.literal("delete"),
+  node: NodeId,
+  crev: Sequence,
+  lrev: Sequence,
+});
+
+export const Change = z.discriminatedUnion("kind", [Create, Update, Move, Delete]);
+export type Change = z.infer<typeof Change>;
+
+/** The head that a commit was planned on. */
+export const Base = z.object({ sequence: Sequence, chain: Chain });
+export type Base = z.infer<typeof Base>;
+
+export const Commit = z.object({
+  commitId: CommitId,
+  base: Base,
+  changes: z.array(Change).min(1).max(MAX_CHANGES),
+});
+export type Commit = z.infer<typeof Commit>;
+
+/** Why nothing of a commit landed, and which change (by node) it was. */
+export const REFUSALS = [
+  "stale",
+  "name-taken",
+  "cycle",
+  "parent-gone",
+  "not-empty",
+  "bad-change",
+  "over-quota",
+  "diverged",
+] as const;
+
+export const CommitAnswer = z.discriminatedUnion("outcome", [
+  z.object({ outcome: z.literal("committed"), sequence: Sequence, chain: Chain }),
+  z.object({ outcome: z.literal("missing-chunks"), missing: z.array(ChunkId) }),
+  z.object({
+    outcome: z.literal("refused"),
+    code: z.enum(REFUSALS),
+    node: NodeId.optional(),
+    detail: z.string(),
+  }),
+]);
+export type CommitAnswer = z.infer<typeof CommitAnswer>;
+export type Refusal = (typeof REFUSALS)[number];

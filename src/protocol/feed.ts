@@ -1,0 +1,31 @@
+import { z } from "zod";
+import { Change } from "./commit.ts";
+import { Chain, CommitId, DeviceId, Sequence } from "./ids.ts";
+
+/**
+ * One journal entry as devices read it. `device` is absent when a REST call made the commit.
+ * `chain` is `chain.ts`'s value after this entry.
+ */
+export const Entry = z.object({
+  sequence: Sequence,
+  commitId: CommitId,
+  device: DeviceId.optional(),
+  timeMs: z.int(),
+  changes: z.array(Change),
+  chain: Chain,
+});
+export type Entry = z.infer<typeof Entry>;
+
+/**
+ * The opaque position of a device in a space's journal: the server's epoch and a sequence. Devices
+ * store it and send it back; only the server looks inside.
+ */
+export const Cursor = z.string().max(128);
+
+/** Entries after the cursor, oldest first, never part of one; `cursor` stands behind the last. */
+export const Feed = z.object({
+  entries: z.array(Entry),
+  cursor: Cursor,
+  head: Sequence,
+});
+export type Feed = z.infer<typeof Feed>;

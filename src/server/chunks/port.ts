@@ -1,0 +1,26 @@
+/**
+ * Where packs lie: immutable stored objects of many chunks, written once under a name that is never
+ * used again. A local folder and an S3 bucket answer one contract suite.
+ */
+export interface PackStore {
+  /**
+   * Opens a pack for writing. Nothing is visible under `name` before `finish` resolves, and then it
+   * survives a power cut.
+   */
+  create(name: string): Promise<PackWriter>;
+  /** The bytes of a range; WorldError `pack-missing` or `pack-short` when they are not there. */
+  read(name: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /** Names of all finished packs, in no order. */
+  list(): AsyncIterable<string>;
+  /** Removes a pack; nothing happens when it is not there. */
+  remove(name: string): Promise<void>;
+}
+
+export interface PackWriter {
+  /** Appends and returns the offset that the bytes begin at. */
+  append(bytes: Uint8Array): Promise<number>;
+  /** Makes all that was appended durable, then visible. */
+  finish(): Promise<void>;
+  /** Leaves nothing behind. */
+  discard(): Promise<void>;
+}

@@ -1,0 +1,182 @@
+import type {
+  AccountId,
+  ChunkId,
+  CommitId,
+  DeviceId,
+  NodeId,
+  SpaceId,
+} from "#core/ids.ts";
+import type { NodeKind } from "#core/node.ts";
+import type { CommitAnswer } from "#protocol/commit.ts";
+import type { Entry } from "#protocol/feed.ts";
+
+/**
+ * What the server remembers beside chunks' bytes. Three ports, one database: SQLite, PostgreSQL and
+ * MongoDB give the same answers to one contract suite. No method needs a transaction that spans two
+ * calls: appending a journal entry with a sequence that nobody has used *is* the commit.
+ */
+export interface Metadata extends AsyncDisposable {
+  readonly accounts: AccountStore;
+  readonly journals: JournalStore;
+  readonly chunks: ChunkIndex;
+}
+
+export type AccountRow = {
+  readonly id: AccountId;
+  readonly name: string;
+  /** The name in lower case, unique. */
+  readonly key: string;
+  /** Argon2id in PHC string form. */
+  readonly passwordHash: string;
+  readonly createdMs: number;
+};
+
+export type DeviceRow = {
+  readonly id: DeviceId;
+  readonly account: AccountId;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly lastSeenMs: number | null;
+  readonly revoked: boolean;
+};
+
+export type TokenRow = {
+  /** SHA-256 of the token, hex: the token itself is stored nowhere. */
+  readonly hash: string;
+  readonly account: AccountId;
+  /** The device that it belongs to; null for a program's token. */
+  readonly device: DeviceId | null;
+  readonly label: string;
+  readonly createdMs: number;
+  readonly expiresMs: number | null;
+};
+
+export type JoinRow = {
+  /** SHA-256 of the join secret, hex. */
+  readonly hash: string;
+  readonly account: AccountId;
+  readonly space: string;
+  readonly expiresMs: number;
+};
+
+export interface AccountStore {
+  /** False when the key is taken. */
+  createAccount(row: AccountRow): Promise<boolean>;
+  accountByKey(key: string): Promise<AccountRow | undefined>;
+  account(id: AccountId): Promise<AccountRow | undefined>;
+  /** The device and its token, together or not at all. */
+  createDevice(row: DeviceRow, token: TokenRow): Promise<void>;
+  devices(account: AccountId): Promise<DeviceRow[]>;
+  /** Marks the device revoked and removes its tokens; false when the account has no such device. */
+  revokeDevice(account: AccountId, device: DeviceId): Promise<boolean>;
+  seeDevice(device: DeviceId, nowMs: number): Promise<void>;
+  createToken(row: TokenRow): Promise<void>;
+  tokenByHash(hash: string): Promise<TokenRow | undefined>;
+  createJoin(row: JoinRow): Promise<void>;
+  /** Takes the code away and returns it: a second taker gets undefined. */
+  takeJoin(hash: string): Promise<JoinRow | undefined>;
+}
+
+export type SpaceRow = {
+  readonly id: SpaceId;
+  readonly account: AccountId;
+  readonly name: string;
+  readonly kind: "plain";
+  readonly folding: boolean;
+  /** 32 hex digits; a restore from a backup draws others. */
+  readonly epoch: string;
+  /** 96 hex digits, what files of this space are cut by. */
+  readonly cutKey: string;
+  readonly createdMs: number;
+};
+
+export type Head = { readonly sequence: number; readonly chain: string };
+
+/** A node as of the head; a deleted one is its tombstone. */
+export type NodeRow = {
+  readonly id: NodeId;
+  readonly type: NodeKind;
+  readonly parent: NodeId;
+  readonly name: string;
+  /** What the name is unique by among the parent's living children. */
+  readonly key: string;
+  readonly meta: string;
+  readonly chunks: readonly ChunkId[];
+  readonly lengths: readonly number[] | undefined;
+  readonly crev: number;
+  readonly lrev: number;
+  readonly deleted: boolean;
+};
+
+/** A node as it was from `sequence` on. */
+export type RevisionRow = NodeRow & {
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly device: DeviceId | undefined;
+};
+
+export type NameSlot = { readonly parent: NodeId; readonly key: string };
+
+/** All that one commit writes: the entry, and every node that it touched as it is afterwards. */
+export type Append = {
+  readonly entry: Entry;
+  readonly nodes: readonly NodeRow[];
+};
+
+export interface JournalStore {
+  /** False when the account has a space of that name. */
+  createSpace(row: SpaceRow): Promise<boolean>;
+  space(id: SpaceId): Promise<SpaceRow | undefined>;
+  spaces(account: AccountId): Promise<SpaceRow[]>;
+  head(space: SpaceId): Promise<Head>;
+  /** The chain value after `sequence`; undefined when the journal is shorter. */
+  chainAt(space: SpaceId, sequence: number): Promise<string | undefined>;
+  /** Rows of these nodes, tombstones too, in no order; unknown ids are left out. */
+  nodes(space: SpaceId, ids: readonly NodeId[]): Promise<NodeRow[]>;
+  /** The living nodes that hold these names, in no order. */
+  holders(space: SpaceId, slots: readonly NameSlot[]): Promise<NodeRow[]>;
+  /** At most `limit` living children of a folder, by id, after `after`. */
+  children(space: SpaceId, parent: NodeId, limit: number, after?: NodeId): Promise<NodeRow[]>;
+  /** Nodes, living and dead, with max(crev, lrev) > `sequence`, oldest change first. */
+  changedSince(space: SpaceId, sequence: number, limit: number): Promise<NodeRow[]>;
+  /**
+   * Appends if the entry's sequence is the head's plus one: journal, nodes, one revision a node, and
+   * links of all named chunks (which the caller found in this space), all or nothing, durable.
+   * `raced` when another entry took the sequence; `missing-chunks` when a link or a chunk went.
+   */
+  append(space: SpaceId, append: Append): Promise<"appended" | "raced" | "missing-chunks">;
+  /** What this commit id was answered: accepted ones for ever, refusals for at least 24 h. */
+  answered(space: SpaceId, commit: CommitId): Promise<CommitAnswer | undefined>;
+  rememberRefusal(space: SpaceId, commit: CommitId, answer: CommitAnswer, nowMs: number): Promise<void>;
+  /** Entries after `sequence`, oldest first. */
+  entries(space: SpaceId, sequence: number, limit: number): Promise<Entry[]>;
+  /** A node's revisions before `before`, newest first. */
+  revisions(space: SpaceId, node: NodeId, before: number, limit: number): Promise<RevisionRow[]>;
+  /** The node as it was at `sequence`; undefined before it was created. */
+  revisionAt(space: SpaceId, node: NodeId, sequence: number): Promise<RevisionRow | undefined>;
+  /** Tombstones deleted before `before`, latest deletion first. */
+  trash(space: SpaceId, before: number, limit: number): Promise<RevisionRow[]>;
+}
+
+export type ChunkPlace = {
+  readonly id: ChunkId;
+  readonly pack: string;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+};
+
+export interface ChunkIndex {
+  /** Which of these the space holds, staged or linked, and where they lie; in no order. */
+  held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]>;
+  /** Which of these are stored for anybody: only for choosing what to write, never for an answer. */
+  stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>>;
+  /** Records durable chunks and stages them all in the space until `leaseMs`; all or nothing. */
+  stage(
+    space: SpaceId,
+    written: readonly ChunkPlace[],
+    ids: readonly ChunkId[],
+    leaseMs: number,
+  ): Promise<void>;
+  /** Renews staged leases of what the space holds. */
+  renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void>;
+}
