@@ -1,0 +1,197 @@
+import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
+import type { Content, Manifest } from "#core/node.ts";
+import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
+import type { Feed } from "#protocol/feed.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
+import type { FileKey, NodeRow, Stamp } from "./tree.ts";
+
+/**
+ * The engine's doors to the world. `platform` has the real side of each, `sim` the dreamed one; one
+ * contract suite a port holds both to the same answers. Paths are relative to the synced root, `/`
+ * between names, the root itself is "". Every method may throw WorldError; codes that the engine
+ * acts on: `not-found`, `exists`, `not-a-folder`, `not-empty`, `no-permission`, `no-space`,
+ * `name-too-long`, `bad-name`, `outside-root`, `io`.
+ */
+
+export type EntryKind = "file" | "folder" | "symlink" | "other";
+
+/** One directory entry or file, never through a symlink. */
+export type Stat = {
+  readonly kind: EntryKind;
+  readonly file: FileKey;
+  /** The file system that it lies on. */
+  readonly device: string;
+  readonly stamp: Stamp;
+  readonly executable: boolean;
+  /** Names of this inode; above 1, an inode seen elsewhere is no proof of a move. */
+  readonly links: number;
+};
+
+export type Entry = Stat & { readonly name: string };
+
+export type Listing = {
+  readonly entries: readonly Entry[];
+  /** Names that are not valid UTF-8, with their odd bytes as %XX: reported and left alone. */
+  readonly undecodable: readonly string[];
+};
+
+/** Looking at the disk. Nothing here changes it. */
+export interface DiskLook {
+  /** All entries but `.lockstep` in the root, in no order. A folder swapped for a link: `not-a-folder`. */
+  list(folder: string, signal?: AbortSignal): Promise<Listing>;
+  /** Null when there is nothing (or a parent is gone or not a folder). */
+  stat(path: string): Promise<Stat | null>;
+  readLink(path: string): Promise<string>;
+  /** A piece of a file, at most `lengthBytes`; shorter only at its end. */
+  read(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array>;
+  /** Bytes that may still be written to this disk. */
+  freeBytes(): Promise<number>;
+}
+
+/**
+ * Changing the disk. No method overwrites or unlinks anything outside `.lockstep`: the caller moves
+ * what is in the way into hold first. Parents are opened component by component without following
+ * links; a link or a missing folder in the way is an error.
+ */
+export interface DiskChange {
+  /** `exists` when the name is taken, whatever takes it. */
+  makeFolder(path: string): Promise<Stat>;
+  /** `exists` when the name is taken. */
+  makeSymlink(path: string, target: string): Promise<Stat>;
+  /** A second name for an inode (files and symlinks); `exists` when the name is taken. */
+  link(from: string, to: string): Promise<void>;
+  /** Renames a file, symlink or folder. Only for targets that were seen to be free, or in `.lockstep`. */
+  rename(from: string, to: string): Promise<void>;
+  /** Only empty folders: `not-empty` else. */
+  removeFolder(path: string): Promise<void>;
+  setExecutable(path: string, executable: boolean): Promise<Stat>;
+  /** Removes one name; only below `.lockstep`. */
+  remove(path: string): Promise<void>;
+  /** Makes the entries of these folders durable. */
+  syncFolders(folders: readonly string[]): Promise<void>;
+}
+
+/** A file below `.lockstep/stage` that is being written. */
+export interface DiskStage {
+  /** Opens (creating it if need be) for positional writes; returns its present size. */
+  open(path: string): Promise<number>;
+  write(path: string, offsetBytes: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Sets size, mode and modification time, makes the bytes durable, closes. An fsync that fails
+   * throws `io`: the file must then be removed and written anew, never synced again.
+   */
+  finish(path: string, as: { sizeBytes: number; executable: boolean; mtimeMs: number }): Promise<Stat>;
+  /** Closes without finishing; what was written may be resumed. */
+  close(path: string): Promise<void>;
+}
+
+export type Digested =
+  | {
+      readonly outcome: "read";
+      readonly stamp: Stamp;
+      readonly sha256: ContentHash;
+      readonly manifest: Manifest;
+      /** When the reading began, by the same clock as mtimes; for the racy rule. */
+      readonly beganMs: number;
+    }
+  | { readonly outcome: "changed" }
+  | { readonly outcome: "gone" };
+
+/** Reads whole files, cuts and hashes them: in workers where there are cores. */
+export interface FileReader {
+  /**
+   * `changed` when the file's identity or stamp was not `expected` before or after the reading.
+   * Throws `no-permission` and `io`.
+   */
+  digest(
+    path: string,
+    expected: { file: FileKey; stamp: Stamp },
+    signal?: AbortSignal,
+  ): Promise<Digested>;
+}
+
+/** Hints that a folder may have changed. Losing one costs time, never a file. */
+export interface Watcher {
+  /** Begins to watch a folder (by node: a watch follows its folder through renames). */
+  watch(folder: NodeId, path: string): void;
+  unwatch(folder: NodeId): void;
+  /** Folders touched since the last call; `overflow` asks for a look at everything. */
+  take(): { readonly folders: readonly NodeId[]; readonly overflow: boolean };
+  /** Called (coalesced) whenever `take` has something to give. */
+  onHint(listener: () => void): void;
+  /** Why folders cannot be watched, and the sentence that helps; null when all is well. */
+  trouble(): string | null;
+}
+
+/** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
+export interface Remote {
+  /** Entries after the cursor; waits up to `waitMs` for one. WorldError `reset`: see SPEC FO4. */
+  changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
+  missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** Sends one framed batch; resolves when all of it is durable at the server. */
+  put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void>;
+  /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
+  fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
+}
+
+/** Where a chunk lies on this disk: a piece of a node's file, as of its recorded stamp. */
+export type ChunkSource = {
+  readonly node: NodeId;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+};
+
+/**
+ * The device's database. Synchronous, so that what belongs together is one transaction: nothing of
+ * `work` is kept when it throws or the machine stops before it returns.
+ */
+export interface TreeStore {
+  transaction<T>(work: () => T): T;
+  get(id: NodeId): NodeRow | undefined;
+  /** Stores a row; one that `isEmpty` is removed. */
+  put(row: NodeRow): void;
+  /** Rows that do not `agree` (see tree.ts), by id. */
+  changed(): NodeRow[];
+  /** Rows that have this parent on that side. */
+  children(side: "remote" | "synced" | "local", parent: NodeId): NodeRow[];
+  /** Rows that have this place on that side; names compared by the space's name key. */
+  named(side: "remote" | "synced" | "local", parent: NodeId, name: string): NodeRow[];
+  /** The rows that hold this inode on the local side. */
+  holding(file: FileKey): NodeRow[];
+}
+
+/** The rest of the device's database, in the same transactions as TreeStore's. */
+export interface DeviceRecords {
+  /** Small texts by name: cursor, chain, root marker, … */
+  setting(name: string): string | undefined;
+  setSetting(name: string, value: string | null): void;
+  /** The chunks of a content, whoever made it. */
+  manifest(content: ContentHash): Manifest | undefined;
+  putManifest(content: ContentHash, manifest: Manifest): void;
+  /** Local files that hold this chunk, as of their last digest. */
+  sources(chunk: ChunkId): ChunkSource[];
+  /** Replaces what is known about the pieces of a node's file; null forgets it. */
+  setSources(node: NodeId, manifest: Manifest | null): void;
+  /** Counts for status and guards: nodes on a side. */
+  count(side: "remote" | "synced" | "local"): number;
+}
+
+/** How names, meta and manifests are closed and opened: plain now, sealed beside it. */
+export interface Seal {
+  /** The wire's form of a name (and its uniqueness token, in a sealed space). */
+  closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
+  openName(node: NodeId, parent: NodeId, name: string): string;
+  /** The wire's form of what a node holds. */
+  closeContent(node: NodeId, open: OpenContent): ClosedContent;
+  /** Throws WorldError `bad-meta` when it does not open, or opens to something impossible. */
+  openContent(node: NodeId, closed: ClosedContent): OpenContent;
+}
+
+export type OpenContent = {
+  readonly content: Content;
+  readonly mtimeMs: number;
+  readonly manifest: Manifest;
+};
+
+export type ClosedContent = Pick<Extract<Change, { kind: "update" }>, "meta" | "chunks" | "lengths">;
