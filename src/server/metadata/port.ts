@@ -1,11 +1,4 @@
-import type {
-  AccountId,
-  ChunkId,
-  CommitId,
-  DeviceId,
-  NodeId,
-  SpaceId,
-} from "#core/ids.ts";
+import type { AccountId, ChunkId, CommitId, DeviceId, NodeId, SpaceId } from "#core/ids.ts";
 import type { NodeKind } from "#core/node.ts";
 import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
@@ -137,7 +130,10 @@ export interface JournalStore {
   holders(space: SpaceId, slots: readonly NameSlot[]): Promise<NodeRow[]>;
   /** At most `limit` living children of a folder, by id, after `after`. */
   children(space: SpaceId, parent: NodeId, limit: number, after?: NodeId): Promise<NodeRow[]>;
-  /** Nodes, living and dead, with max(crev, lrev) > `sequence`, oldest change first. */
+  /**
+   * Nodes, living and dead, with max(crev, lrev) > `sequence`, oldest change first. A page ends with
+   * a whole sequence: it may hold up to MAX_CHANGES - 1 more than `limit`.
+   */
   changedSince(space: SpaceId, sequence: number, limit: number): Promise<NodeRow[]>;
   /**
    * Appends if the entry's sequence is the head's plus one: journal, nodes, one revision a node, and
@@ -147,14 +143,22 @@ export interface JournalStore {
   append(space: SpaceId, append: Append): Promise<"appended" | "raced" | "missing-chunks">;
   /** What this commit id was answered: accepted ones for ever, refusals for at least 24 h. */
   answered(space: SpaceId, commit: CommitId): Promise<CommitAnswer | undefined>;
-  rememberRefusal(space: SpaceId, commit: CommitId, answer: CommitAnswer, nowMs: number): Promise<void>;
-  /** Entries after `sequence`, oldest first. */
-  entries(space: SpaceId, sequence: number, limit: number): Promise<Entry[]>;
+  rememberRefusal(
+    space: SpaceId,
+    commit: CommitId,
+    answer: CommitAnswer,
+    nowMs: number,
+  ): Promise<void>;
+  /** Entries after `sequence`, oldest first; stops at about `limitBytes`, but never before the first. */
+  entries(space: SpaceId, sequence: number, limit: number, limitBytes?: number): Promise<Entry[]>;
   /** A node's revisions before `before`, newest first. */
   revisions(space: SpaceId, node: NodeId, before: number, limit: number): Promise<RevisionRow[]>;
   /** The node as it was at `sequence`; undefined before it was created. */
   revisionAt(space: SpaceId, node: NodeId, sequence: number): Promise<RevisionRow | undefined>;
-  /** Tombstones deleted before `before`, latest deletion first. */
+  /**
+   * Tombstones deleted before the sequence `before`, latest deletion first: `sequence`, `timeMs` and
+   * `device` are the deletion's. A page ends with a whole sequence, like `changedSince`'s.
+   */
   trash(space: SpaceId, before: number, limit: number): Promise<RevisionRow[]>;
 }
 

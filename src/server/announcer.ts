@@ -1,0 +1,77 @@
+import type { SpaceId } from "#core/ids.ts";
+import type { Clock } from "#core/world.ts";
+
+/** How many spaces' last announcements are remembered; for others a waiter may wait in vain once. */
+const MAX_REMEMBERED_SPACES = 10_000;
+
+type Waiter = { readonly sequence: number; readonly wake: () => void };
+
+/** Tells those who wait for a space's journal to grow; within one process. */
+export class Announcer {
+  readonly #clock: Clock;
+  readonly #waiters = new Map<SpaceId, Set<Waiter>>();
+  /** Last announced sequences, least recently announced first. */
+  readonly #last = new Map<SpaceId, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** How many calls of `waitBeyond` are under way. */
+  get waiting(): number {
+    let count = 0;
+    for (const waiters of this.#waiters.values()) count += waiters.size;
+    return count;
+  }
+
+  /** The journal of `space` has reached `sequence`. */
+  announce(space: SpaceId, sequence: number): void {
+    const reached = Math.max(sequence, this.#last.get(space) ?? 0);
+    this.#last.delete(space);
+    this.#last.set(space, reached);
+    for (const oldest of this.#last.keys()) {
+      if (this.#last.size <= MAX_REMEMBERED_SPACES) break;
+      this.#last.delete(oldest);
+    }
+    for (const waiter of this.#waiters.get(space) ?? []) {
+      if (waiter.sequence < reached) waiter.wake();
+    }
+  }
+
+  /**
+   * True as soon as the journal is known to be longer than `sequence`, also when that was announced
+   * before; false after `timeoutMs`. Rejects with the signal's reason when it aborts first.
+   */
+  async waitBeyond(
+    space: SpaceId,
+    sequence: number,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    signal?.throwIfAborted();
+    if ((this.#last.get(space) ?? 0) > sequence) return true;
+    const over = new AbortController();
+    const woken = new Promise<boolean>((resolve) => {
+      this.#add(space, { sequence, wake: () => resolve(true) }, over.signal);
+    });
+    const ends = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+    const timedOut = this.#clock.sleep(timeoutMs, ends).then(() => false);
+    // Ends with `over`'s reason when the waiter was woken: nobody looks at it then.
+    timedOut.catch(() => {});
+    try {
+      return await Promise.race([woken, timedOut]);
+    } finally {
+      over.abort();
+    }
+  }
+
+  #add(space: SpaceId, waiter: Waiter, over: AbortSignal): void {
+    const waiters = this.#waiters.get(space) ?? new Set();
+    this.#waiters.set(space, waiters.add(waiter));
+    const remove = () => {
+      waiters.delete(waiter);
+      if (waiters.size === 0 && this.#waiters.get(space) === waiters) this.#waiters.delete(space);
+    };
+    over.addEventListener("abort", remove, { once: true });
+  }
+}

@@ -1,0 +1,146 @@
+import { WorldError } from "#core/errors.ts";
+import type { DeviceId, SpaceId } from "#core/ids.ts";
+import type { Digest } from "#core/world.ts";
+import { nextChain } from "#protocol/chain.ts";
+import type { Commit, CommitAnswer } from "#protocol/commit.ts";
+import type { Entry, Feed } from "#protocol/feed.ts";
+import { MAX_FEED_ENTRIES } from "#protocol/limits.ts";
+import type { Announcer } from "./announcer.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
+import { draftOf, refused } from "./draft.ts";
+import { judge } from "./judge.ts";
+import type { Head, Metadata, SpaceRow } from "./metadata/port.ts";
+import { loadView } from "./view.ts";
+
+/** Commits that may wait for their turn in one space. */
+const MAX_WAITING_COMMITS = 256;
+
+/** How often a commit is judged again because another process took its sequence. */
+const MAX_RACES = 100;
+
+/** Entries in one answer of the feed stop at about this size, as stored; one always fits. */
+const MAX_FEED_BYTES = 8 * 1024 * 1024;
+
+export type Author = {
+  /** The device that commits; undefined when a REST call does. */
+  readonly device: DeviceId | undefined;
+  readonly nowMs: number;
+};
+
+type Queue = { tail: Promise<unknown>; waiting: number };
+
+/** Appends commits to spaces' journals, one at a time a space, and reads them back. */
+export class Journal {
+  readonly #metadata: Pick<Metadata, "journals" | "chunks">;
+  readonly #digest: Digest;
+  readonly #announcer: Announcer;
+  readonly #queues = new Map<SpaceId, Queue>();
+
+  constructor(world: {
+    readonly metadata: Pick<Metadata, "journals" | "chunks">;
+    readonly digest: Digest;
+    readonly announcer: Announcer;
+  }) {
+    this.#metadata = world.metadata;
+    this.#digest = world.digest;
+    this.#announcer = world.announcer;
+  }
+
+  /**
+   * Appends the commit or says why not; durable and announced when the promise resolves. The same
+   * commit id again gets the same answer, whatever else the commit holds. Throws WorldError
+   * `unavailable` when too many commits wait for this space already.
+   */
+  async commit(space: SpaceRow, commit: Commit, author: Author): Promise<CommitAnswer> {
+    const queue = this.#queues.get(space.id) ?? { tail: Promise.resolve(), waiting: 0 };
+    if (queue.waiting >= MAX_WAITING_COMMITS) {
+      throw new WorldError("unavailable", "Too many commits wait for this space: try later.", {
+        retryable: true,
+      });
+    }
+    this.#queues.set(space.id, queue);
+    queue.waiting++;
+    const answer = queue.tail.then(() => this.#commitNow(space, commit, author));
+    queue.tail = answer.catch(() => {});
+    try {
+      return await answer;
+    } finally {
+      queue.waiting--;
+      if (queue.waiting === 0) this.#queues.delete(space.id);
+    }
+  }
+
+  /**
+   * Entries behind the cursor, at most `limit` and about 8 MiB of them, or `reset` when the cursor is
+   * of no past of this journal.
+   */
+  async feed(
+    space: SpaceRow,
+    cursor: string,
+    limit: number = MAX_FEED_ENTRIES,
+  ): Promise<Feed | "reset"> {
+    const { journals } = this.#metadata;
+    const head = await journals.head(space.id);
+    const from = readCursor(space, head.sequence, cursor);
+    if (from === "reset") return "reset";
+    const count = Math.min(limit, MAX_FEED_ENTRIES);
+    const entries = await journals.entries(space.id, from, count, MAX_FEED_BYTES);
+    const reached = entries.at(-1)?.sequence ?? from;
+    return {
+      entries,
+      cursor: writeCursor(space, reached),
+      head: Math.max(head.sequence, reached),
+    };
+  }
+
+  async #commitNow(space: SpaceRow, commit: Commit, author: Author): Promise<CommitAnswer> {
+    const { journals } = this.#metadata;
+    for (let race = 0; race < MAX_RACES; race++) {
+      const known = await journals.answered(space.id, commit.commitId);
+      if (known !== undefined) return known;
+      const head = await journals.head(space.id);
+      const verdict = await this.#judge(space, commit, head);
+      if (verdict.outcome !== "accepted") {
+        await journals.rememberRefusal(space.id, commit.commitId, verdict, author.nowMs);
+        // Another process may have answered first, and then that answer stands.
+        return (await journals.answered(space.id, commit.commitId)) ?? verdict;
+      }
+      const entry = this.#entry(commit, author, head);
+      const appended = await journals.append(space.id, { entry, nodes: verdict.nodes });
+      if (appended !== "appended") continue;
+      this.#announcer.announce(space.id, entry.sequence);
+      return { outcome: "committed", sequence: entry.sequence, chain: entry.chain };
+    }
+    throw new WorldError(
+      "unavailable",
+      "Other servers kept taking this commit's turn: try later.",
+      {
+        retryable: true,
+      },
+    );
+  }
+
+  /** `head` was read before anything else, so that whatever changes meanwhile makes the append race. */
+  async #judge(space: SpaceRow, commit: Commit, head: Head) {
+    const { journals } = this.#metadata;
+    const { base } = commit;
+    const past = await journals.chainAt(space.id, base.sequence);
+    if (base.sequence > head.sequence || past !== base.chain) {
+      return refused("diverged", `The base ${base.sequence} is not in this journal's past.`);
+    }
+    const draft = draftOf(commit, space.folding);
+    if ("outcome" in draft) return draft;
+    return judge(draft, await loadView(this.#metadata, space.id, draft), head.sequence + 1);
+  }
+
+  #entry(commit: Commit, { device, nowMs }: Author, head: Head): Entry {
+    const entry = {
+      sequence: head.sequence + 1,
+      commitId: commit.commitId,
+      ...(device === undefined ? {} : { device }),
+      timeMs: nowMs,
+      changes: commit.changes,
+    };
+    return { ...entry, chain: nextChain(this.#digest, head.chain, entry) };
+  }
+}

@@ -1,0 +1,150 @@
+import { accountId, deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
+import type { AccountRow, AccountStore, DeviceRow, JoinRow, TokenRow } from "./port.ts";
+import type { SqliteFile } from "./sqlite-file.ts";
+import { hexOf, integerOf, orNull, raw, textOf, type Row } from "./sqlite-rows.ts";
+
+function accountOf(row: Row): AccountRow {
+  return {
+    id: accountId(hexOf(row, "id")),
+    name: textOf(row, "name"),
+    key: textOf(row, "key"),
+    passwordHash: textOf(row, "password_hash"),
+    createdMs: integerOf(row, "created_ms"),
+  };
+}
+
+function deviceOf(row: Row): DeviceRow {
+  return {
+    id: deviceId(hexOf(row, "id")),
+    account: accountId(hexOf(row, "account")),
+    name: textOf(row, "name"),
+    createdMs: integerOf(row, "created_ms"),
+    lastSeenMs: orNull(integerOf, row, "last_seen_ms"),
+    revoked: integerOf(row, "revoked") !== 0,
+  };
+}
+
+function tokenOf(row: Row): TokenRow {
+  const device = orNull(hexOf, row, "device");
+  return {
+    hash: hexOf(row, "hash"),
+    account: accountId(hexOf(row, "account")),
+    device: device === null ? null : deviceId(device),
+    label: textOf(row, "label"),
+    createdMs: integerOf(row, "created_ms"),
+    expiresMs: orNull(integerOf, row, "expires_ms"),
+  };
+}
+
+function joinOf(row: Row): JoinRow {
+  return {
+    hash: hexOf(row, "hash"),
+    account: accountId(hexOf(row, "account")),
+    space: textOf(row, "space"),
+    expiresMs: integerOf(row, "expires_ms"),
+  };
+}
+
+function statements(file: SqliteFile) {
+  return {
+    addAccount: file.prepare(
+      `INSERT INTO accounts (id, name, key, password_hash, created_ms) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (key) DO NOTHING`,
+    ),
+    accountByKey: file.prepare("SELECT * FROM accounts WHERE key = ?"),
+    account: file.prepare("SELECT * FROM accounts WHERE id = ?"),
+    addDevice: file.prepare(
+      `INSERT INTO devices (id, account, name, created_ms, last_seen_ms, revoked)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+    ),
+    devices: file.prepare("SELECT * FROM devices WHERE account = ? ORDER BY created_ms, id"),
+    revoke: file.prepare("UPDATE devices SET revoked = 1 WHERE id = ? AND account = ?"),
+    see: file.prepare("UPDATE devices SET last_seen_ms = ? WHERE id = ?"),
+    addToken: file.prepare(
+      `INSERT INTO tokens (hash, account, device, label, created_ms, expires_ms)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+    ),
+    token: file.prepare("SELECT * FROM tokens WHERE hash = ?"),
+    removeTokens: file.prepare("DELETE FROM tokens WHERE device = ?"),
+    addJoin: file.prepare(
+      "INSERT INTO joins (hash, account, space, expires_ms) VALUES (?, ?, ?, ?)",
+    ),
+    takeJoin: file.prepare("DELETE FROM joins WHERE hash = ? RETURNING *"),
+  };
+}
+
+/** Accounts, devices, tokens and join codes in a SQLite file. */
+export class SqliteAccounts implements AccountStore {
+  readonly #file: SqliteFile;
+  readonly #sql: ReturnType<typeof statements>;
+
+  constructor(file: SqliteFile) {
+    this.#file = file;
+    this.#sql = statements(file);
+  }
+
+  async createAccount(row: AccountRow): Promise<boolean> {
+    const { id, name, key, passwordHash, createdMs } = row;
+    return this.#file.write(
+      () => this.#sql.addAccount.run(raw(id), name, key, passwordHash, createdMs).changes === 1,
+    );
+  }
+
+  async accountByKey(key: string): Promise<AccountRow | undefined> {
+    const row = this.#file.read(() => this.#sql.accountByKey.get(key));
+    return row && accountOf(row);
+  }
+
+  async account(id: AccountId): Promise<AccountRow | undefined> {
+    const row = this.#file.read(() => this.#sql.account.get(raw(id)));
+    return row && accountOf(row);
+  }
+
+  async createDevice(row: DeviceRow, token: TokenRow): Promise<void> {
+    const { id, account, name, createdMs, lastSeenMs, revoked } = row;
+    this.#file.write(() => {
+      const { addDevice } = this.#sql;
+      addDevice.run(raw(id), raw(account), name, createdMs, lastSeenMs, revoked ? 1 : 0);
+      this.#addToken(token);
+    });
+  }
+
+  async devices(account: AccountId): Promise<DeviceRow[]> {
+    return this.#file.read(() => this.#sql.devices.all(raw(account)).map(deviceOf));
+  }
+
+  async revokeDevice(account: AccountId, device: DeviceId): Promise<boolean> {
+    return this.#file.write(() => {
+      if (this.#sql.revoke.run(raw(device), raw(account)).changes === 0) return false;
+      this.#sql.removeTokens.run(raw(device));
+      return true;
+    });
+  }
+
+  async seeDevice(device: DeviceId, nowMs: number): Promise<void> {
+    this.#file.write(() => this.#sql.see.run(nowMs, raw(device)));
+  }
+
+  async createToken(row: TokenRow): Promise<void> {
+    this.#file.write(() => this.#addToken(row));
+  }
+
+  async tokenByHash(hash: string): Promise<TokenRow | undefined> {
+    const row = this.#file.read(() => this.#sql.token.get(raw(hash)));
+    return row && tokenOf(row);
+  }
+
+  async createJoin({ hash, account, space, expiresMs }: JoinRow): Promise<void> {
+    this.#file.write(() => this.#sql.addJoin.run(raw(hash), raw(account), space, expiresMs));
+  }
+
+  async takeJoin(hash: string): Promise<JoinRow | undefined> {
+    const row = this.#file.write(() => this.#sql.takeJoin.get(raw(hash)));
+    return row && joinOf(row);
+  }
+
+  #addToken({ hash, account, device, label, createdMs, expiresMs }: TokenRow): void {
+    const owner = device === null ? null : raw(device);
+    this.#sql.addToken.run(raw(hash), raw(account), owner, label, createdMs, expiresMs);
+  }
+}

@@ -1,0 +1,110 @@
+import { WorldError } from "#core/errors.ts";
+import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import type { ChunkIndex, ChunkPlace } from "./port.ts";
+import type { SqliteFile } from "./sqlite-file.ts";
+import { hexOf, integerOf, raw, textOf } from "./sqlite-rows.ts";
+
+function statements(file: SqliteFile) {
+  return {
+    held: file.prepare(
+      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
+       JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack
+       WHERE l.space = ? AND l.chunk = ?`,
+    ),
+    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ?"),
+    addPack: file.prepare("INSERT INTO packs (name) VALUES (?) ON CONFLICT (name) DO NOTHING"),
+    pack: file.prepare("SELECT number FROM packs WHERE name = ?"),
+    // Two batches may have written one chunk at once: the first place stays, the other is garbage.
+    addChunk: file.prepare(
+      `INSERT INTO chunks (id, pack, offset_bytes, length_bytes) VALUES (?, ?, ?, ?)
+       ON CONFLICT (id) DO NOTHING`,
+    ),
+    stage: file.prepare(
+      `INSERT INTO links (space, chunk, lease_ms) VALUES (?, ?, ?)
+       ON CONFLICT (space, chunk) DO UPDATE SET lease_ms = max(lease_ms, excluded.lease_ms)
+       WHERE lease_ms IS NOT NULL`,
+    ),
+    renew: file.prepare(
+      `UPDATE links SET lease_ms = max(lease_ms, ?)
+       WHERE space = ? AND chunk = ? AND lease_ms IS NOT NULL`,
+    ),
+  };
+}
+
+/** Where chunks lie and which space holds them, in a SQLite file. */
+export class SqliteChunks implements ChunkIndex {
+  readonly #file: SqliteFile;
+  readonly #sql: ReturnType<typeof statements>;
+
+  constructor(file: SqliteFile) {
+    this.#file = file;
+    this.#sql = statements(file);
+  }
+
+  async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
+    const owner = raw(space);
+    return this.#file.read(() => {
+      const places: ChunkPlace[] = [];
+      for (const id of new Set(ids)) {
+        const row = this.#sql.held.get(owner, raw(id));
+        if (row === undefined) continue;
+        places.push({
+          id: chunkId(hexOf(row, "id")),
+          pack: textOf(row, "name"),
+          offsetBytes: integerOf(row, "offset_bytes"),
+          lengthBytes: integerOf(row, "length_bytes"),
+        });
+      }
+      return places;
+    });
+  }
+
+  async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
+    return this.#file.read(
+      () => new Set(ids.filter((id) => this.#sql.stored.get(raw(id)) !== undefined)),
+    );
+  }
+
+  async stage(
+    space: SpaceId,
+    written: readonly ChunkPlace[],
+    ids: readonly ChunkId[],
+    leaseMs: number,
+  ): Promise<void> {
+    const owner = raw(space);
+    this.#file.write(() => {
+      this.#place(written);
+      for (const id of ids) {
+        const chunk = raw(id);
+        if (this.#sql.stored.get(chunk) === undefined) {
+          throw new WorldError("chunk-gone", `Chunk ${id} is stored no more: send it again.`, {
+            retryable: true,
+          });
+        }
+        this.#sql.stage.run(owner, chunk, leaseMs);
+      }
+    });
+  }
+
+  async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {
+    const owner = raw(space);
+    this.#file.write(() => {
+      for (const id of ids) this.#sql.renew.run(leaseMs, owner, raw(id));
+    });
+  }
+
+  #place(written: readonly ChunkPlace[]): void {
+    const numbers = new Map<string, number>();
+    for (const { id, pack, offsetBytes, lengthBytes } of written) {
+      const number = numbers.get(pack) ?? this.#packNumber(pack);
+      numbers.set(pack, number);
+      this.#sql.addChunk.run(raw(id), number, offsetBytes, lengthBytes);
+    }
+  }
+
+  #packNumber(name: string): number {
+    this.#sql.addPack.run(name);
+    const row = this.#sql.pack.get(name);
+    return integerOf(row ?? {}, "number");
+  }
+}

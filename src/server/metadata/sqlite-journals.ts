@@ -1,0 +1,392 @@
+import { WorldError } from "#core/errors.ts";
+import {
+  accountId,
+  spaceId,
+  type AccountId,
+  type CommitId,
+  type NodeId,
+  type SpaceId,
+} from "#core/ids.ts";
+import { CHAIN_START } from "#protocol/chain.ts";
+import { CommitAnswer } from "#protocol/commit.ts";
+import type { Entry } from "#protocol/feed.ts";
+import type {
+  Append,
+  Head,
+  JournalStore,
+  NameSlot,
+  NodeRow,
+  RevisionRow,
+  SpaceRow,
+} from "./port.ts";
+import { namedChunks, readEntry, writeEntry } from "./sqlite-entries.ts";
+import type { SqliteFile } from "./sqlite-file.ts";
+import {
+  blobOf,
+  hexOf,
+  integerOf,
+  NODE_COLUMNS,
+  nodeOf,
+  packChunkIds,
+  packLengths,
+  raw,
+  revisionOf,
+  textOf,
+  type Row,
+} from "./sqlite-rows.ts";
+
+/** How long a refusal is remembered: longer than any request may be under way. */
+const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
+
+/** What one read of the journal may hold in memory, as stored. */
+const MAX_READ_BYTES = 32 * 1024 * 1024;
+
+const NODES = `SELECT ${NODE_COLUMNS} FROM nodes n
+  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
+
+const REVISIONS = `SELECT ${NODE_COLUMNS}, n.sequence, n.time_ms, n.device FROM revisions n
+  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
+
+const TOMBSTONES = `SELECT ${NODE_COLUMNS}, r.sequence, r.time_ms, r.device FROM nodes n
+  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content
+  JOIN revisions r ON r.space = n.space AND r.id = n.id AND r.sequence = n.changed`;
+
+function reading(file: SqliteFile) {
+  return {
+    space: file.prepare("SELECT * FROM spaces WHERE id = ?"),
+    spaces: file.prepare("SELECT * FROM spaces WHERE account = ? ORDER BY created_ms, id"),
+    head: file.prepare("SELECT head, chain FROM spaces WHERE id = ?"),
+    chainAt: file.prepare("SELECT chain FROM journal WHERE space = ? AND sequence = ?"),
+    accepted: file.prepare("SELECT sequence, chain FROM journal WHERE space = ? AND commit_id = ?"),
+    refused: file.prepare("SELECT answer FROM refusals WHERE space = ? AND commit_id = ?"),
+    entries: file.prepare(
+      "SELECT entry, chunks FROM journal WHERE space = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+    ),
+    node: file.prepare(`${NODES} WHERE n.space = ? AND n.id = ?`),
+    holder: file.prepare(
+      `${NODES} WHERE n.space = ? AND n.parent = ? AND n.key = ? AND n.deleted = 0`,
+    ),
+    children: file.prepare(
+      `${NODES} WHERE n.space = ? AND n.parent = ? AND n.deleted = 0 AND n.id > ?
+       ORDER BY n.id LIMIT ?`,
+    ),
+    changed: file.prepare(
+      `${NODES} WHERE n.space = ? AND n.changed > ? ORDER BY n.changed, n.id LIMIT ?`,
+    ),
+    changedAt: file.prepare(
+      `${NODES} WHERE n.space = ? AND n.changed = ? AND n.id > ? ORDER BY n.id`,
+    ),
+    revisions: file.prepare(
+      `${REVISIONS} WHERE n.space = ? AND n.id = ? AND n.sequence < ?
+       ORDER BY n.sequence DESC LIMIT ?`,
+    ),
+    trash: file.prepare(
+      `${TOMBSTONES} WHERE n.space = ? AND n.deleted = 1 AND n.changed < ?
+       ORDER BY n.changed DESC, n.id LIMIT ?`,
+    ),
+    trashAt: file.prepare(
+      `${TOMBSTONES} WHERE n.space = ? AND n.deleted = 1 AND n.changed = ? AND n.id > ?
+       ORDER BY n.id`,
+    ),
+  };
+}
+
+function writing(file: SqliteFile) {
+  return {
+    addSpace: file.prepare(
+      `INSERT INTO spaces
+       (id, account, name, kind, folding, epoch, cut_key, created_ms, head, chain)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (account, name) DO NOTHING`,
+    ),
+    setHead: file.prepare("UPDATE spaces SET head = ?, chain = ? WHERE id = ?"),
+    addEntry: file.prepare(
+      `INSERT INTO journal (space, sequence, commit_id, chain, entry, chunks)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+    ),
+    addContent: file.prepare(
+      `INSERT INTO contents (space, node, sequence, meta, chunks, lengths)
+       VALUES (?, ?, ?, ?, ?, ?)`,
+    ),
+    // Names of a ring swap owners within one commit: all that move or go leave the index of the
+    // living first.
+    park: file.prepare("UPDATE nodes SET deleted = 1 WHERE space = ? AND id = ?"),
+    setNode: file.prepare(
+      `INSERT INTO nodes
+       (space, id, type, parent, name, key, content, crev, lrev, changed, deleted)
+       VALUES ($space, $id, $type, $parent, $name, $key, $content, $crev, $lrev, $sequence,
+         $deleted)
+       ON CONFLICT (space, id) DO UPDATE SET
+         parent = excluded.parent, name = excluded.name, key = excluded.key,
+         content = excluded.content, crev = excluded.crev, lrev = excluded.lrev,
+         changed = excluded.changed, deleted = excluded.deleted`,
+    ),
+    content: file.prepare("SELECT content FROM nodes WHERE space = ? AND id = ?"),
+    addRevision: file.prepare(
+      `INSERT INTO revisions
+       (space, id, sequence, type, parent, name, key, content, crev, lrev, deleted, time_ms, device)
+       VALUES ($space, $id, $sequence, $type, $parent, $name, $key, $content, $crev, $lrev,
+         $deleted, $timeMs, $device)`,
+    ),
+    linked: file.prepare("SELECT 1 AS linked FROM links WHERE space = ? AND chunk = ?"),
+    link: file.prepare("UPDATE links SET lease_ms = NULL WHERE space = ? AND chunk = ?"),
+    addRefusal: file.prepare(
+      `INSERT INTO refusals (space, commit_id, answer, at_ms) VALUES (?, ?, ?, ?)
+       ON CONFLICT (space, commit_id) DO NOTHING`,
+    ),
+    forgetRefusals: file.prepare("DELETE FROM refusals WHERE at_ms < ?"),
+  };
+}
+
+function spaceOf(row: Row): SpaceRow {
+  return {
+    id: spaceId(hexOf(row, "id")),
+    account: accountId(hexOf(row, "account")),
+    name: textOf(row, "name"),
+    kind: "plain",
+    folding: integerOf(row, "folding") !== 0,
+    epoch: textOf(row, "epoch"),
+    cutKey: textOf(row, "cut_key"),
+    createdMs: integerOf(row, "created_ms"),
+  };
+}
+
+/** Spaces, their journals, nodes and revisions in a SQLite file. */
+export class SqliteJournals implements JournalStore {
+  readonly #file: SqliteFile;
+  readonly #read: ReturnType<typeof reading>;
+  readonly #write: ReturnType<typeof writing>;
+
+  constructor(file: SqliteFile) {
+    this.#file = file;
+    this.#read = reading(file);
+    this.#write = writing(file);
+  }
+
+  async createSpace(row: SpaceRow): Promise<boolean> {
+    const { name, kind, folding, epoch, cutKey, createdMs } = row;
+    const [id, account, chain] = [raw(row.id), raw(row.account), raw(CHAIN_START)];
+    return this.#file.write(() => {
+      const { addSpace } = this.#write;
+      const flag = folding ? 1 : 0;
+      const { changes } = addSpace.run(
+        id,
+        account,
+        name,
+        kind,
+        flag,
+        epoch,
+        cutKey,
+        createdMs,
+        chain,
+      );
+      return changes === 1;
+    });
+  }
+
+  async space(id: SpaceId): Promise<SpaceRow | undefined> {
+    const row = this.#file.read(() => this.#read.space.get(raw(id)));
+    return row && spaceOf(row);
+  }
+
+  async spaces(account: AccountId): Promise<SpaceRow[]> {
+    return this.#file.read(() => this.#read.spaces.all(raw(account)).map(spaceOf));
+  }
+
+  async head(space: SpaceId): Promise<Head> {
+    return this.#file.read(() => this.#head(space));
+  }
+
+  async chainAt(space: SpaceId, sequence: number): Promise<string | undefined> {
+    if (sequence === 0) return CHAIN_START;
+    const row = this.#file.read(() => this.#read.chainAt.get(raw(space), sequence));
+    return row && hexOf(row, "chain");
+  }
+
+  async nodes(space: SpaceId, ids: readonly NodeId[]): Promise<NodeRow[]> {
+    const owner = raw(space);
+    return this.#file.read(() =>
+      Array.from(new Set(ids), (id) => this.#read.node.get(owner, raw(id)))
+        .filter((row) => row !== undefined)
+        .map(nodeOf),
+    );
+  }
+
+  async holders(space: SpaceId, slots: readonly NameSlot[]): Promise<NodeRow[]> {
+    const owner = raw(space);
+    return this.#file.read(() =>
+      slots
+        .map(({ parent, key }) => this.#read.holder.get(owner, raw(parent), key))
+        .filter((row) => row !== undefined)
+        .map(nodeOf),
+    );
+  }
+
+  async children(
+    space: SpaceId,
+    parent: NodeId,
+    limit: number,
+    after?: NodeId,
+  ): Promise<NodeRow[]> {
+    const from = after === undefined ? new Uint8Array() : raw(after);
+    return this.#file.read(() =>
+      this.#read.children.all(raw(space), raw(parent), from, limit).map(nodeOf),
+    );
+  }
+
+  async changedSince(space: SpaceId, sequence: number, limit: number): Promise<NodeRow[]> {
+    const owner = raw(space);
+    return this.#file.read(() => {
+      const rows = this.#read.changed.all(owner, sequence, limit).map(nodeOf);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < limit) return rows;
+      const at = Math.max(last.crev, last.lrev);
+      return rows.concat(this.#read.changedAt.all(owner, at, raw(last.id)).map(nodeOf));
+    });
+  }
+
+  async append(space: SpaceId, append: Append): Promise<"appended" | "raced" | "missing-chunks"> {
+    const owner = raw(space);
+    return this.#file.write(() => {
+      const { entry } = append;
+      if (this.#head(space).sequence + 1 !== entry.sequence) return "raced";
+      if (this.#answered(owner, entry.commitId) !== undefined) return "raced";
+      const chunks = [...new Set(namedChunks(entry))].map(raw);
+      const held = chunks.every((chunk) => this.#write.linked.get(owner, chunk) !== undefined);
+      if (!held) return "missing-chunks";
+      for (const chunk of chunks) this.#write.link.run(owner, chunk);
+      this.#appendEntry(owner, entry);
+      this.#appendNodes(owner, append);
+      return "appended";
+    });
+  }
+
+  async answered(space: SpaceId, commit: CommitId): Promise<CommitAnswer | undefined> {
+    return this.#file.read(() => this.#answered(raw(space), commit));
+  }
+
+  async rememberRefusal(
+    space: SpaceId,
+    commit: CommitId,
+    answer: CommitAnswer,
+    nowMs: number,
+  ): Promise<void> {
+    this.#file.write(() => {
+      this.#write.forgetRefusals.run(nowMs - REFUSAL_LIFE_MS);
+      if (this.#answered(raw(space), commit) !== undefined) return;
+      this.#write.addRefusal.run(raw(space), raw(commit), JSON.stringify(answer), nowMs);
+    });
+  }
+
+  async entries(
+    space: SpaceId,
+    sequence: number,
+    limit: number,
+    limitBytes: number = MAX_READ_BYTES,
+  ): Promise<Entry[]> {
+    return this.#file.read(() => {
+      const entries: Entry[] = [];
+      let sizeBytes = 0;
+      for (const row of this.#read.entries.iterate(raw(space), sequence, limit)) {
+        const [text, chunks] = [textOf(row, "entry"), blobOf(row, "chunks")];
+        sizeBytes += text.length + chunks.length * 2;
+        if (entries.length > 0 && sizeBytes > limitBytes) break;
+        entries.push(readEntry(text, chunks));
+      }
+      return entries;
+    });
+  }
+
+  async revisions(
+    space: SpaceId,
+    node: NodeId,
+    before: number,
+    limit: number,
+  ): Promise<RevisionRow[]> {
+    return this.#file.read(() =>
+      this.#read.revisions.all(raw(space), raw(node), before, limit).map(revisionOf),
+    );
+  }
+
+  async revisionAt(
+    space: SpaceId,
+    node: NodeId,
+    sequence: number,
+  ): Promise<RevisionRow | undefined> {
+    const rows = await this.revisions(space, node, sequence + 1, 1);
+    return rows[0];
+  }
+
+  async trash(space: SpaceId, before: number, limit: number): Promise<RevisionRow[]> {
+    const owner = raw(space);
+    return this.#file.read(() => {
+      const rows = this.#read.trash.all(owner, before, limit).map(revisionOf);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < limit) return rows;
+      const rest = this.#read.trashAt.all(owner, last.sequence, raw(last.id));
+      return rows.concat(rest.map(revisionOf));
+    });
+  }
+
+  #head(space: SpaceId): Head {
+    const row = this.#read.head.get(raw(space));
+    if (row === undefined) throw new WorldError("not-found", `There is no space ${space}.`);
+    return { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+  }
+
+  #answered(owner: Uint8Array, commit: CommitId): CommitAnswer | undefined {
+    const accepted = this.#read.accepted.get(owner, raw(commit));
+    if (accepted !== undefined) {
+      const [sequence, chain] = [integerOf(accepted, "sequence"), hexOf(accepted, "chain")];
+      return { outcome: "committed", sequence, chain };
+    }
+    const refused = this.#read.refused.get(owner, raw(commit));
+    return refused && CommitAnswer.parse(JSON.parse(textOf(refused, "answer")));
+  }
+
+  #appendEntry(owner: Uint8Array, entry: Entry): void {
+    const { sequence } = entry;
+    const chain = raw(entry.chain);
+    const { text, chunks } = writeEntry(entry);
+    this.#write.addEntry.run(owner, sequence, raw(entry.commitId), chain, text, chunks);
+    this.#write.setHead.run(sequence, chain, owner);
+  }
+
+  #appendNodes(owner: Uint8Array, { entry, nodes }: Append): void {
+    const { sequence, timeMs } = entry;
+    const device = entry.device === undefined ? null : raw(entry.device);
+    const rewritten = new Set<NodeId>();
+    for (const change of entry.changes) {
+      if (change.kind === "create" || change.kind === "update") rewritten.add(change.node);
+      if (change.kind !== "create") this.#write.park.run(owner, raw(change.node));
+    }
+    for (const node of nodes) {
+      const id = raw(node.id);
+      const content = rewritten.has(node.id) ? sequence : this.#contentOf(owner, id);
+      if (content === sequence) {
+        const lengths = node.lengths === undefined ? null : packLengths(node.lengths);
+        const chunks = packChunkIds(node.chunks);
+        this.#write.addContent.run(owner, id, sequence, node.meta, chunks, lengths);
+      }
+      const columns = {
+        space: owner,
+        id,
+        sequence,
+        type: node.type,
+        parent: raw(node.parent),
+        name: node.name,
+        key: node.key,
+        content,
+        crev: node.crev,
+        lrev: node.lrev,
+        deleted: node.deleted ? 1 : 0,
+      };
+      this.#write.setNode.run(columns);
+      this.#write.addRevision.run({ ...columns, timeMs, device });
+    }
+  }
+
+  /** The sequence that a node's present content was written at. */
+  #contentOf(owner: Uint8Array, id: Uint8Array): number {
+    return integerOf(this.#write.content.get(owner, id) ?? {}, "content");
+  }
+}

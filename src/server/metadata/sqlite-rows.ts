@@ -1,0 +1,114 @@
+import type { SQLOutputValue } from "node:sqlite";
+import { assert } from "#core/assert.ts";
+import { chunkId, deviceId, nodeId, type ChunkId } from "#core/ids.ts";
+import type { NodeKind } from "#core/node.ts";
+import type { NodeRow, RevisionRow } from "./port.ts";
+
+export type Row = Readonly<Record<string, SQLOutputValue>>;
+
+export function integerOf(row: Row, column: string): number {
+  const value = row[column];
+  assert(typeof value === "number", `column ${column} holds no integer`);
+  return value;
+}
+
+export function textOf(row: Row, column: string): string {
+  const value = row[column];
+  assert(typeof value === "string", `column ${column} holds no text`);
+  return value;
+}
+
+export function blobOf(row: Row, column: string): Uint8Array {
+  const value = row[column];
+  assert(value instanceof Uint8Array, `column ${column} holds no bytes`);
+  return value;
+}
+
+/** The hexadecimal text of a BLOB column. */
+export function hexOf(row: Row, column: string): string {
+  return hex(blobOf(row, column));
+}
+
+/** `read` of a column that may be NULL. */
+export function orNull<T>(
+  read: (row: Row, column: string) => T,
+  row: Row,
+  column: string,
+): T | null {
+  return row[column] === null ? null : read(row, column);
+}
+
+/** The bytes of a hexadecimal id or hash, as they are stored. */
+export function raw(text: string): Uint8Array {
+  return Buffer.from(text, "hex");
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
+
+const CHUNK_ID_BYTES = 32;
+
+/** Chunk ids one behind the other, 32 bytes each. */
+export function packChunkIds(ids: readonly ChunkId[]): Uint8Array {
+  const bytes = Buffer.alloc(ids.length * CHUNK_ID_BYTES);
+  ids.forEach((id, index) => bytes.write(id, index * CHUNK_ID_BYTES, "hex"));
+  return bytes;
+}
+
+export function unpackChunkIds(bytes: Uint8Array): ChunkId[] {
+  const ids: ChunkId[] = [];
+  for (let offset = 0; offset < bytes.length; offset += CHUNK_ID_BYTES) {
+    ids.push(chunkId(hex(bytes.subarray(offset, offset + CHUNK_ID_BYTES))));
+  }
+  return ids;
+}
+
+/** Lengths in bytes, 4 bytes each, little endian. */
+export function packLengths(lengths: readonly number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(lengths.length * 4));
+  lengths.forEach((length, index) => view.setUint32(index * 4, length, true));
+  return new Uint8Array(view.buffer);
+}
+
+export function unpackLengths(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true));
+}
+
+function kindOf(row: Row): NodeKind {
+  const kind = textOf(row, "type");
+  assert(kind === "file" || kind === "folder" || kind === "symlink", `node kind ${kind}`);
+  return kind;
+}
+
+/** Columns of a node or revision `n` and of its content `c`, as `nodeOf` reads them. */
+export const NODE_COLUMNS =
+  "n.id, n.type, n.parent, n.name, n.key, n.crev, n.lrev, n.deleted, c.meta, c.chunks, c.lengths";
+
+export function nodeOf(row: Row): NodeRow {
+  const lengths = orNull(blobOf, row, "lengths");
+  return {
+    id: nodeId(hexOf(row, "id")),
+    type: kindOf(row),
+    parent: nodeId(hexOf(row, "parent")),
+    name: textOf(row, "name"),
+    key: textOf(row, "key"),
+    meta: textOf(row, "meta"),
+    chunks: unpackChunkIds(blobOf(row, "chunks")),
+    lengths: lengths === null ? undefined : unpackLengths(lengths),
+    crev: integerOf(row, "crev"),
+    lrev: integerOf(row, "lrev"),
+    deleted: integerOf(row, "deleted") !== 0,
+  };
+}
+
+export function revisionOf(row: Row): RevisionRow {
+  const device = orNull(hexOf, row, "device");
+  return {
+    ...nodeOf(row),
+    sequence: integerOf(row, "sequence"),
+    timeMs: integerOf(row, "time_ms"),
+    device: device === null ? undefined : deviceId(device),
+  };
+}
