@@ -1,0 +1,222 @@
+import { constants } from "node:fs";
+import { access, mkdir, open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import { OpenPacks } from "./open-packs.ts";
+import type { PackStore, PackWriter } from "./port.ts";
+
+/** Packs under construction lie here; what is left of them after a crash is nobody's. */
+const UNFINISHED = "unfinished";
+
+const SUFFIX = ".pack";
+
+/** The first two characters are the folder that a pack lies in. */
+const NAME = /^[0-9a-z]{2}[0-9a-z-]{2,126}$/;
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}
+
+function worldError(error: unknown, name: string): unknown {
+  if (error instanceof WorldError) return error;
+  const code = codeOf(error);
+  if (code === undefined) return error;
+  if (code === "EEXIST") return packExists(name);
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new WorldError("storage-full", "The disk that chunks are stored on is full.", {
+      retryable: true,
+      cause: error,
+    });
+  }
+  return new WorldError("unavailable", `Pack ${name} cannot be read or written (${code}).`, {
+    retryable: true,
+    cause: error,
+  });
+}
+
+function packExists(name: string): WorldError {
+  return new WorldError("pack-exists", `Pack ${name} is there already.`);
+}
+
+async function guarded<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw worldError(error, name);
+  }
+}
+
+/** Makes names in a folder survive a power cut; Windows syncs them with the file itself. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === "win32") return;
+  await using handle = await open(folder, constants.O_RDONLY);
+  await handle.sync();
+}
+
+/** Folders made in a parent, durable before they are first written to. */
+class Folders {
+  readonly #made = new Map<string, Promise<void>>();
+
+  /** Callers at the same time wait for one another: none goes on before the name is durable. */
+  ensure(folder: string): Promise<void> {
+    const known = this.#made.get(folder);
+    if (known !== undefined) return known;
+    const making = mkdir(folder, { recursive: true }).then(() => syncFolder(dirname(folder)));
+    this.#made.set(folder, making);
+    making.catch(() => this.#made.delete(folder));
+    return making;
+  }
+}
+
+/**
+ * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it open: what
+ * is unfinished when it opens is removed.
+ */
+export class DiskPacks implements PackStore, AsyncDisposable {
+  readonly #folder: string;
+  readonly #folders = new Folders();
+  readonly #files: OpenPacks;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.#files = new OpenPacks((name) => this.#openToRead(name));
+  }
+
+  /** Opens the folder, and makes it when it is not there. */
+  static async open(folder: string): Promise<DiskPacks> {
+    const packs = new DiskPacks(resolve(folder));
+    const unfinished = join(packs.#folder, UNFINISHED);
+    await guarded(folder, async () => {
+      await packs.#folders.ensure(packs.#folder);
+      await rm(unfinished, { recursive: true, force: true });
+      await packs.#folders.ensure(unfinished);
+    });
+    return packs;
+  }
+
+  async create(name: string): Promise<PackWriter> {
+    const path = this.#path(name);
+    const unfinished = join(this.#folder, UNFINISHED, name);
+    return guarded(name, async () => {
+      await refuseExisting(path, name);
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+      const file = await open(unfinished, flags, 0o600);
+      return new DiskPackWriter({ name, unfinished, path, file, folders: this.#folders });
+    });
+  }
+
+  async read(name: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    return guarded(name, () =>
+      this.#files.use(name, async (file) => {
+        const bytes = Buffer.allocUnsafe(lengthBytes);
+        let filled = 0;
+        while (filled < lengthBytes) {
+          const position = offsetBytes + filled;
+          const { bytesRead } = await file.read(bytes, filled, lengthBytes - filled, position);
+          if (bytesRead === 0) {
+            throw new WorldError(
+              "pack-short",
+              `Pack ${name} ends at ${position}, wanted are ${lengthBytes} bytes at ${offsetBytes}.`,
+            );
+          }
+          filled += bytesRead;
+        }
+        return bytes;
+      }),
+    );
+  }
+
+  async *list(): AsyncGenerator<string, void, undefined> {
+    for (const pair of await guarded(this.#folder, () => readdir(this.#folder))) {
+      if (pair.length !== 2) continue;
+      for (const name of await guarded(pair, () => readdir(join(this.#folder, pair)))) {
+        if (name.endsWith(SUFFIX)) yield name.slice(0, -SUFFIX.length);
+      }
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#files.forget(name);
+    await guarded(name, () => rm(this.#path(name), { force: true }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#files[Symbol.asyncDispose]();
+  }
+
+  #path(name: string): string {
+    assert(NAME.test(name), `not a pack name: ${name}`);
+    return join(this.#folder, name.slice(0, 2), `${name}${SUFFIX}`);
+  }
+
+  async #openToRead(name: string): Promise<FileHandle> {
+    try {
+      return await open(this.#path(name), constants.O_RDONLY);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+      throw new WorldError("pack-missing", `Pack ${name} is not there.`, { cause: error });
+    }
+  }
+}
+
+async function refuseExisting(path: string, name: string): Promise<void> {
+  try {
+    await access(path);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw error;
+  }
+  throw packExists(name);
+}
+
+type Unfinished = {
+  readonly name: string;
+  /** Where it is written, and where it will stand. */
+  readonly unfinished: string;
+  readonly path: string;
+  readonly file: FileHandle;
+  readonly folders: Folders;
+};
+
+class DiskPackWriter implements PackWriter {
+  readonly #pack: Unfinished;
+  #lengthBytes = 0;
+
+  constructor(pack: Unfinished) {
+    this.#pack = pack;
+  }
+
+  async append(bytes: Uint8Array): Promise<number> {
+    const { name, file } = this.#pack;
+    const offset = this.#lengthBytes;
+    await guarded(name, async () => {
+      for (let written = 0; written < bytes.length;) {
+        const { bytesWritten } = await file.write(bytes, written, null, offset + written);
+        written += bytesWritten;
+      }
+    });
+    this.#lengthBytes += bytes.length;
+    return offset;
+  }
+
+  async finish(): Promise<void> {
+    const { name, unfinished, path, file, folders } = this.#pack;
+    await guarded(name, async () => {
+      await file.sync();
+      await file.close();
+      await folders.ensure(dirname(path));
+      await refuseExisting(path, name);
+      await rename(unfinished, path);
+      await syncFolder(dirname(path));
+    });
+  }
+
+  async discard(): Promise<void> {
+    const { name, unfinished, file } = this.#pack;
+    await guarded(name, async () => {
+      await file.close();
+      await rm(unfinished, { force: true });
+    });
+  }
+}

@@ -1,0 +1,55 @@
+import { concat } from "#core/bytes.ts";
+import { WorldError } from "#core/errors.ts";
+import type { PackStore, PackWriter } from "./port.ts";
+
+/** Packs that are gone with the process: the simulator's disk. */
+export class MemoryPacks implements PackStore {
+  readonly #packs = new Map<string, Uint8Array>();
+  readonly #unfinished = new Set<string>();
+
+  async create(name: string): Promise<PackWriter> {
+    if (this.#packs.has(name) || this.#unfinished.has(name)) throw exists(name);
+    this.#unfinished.add(name);
+    const parts: Uint8Array[] = [];
+    let lengthBytes = 0;
+    return {
+      append: async (bytes) => {
+        const offset = lengthBytes;
+        parts.push(bytes.slice());
+        lengthBytes += bytes.length;
+        return offset;
+      },
+      finish: async () => {
+        this.#unfinished.delete(name);
+        this.#packs.set(name, concat(parts));
+      },
+      discard: async () => {
+        this.#unfinished.delete(name);
+      },
+    };
+  }
+
+  async read(name: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const pack = this.#packs.get(name);
+    if (pack === undefined) throw new WorldError("pack-missing", `Pack ${name} is not there.`);
+    if (offsetBytes + lengthBytes > pack.length) {
+      throw new WorldError(
+        "pack-short",
+        `Pack ${name} ends at ${pack.length}, wanted are ${lengthBytes} bytes at ${offsetBytes}.`,
+      );
+    }
+    return pack.slice(offsetBytes, offsetBytes + lengthBytes);
+  }
+
+  async *list(): AsyncGenerator<string, void, undefined> {
+    yield* this.#packs.keys();
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#packs.delete(name);
+  }
+}
+
+function exists(name: string): WorldError {
+  return new WorldError("pack-exists", `Pack ${name} is there already.`);
+}
