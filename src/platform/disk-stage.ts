@@ -1,0 +1,160 @@
+import { closeSync, constants, fchmodSync, fstatSync, fsync, ftruncateSync } from "node:fs";
+import { futimesSync, openSync, write } from "node:fs";
+import { promisify } from "node:util";
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import { PRIVATE_FOLDER } from "#core/names.ts";
+import type { DiskStage, Stat } from "#sync/ports.ts";
+import type { Breath } from "./breath.ts";
+import { isPrivate, syncFailed } from "./disk-change.ts";
+import { diskError, shownPath } from "./errno.ts";
+import type { RootPath } from "./root-path.ts";
+import { statOf } from "./stat.ts";
+
+const writeAt = promisify(write);
+const syncDescriptor = promisify(fsync);
+
+/** Stage files that stay open between two writes; more are closed and opened again when needed. */
+const MAX_OPEN_STAGED = 64;
+
+const OPEN_FLAGS = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+type Open = {
+  readonly descriptor: number;
+  sizeBytes: number;
+  /** Writes under way: a descriptor closed below one could by then be another file's. */
+  writes: number;
+  closed: boolean;
+};
+
+export class RealDiskStage implements DiskStage, AsyncDisposable {
+  readonly #paths: RootPath;
+  readonly #breath: Breath;
+  /** By path, the one used longest ago first. */
+  readonly #open = new Map<string, Open>();
+  readonly #umask = process.umask();
+
+  constructor(paths: RootPath, breath: Breath) {
+    this.#paths = paths;
+    this.#breath = breath;
+  }
+
+  async open(path: string): Promise<number> {
+    if (this.#breath.due()) await this.#breath.take();
+    return this.#take(path, constants.O_CREAT).sizeBytes;
+  }
+
+  async write(path: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
+    if (this.#breath.due()) await this.#breath.take();
+    const file = this.#take(path, 0);
+    const end = offsetBytes + bytes.length;
+    // Zeros past the end need no blocks: a sparse file stays one.
+    if (offsetBytes >= file.sizeBytes && isZero(bytes)) return;
+    file.sizeBytes = Math.max(file.sizeBytes, end);
+    file.writes++;
+    try {
+      let done = 0;
+      while (done < bytes.length) {
+        const left = bytes.length - done;
+        const at = offsetBytes + done;
+        done += (await writeAt(file.descriptor, bytes, done, left, at)).bytesWritten;
+      }
+    } catch (error) {
+      throw diskError(error, "write", path);
+    } finally {
+      file.writes--;
+      if (file.closed) closeWhenIdle(file);
+    }
+  }
+
+  async finish(
+    path: string,
+    as: { sizeBytes: number; executable: boolean; mtimeMs: number },
+  ): Promise<Stat> {
+    if (this.#breath.due()) await this.#breath.take();
+    const { descriptor, writes } = this.#take(path, 0);
+    assert(writes === 0, `a stage file is finished while it is written: ${path}`);
+    this.#open.delete(path);
+    try {
+      ftruncateSync(descriptor, as.sizeBytes);
+      fchmodSync(descriptor, (as.executable ? 0o777 : 0o666) & ~this.#umask);
+      const seconds = as.mtimeMs / 1_000;
+      futimesSync(descriptor, seconds, seconds);
+      await syncDescriptor(descriptor).catch((error: unknown) => {
+        throw syncFailed(path, error);
+      });
+      // Read back: the disk keeps times in steps of its own.
+      return statOf(fstatSync(descriptor, { bigint: true }));
+    } catch (error) {
+      throw diskError(error, "finish", path);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  async close(path: string): Promise<void> {
+    const file = this.#open.get(path);
+    if (file === undefined) return;
+    this.#open.delete(path);
+    closeWhenIdle(file);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const path of [...this.#open.keys()]) await this.close(path);
+  }
+
+  #take(path: string, more: number): Open {
+    const known = this.#open.get(path);
+    if (known !== undefined) {
+      this.#open.delete(path);
+      this.#open.set(path, known);
+      return known;
+    }
+    const opened = this.#openFile(path, more);
+    this.#open.set(path, opened);
+    this.#closeOldest();
+    return opened;
+  }
+
+  #openFile(path: string, more: number): Open {
+    if (!isPrivate(path)) {
+      const message = `Only files in ${PRIVATE_FOLDER} are written; stage ${shownPath(path)} first.`;
+      throw new WorldError("outside-root", message);
+    }
+    const flags = OPEN_FLAGS | more;
+    const descriptor = this.#paths.within("open", path, (at) => openSync(at, flags, 0o600));
+    const stats = fstatSync(descriptor);
+    if (stats.isFile() && stats.nlink === 1) {
+      return { descriptor, sizeBytes: stats.size, writes: 0, closed: false };
+    }
+    closeSync(descriptor);
+    // A second name is a person's file: a crash came between giving it that name and removing this.
+    const message = `${shownPath(path)} is in use as a file of yours: remove this name, stage anew.`;
+    throw new WorldError("exists", message);
+  }
+
+  #closeOldest(): void {
+    for (const [path, file] of this.#open) {
+      if (this.#open.size <= MAX_OPEN_STAGED) return;
+      if (file.writes > 0) continue;
+      this.#open.delete(path);
+      closeWhenIdle(file);
+    }
+  }
+}
+
+function closeWhenIdle(file: Open): void {
+  file.closed = true;
+  if (file.writes === 0) closeSync(file.descriptor);
+}
+
+const ZEROS = new Uint8Array(64 * 1024);
+
+function isZero(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0) return false;
+  for (let from = 0; from < bytes.length; from += ZEROS.length) {
+    const piece = bytes.subarray(from, from + ZEROS.length);
+    if (Buffer.compare(piece, ZEROS.subarray(0, piece.length)) !== 0) return false;
+  }
+  return true;
+}
