@@ -38,7 +38,8 @@ export const DeviceRow = z.object({
   lastSeenMs: z.int().nullable(),
   revoked: z.boolean(),
 });
-export const DeviceList = z.object({ devices: z.array(DeviceRow) });
+/** `next` is there when more follow: ask again with `after` set to it. */
+export const DeviceList = z.object({ devices: z.array(DeviceRow), next: DeviceId.optional() });
 
 export const TokenRequest = z.object({
   account: AccountName,

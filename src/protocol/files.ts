@@ -37,14 +37,18 @@ export const FileMetadata = z.object({
   sha256: z.string(),
 });
 
+/** `next` is there when `limit` was asked for and more follow: ask again with `after` set to it. */
 export const FileList = z.object({
   files: z.array(z.object({ file_path: z.string(), version: Version })),
+  next: z.string().optional(),
 });
 
 export const UpdatedFiles = z.object({
   updated_files: z.array(
     z.object({ file_path: z.string(), version: Version, deleted: z.boolean().optional() }),
   ),
+  /** All up to this version is in this answer: what to ask with next time. */
+  latest_version: Version,
 });
 
 export const FileReverted = z.object({

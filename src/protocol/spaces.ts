@@ -23,7 +23,8 @@ export const SpaceRow = z.object({
   start: Cursor,
 });
 export type SpaceRow = z.infer<typeof SpaceRow>;
-export const SpaceList = z.object({ spaces: z.array(SpaceRow) });
+/** `next` is there when more follow: ask again with `after` set to it. */
+export const SpaceList = z.object({ spaces: z.array(SpaceRow), next: SpaceId.optional() });
 
 export const SpaceRequest = z.object({
   name: SpaceName,
@@ -45,7 +46,10 @@ export const RevisionRow = z.object({
   deleted: z.boolean(),
 });
 export type RevisionRow = z.infer<typeof RevisionRow>;
-export const RevisionList = z.object({ revisions: z.array(RevisionRow), next: Sequence.optional() });
+export const RevisionList = z.object({
+  revisions: z.array(RevisionRow),
+  next: Sequence.optional(),
+});
 
 /** The content of one revision, to make a new one from. */
 export const RevisionContent = z.object({

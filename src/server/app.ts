@@ -1,0 +1,131 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Chance, Clock, Digest, Log } from "#core/world.ts";
+import { messageOf } from "#core/errors.ts";
+import { ROUTES } from "#protocol/routes.ts";
+import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
+import { Announcer } from "./announcer.ts";
+import { Attempts } from "./attempts.ts";
+import type { PackStore } from "./chunks/port.ts";
+import { mountAccounts } from "./http/accounts.ts";
+import { mountChunks } from "./http/chunks.ts";
+import { mountCommits } from "./http/commits.ts";
+import { mountFeed } from "./http/feed.ts";
+import { buildGates, type Env } from "./http/gates.ts";
+import { problemOf, refuseInvalid, writeProblem } from "./http/problem.ts";
+import { logRequests } from "./http/request-log.ts";
+import { mountRevisions } from "./http/revisions.ts";
+import { mountServer } from "./http/server.ts";
+import { mountSpaces } from "./http/spaces.ts";
+import { Intake } from "./intake.ts";
+import { JOIN_LIFE_MS, MAX_WRONG_JOINS } from "./join.ts";
+import { Journal } from "./journal.ts";
+import type { Metadata } from "./metadata/port.ts";
+import { PASSWORD_COST, Passwords, type PasswordCost } from "./passwords.ts";
+import { ProblemError } from "./problem-error.ts";
+import { Sessions } from "./tokens.ts";
+
+/** The world that a server lives in: all of it comes in here. */
+export type AppWorld = {
+  readonly metadata: Metadata;
+  readonly packs: PackStore;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly digest: Digest;
+  readonly log: Log;
+  /** What GET /v1/server says. */
+  readonly version?: string;
+  /** What a password hash costs; a test or a simulation takes a cheap one. */
+  readonly passwordCost?: PasswordCost;
+  /** Aborts when the server closes: long polls and event streams end. */
+  readonly closing?: AbortSignal;
+};
+
+export type App = OpenAPIHono<Env>;
+
+function withErrors(app: App, log: Log): void {
+  app.onError((error, context) => {
+    const problem = problemOf(error);
+    if (problem.code === "internal" || problem.code === "unavailable") {
+      const id = context.get("requestId");
+      log.error("request-failed", { id, message: messageOf(error), stack: stackOf(error) });
+    }
+    return writeProblem(problem);
+  });
+  app.notFound((context) =>
+    writeProblem(
+      new ProblemError(
+        "not-found",
+        `This server has no call ${context.req.method} of that path; see /openapi.json for all.`,
+      ),
+    ),
+  );
+}
+
+/** For the log alone: no stack goes on the wire. */
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}
+
+/** A percent sign that begins no UTF-8 byte has no meaning: better refused than guessed. */
+function refuseBadEscapes(app: App): void {
+  app.use(async (context, next) => {
+    try {
+      decodeURIComponent(new URL(context.req.url).pathname);
+    } catch {
+      throw new ProblemError(
+        "bad-request",
+        "The address holds a percent sign that begins no UTF-8 byte; write a percent sign as %25.",
+      );
+    }
+    await next();
+  });
+}
+
+function withDocument(app: App, version: string): void {
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
+    type: "http",
+    scheme: "bearer",
+    description: "A device's or a program's token",
+  });
+  app.doc31(ROUTES.openapi, {
+    openapi: "3.1.0",
+    info: {
+      title: "Lockstep",
+      version,
+      description: "Keeps folders the same on all devices of an account.",
+      license: { name: "Apache-2.0" },
+    },
+  });
+}
+
+/**
+ * The whole server as a function of requests. It holds no timer but through the clock and touches no
+ * global: `app.request(...)` is how tests and simulations talk to it.
+ */
+export function buildApp(world: AppWorld): App {
+  const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
+  const { accounts, journals, chunks } = metadata;
+  const sessions = new Sessions(accounts, clock);
+  const announcer = new Announcer(clock);
+  const journal = new Journal({ metadata, digest, announcer });
+  const intake = new Intake({ packs, chunks, digest, chance });
+  const passwords = new Passwords(chance, world.passwordCost ?? PASSWORD_COST);
+  const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
+  const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
+  const closing = world.closing ?? new AbortController().signal;
+  const gates = buildGates(sessions, clock);
+
+  const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
+  app.use(logRequests(log, clock, chance));
+  withErrors(app, log);
+  refuseBadEscapes(app);
+  mountServer(app, version);
+  mountAccounts(app, { accounts, clock, chance, passwords, logins, joins }, gates);
+  mountSpaces(app, { journals, clock, chance }, gates);
+  mountCommits(app, { journals, journal, clock }, gates);
+  mountFeed(app, { journals, journal, announcer, clock, sessions, closing }, gates);
+  mountChunks(app, { journals, chunks, intake, clock }, gates);
+  mountRevisions(app, metadata, gates);
+  withDocument(app, version);
+  return app;
+}

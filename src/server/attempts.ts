@@ -1,0 +1,50 @@
+import type { Clock } from "#core/world.ts";
+
+/** Keys that are remembered at once; the one that was quiet longest is forgotten first. */
+const MAX_KEYS = 10_000;
+
+type Count = { used: number; untilMs: number };
+
+/**
+ * Counts attempts per key in fixed windows. An attempt is taken before it is known to be wrong, so
+ * that a thousand at the same time are counted too, and given back when it was right.
+ */
+export class Attempts {
+  readonly #clock: Clock;
+  readonly #most: number;
+  readonly #windowMs: number;
+  readonly #counts = new Map<string, Count>();
+
+  constructor(clock: Clock, most: number, windowMs: number) {
+    this.#clock = clock;
+    this.#most = most;
+    this.#windowMs = windowMs;
+  }
+
+  /** Takes one attempt; a positive answer refuses it and says in how many milliseconds to ask again. */
+  take(key: string): number {
+    const nowMs = this.#clock.monotonicMs();
+    const known = this.#counts.get(key);
+    const count =
+      known !== undefined && known.untilMs > nowMs
+        ? known
+        : { used: 0, untilMs: nowMs + this.#windowMs };
+    if (count.used >= this.#most) return count.untilMs - nowMs;
+    count.used++;
+    this.#counts.delete(key);
+    this.#counts.set(key, count);
+    if (this.#counts.size > MAX_KEYS) {
+      for (const oldest of this.#counts.keys()) {
+        this.#counts.delete(oldest);
+        break;
+      }
+    }
+    return 0;
+  }
+
+  /** The attempt was right: it does not count. */
+  giveBack(key: string): void {
+    const count = this.#counts.get(key);
+    if (count !== undefined && count.used > 0) count.used--;
+  }
+}

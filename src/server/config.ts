@@ -1,0 +1,145 @@
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { WorldError } from "#core/errors.ts";
+import type { LogLevel } from "./real-world.ts";
+
+/** Where a server listens when nobody says otherwise. */
+export const DEFAULT_PORT = 7420;
+/** Only this machine: who wants to be reached from others says so. */
+export const DEFAULT_HOST = "127.0.0.1";
+
+/** What can be set, as it is written in a flag, an environment variable or the file. */
+export const SETTINGS = ["data", "host", "port", "metadata", "chunks", "log", "logFile"] as const;
+export type Setting = (typeof SETTINGS)[number];
+export type Settings = Partial<Readonly<Record<Setting, string>>>;
+
+const VARIABLES: Readonly<Record<Setting, string>> = {
+  data: "LOCKSTEP_DATA",
+  host: "LOCKSTEP_HOST",
+  port: "LOCKSTEP_PORT",
+  metadata: "LOCKSTEP_METADATA",
+  chunks: "LOCKSTEP_CHUNKS",
+  log: "LOCKSTEP_LOG",
+  logFile: "LOCKSTEP_LOG_FILE",
+};
+
+/** The file in the data folder that sets what neither a flag nor the environment does. */
+export const CONFIG_FILE = "server.json";
+
+export type ServerConfig = {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  readonly metadata: { readonly kind: "sqlite"; readonly path: string };
+  readonly chunks: { readonly kind: "file"; readonly path: string };
+  readonly logLevel: LogLevel;
+  readonly logFile: string | undefined;
+};
+
+const MAX_VALUE = 4_096;
+const Value = z.string().min(1).max(MAX_VALUE);
+const FileSettings = z
+  .record(z.enum(SETTINGS), z.union([Value, z.int().transform(String)]).optional())
+  .or(z.partialRecord(z.enum(SETTINGS), Value));
+
+function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const found: Partial<Record<Setting, string>> = {};
+  for (const setting of SETTINGS) {
+    const value = environment[VARIABLES[setting]];
+    if (value !== undefined && value !== "") found[setting] = value;
+  }
+  return found;
+}
+
+function fromFile(data: string | undefined, problems: string[]): Settings {
+  if (data === undefined) return {};
+  const path = join(data, CONFIG_FILE);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return {};
+    problems.push(`${path} cannot be read; make it readable or remove it`);
+    return {};
+  }
+  try {
+    return FileSettings.parse(JSON.parse(text)) as Settings;
+  } catch {
+    problems.push(`${path} is no JSON object of ${SETTINGS.join(", ")} with texts; correct it`);
+    return {};
+  }
+}
+
+const LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+
+/** The path behind `prefix` in a setting, or the standard one. */
+function pathOf(
+  value: string | undefined,
+  rule: { readonly prefix: string; readonly standard: string; readonly setting: Setting },
+  problems: string[],
+): string {
+  if (value === undefined) return rule.standard;
+  if (value.startsWith(rule.prefix) && value.length > rule.prefix.length) {
+    return resolve(value.slice(rule.prefix.length));
+  }
+  problems.push(`${rule.setting} is ${value}, this server knows only ${rule.prefix}PATH`);
+  return rule.standard;
+}
+
+function portOf(value: string | undefined, problems: string[]): number {
+  if (value === undefined) return DEFAULT_PORT;
+  const port = /^\d{1,5}$/.test(value) ? Number(value) : 65_536;
+  if (port <= 65_535) return port;
+  problems.push(`port is ${value}, it must be a number from 0 (any free one) to 65535`);
+  return DEFAULT_PORT;
+}
+
+function levelOf(value: string | undefined, problems: string[]): LogLevel {
+  const level = LEVELS.find((known) => known === (value ?? "info"));
+  if (level !== undefined) return level;
+  problems.push(`log is ${value}, it must be one of ${LEVELS.join(", ")}`);
+  return "info";
+}
+
+/**
+ * Flags before the environment before the file. Throws WorldError `bad-config` whose message lists
+ * every problem at once.
+ */
+export function readConfig(
+  flags: Settings,
+  environment: Readonly<Record<string, string | undefined>>,
+): ServerConfig {
+  const problems: string[] = [];
+  const outer = { ...fromEnvironment(environment), ...flags };
+  const settings: Settings = { ...fromFile(outer.data, problems), ...outer };
+  for (const [setting, value] of Object.entries(settings)) {
+    if (value.length > MAX_VALUE || value.includes("\0")) problems.push(`${setting} is no text`);
+  }
+  const data = resolve(settings.data ?? ".");
+  if (settings.data === undefined) {
+    problems.push("data is not set, name a folder with --data DIR or LOCKSTEP_DATA");
+  }
+  const host = settings.host ?? DEFAULT_HOST;
+  if (!/^[A-Za-z0-9._:%-]+$/.test(host))
+    problems.push(`host is ${host}, it must be a name or an IP`);
+  const sqlite = { prefix: "sqlite:", standard: join(data, "metadata.sqlite") };
+  const packs = { prefix: "file:", standard: join(data, "packs") };
+  const config: ServerConfig = {
+    data,
+    host,
+    port: portOf(settings.port, problems),
+    metadata: {
+      kind: "sqlite",
+      path: pathOf(settings.metadata, { ...sqlite, setting: "metadata" }, problems),
+    },
+    chunks: {
+      kind: "file",
+      path: pathOf(settings.chunks, { ...packs, setting: "chunks" }, problems),
+    },
+    logLevel: levelOf(settings.log, problems),
+    logFile: settings.logFile,
+  };
+  if (problems.length === 0) return config;
+  throw new WorldError("bad-config", `The server's settings are wrong: ${problems.join("; ")}.`);
+}

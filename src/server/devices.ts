@@ -1,0 +1,65 @@
+import { toHex } from "#core/bytes.ts";
+import { deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
+import type { Chance, Clock } from "#core/world.ts";
+import type { AccountRow, AccountStore, DeviceRow } from "./metadata/port.ts";
+import { ProblemError } from "./problem-error.ts";
+import { drawToken, tokenHash } from "./tokens.ts";
+
+/** Devices that an account may have at once; revoked ones do not count. */
+export const MAX_DEVICES = 500;
+
+export type DeviceParts = {
+  readonly accounts: AccountStore;
+  readonly clock: Clock;
+  readonly chance: Chance;
+};
+
+export type Enrolment = { readonly device: DeviceRow; readonly token: string };
+
+/** Makes a machine one of the account's devices. Throws ProblemError `conflict` when it has too many. */
+export async function enrol(
+  parts: DeviceParts,
+  account: AccountRow,
+  name: string,
+): Promise<Enrolment> {
+  const living = (await parts.accounts.devices(account.id)).filter((row) => !row.revoked);
+  if (living.length >= MAX_DEVICES) {
+    throw new ProblemError(
+      "conflict",
+      `The account ${account.name} has ${MAX_DEVICES} devices, the most there may be; revoke one.`,
+    );
+  }
+  const createdMs = parts.clock.nowMs();
+  const device: DeviceRow = {
+    id: deviceId(toHex(parts.chance.bytes(16))),
+    account: account.id,
+    name,
+    createdMs,
+    lastSeenMs: null,
+    revoked: false,
+  };
+  const token = drawToken(parts.chance, "dev");
+  await parts.accounts.createDevice(device, {
+    hash: tokenHash(token),
+    account: account.id,
+    device: device.id,
+    label: name,
+    createdMs,
+    expiresMs: null,
+  });
+  return { device, token };
+}
+
+/** Ends a device: its token opens nothing from now on. Throws ProblemError `not-found`. */
+export async function revoke(
+  parts: Pick<DeviceParts, "accounts">,
+  account: AccountId,
+  device: DeviceId,
+): Promise<void> {
+  if (!(await parts.accounts.revokeDevice(account, device))) {
+    throw new ProblemError(
+      "not-found",
+      `This account has no device ${device}; list its devices for those it has.`,
+    );
+  }
+}

@@ -1,0 +1,176 @@
+import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
+import {
+  DeviceList,
+  DeviceRow,
+  Enrol,
+  Enrolled,
+  Join,
+  JoinCode,
+  Joined,
+  JoinOffer,
+  SignedUp,
+  SignUp,
+  TokenAnswer,
+  TokenRequest,
+} from "#protocol/accounts.ts";
+import { DeviceId } from "#protocol/ids.ts";
+import { ROUTES } from "#protocol/routes.ts";
+import { signIn, signUp, type AccountParts } from "../accounts.ts";
+import { enrol, revoke, type Enrolment } from "../devices.ts";
+import { join, offerJoin, type JoinParts } from "../join.ts";
+import type { AccountRow } from "../metadata/port.ts";
+import { createToken } from "../tokens.ts";
+import { PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { pageOf } from "./page.ts";
+import { problems } from "./problem.ts";
+
+const json = <Schema extends z.ZodType>(schema: Schema) => ({ "application/json": { schema } });
+const body = <Schema extends z.ZodType>(schema: Schema) => ({
+  body: { required: true as const, content: json(schema) },
+});
+
+const signUpRoute = createRoute({
+  method: "post",
+  path: ROUTES.accounts,
+  summary: "Make an account",
+  request: body(SignUp),
+  responses: {
+    201: { description: "The account exists now", content: json(SignedUp) },
+    ...problems("bad-request", "account-taken", "body-too-large", "unavailable"),
+  },
+});
+
+const enrolRoute = createRoute({
+  method: "post",
+  path: ROUTES.devices,
+  summary: "Make a machine one of the account's devices",
+  request: body(Enrol),
+  responses: {
+    201: { description: "The device and its token", content: json(Enrolled) },
+    ...problems("bad-request", "bad-credentials", "conflict", "too-many-requests", "unavailable"),
+  },
+});
+
+const devicesRoute = createRoute({
+  method: "get",
+  path: ROUTES.devices,
+  summary: "The account's devices, oldest first, revoked ones too",
+  security: WITH_TOKEN,
+  request: { query: z.object({ after: DeviceId.optional(), limit: PageLimit.optional() }) },
+  responses: {
+    200: { description: "One page", content: json(DeviceList) },
+    ...problems("bad-request", "no-token", "bad-token"),
+  },
+});
+
+const revokeRoute = createRoute({
+  method: "delete",
+  path: ROUTES.device,
+  summary: "Revoke a device: its token opens nothing from now on",
+  security: WITH_TOKEN,
+  request: { params: z.object({ device: DeviceId }) },
+  responses: {
+    204: { description: "Revoked" },
+    ...problems("bad-request", "no-token", "bad-token", "not-found"),
+  },
+});
+
+const tokenRoute = createRoute({
+  method: "post",
+  path: ROUTES.tokens,
+  summary: "Make a token for a program",
+  request: body(TokenRequest),
+  responses: {
+    201: { description: "The token, shown this once", content: json(TokenAnswer) },
+    ...problems("bad-request", "bad-credentials", "too-many-requests", "unavailable"),
+  },
+});
+
+const offerRoute = createRoute({
+  method: "post",
+  path: ROUTES.joinCodes,
+  summary: "Make a code that lets one more machine join",
+  security: WITH_TOKEN,
+  request: body(JoinOffer),
+  responses: {
+    201: { description: "The code's secret, for 10 minutes", content: json(JoinCode) },
+    ...problems("bad-request", "no-token", "bad-token"),
+  },
+});
+
+const joinRoute = createRoute({
+  method: "post",
+  path: ROUTES.join,
+  summary: "Become a device of the account behind a join code",
+  request: body(Join),
+  responses: {
+    201: { description: "The device and its token", content: json(Joined) },
+    ...problems("bad-request", "not-found", "conflict", "too-many-requests"),
+  },
+});
+
+function enrolled(account: AccountRow, { device, token }: Enrolment): z.infer<typeof Enrolled> {
+  return {
+    accountId: account.id,
+    account: account.name,
+    device: device.id,
+    deviceName: device.name,
+    token,
+  };
+}
+
+function mountDevices(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates): void {
+  app.openapi({ ...enrolRoute, middleware: [gates.json()] }, async (context) => {
+    const wish = context.req.valid("json");
+    const account = await signIn(parts, wish);
+    return context.json(enrolled(account, await enrol(parts, account, wish.device)), 201);
+  });
+
+  app.openapi({ ...devicesRoute, middleware: [gates.session] }, async (context) => {
+    const { after, limit } = context.req.valid("query");
+    const all = await parts.accounts.devices(context.get("session").account.id);
+    const { page, next } = pageOf(all, (row) => row.id, after, limit);
+    const devices: z.infer<typeof DeviceRow>[] = page.map((row) => ({
+      device: row.id,
+      name: row.name,
+      createdMs: row.createdMs,
+      lastSeenMs: row.lastSeenMs,
+      revoked: row.revoked,
+    }));
+    return context.json({ devices, ...(next === undefined ? {} : { next }) }, 200);
+  });
+
+  app.openapi({ ...revokeRoute, middleware: [gates.session] }, async (context) => {
+    await revoke(parts, context.get("session").account.id, context.req.valid("param").device);
+    return context.body(null, 204);
+  });
+}
+
+export function mountAccounts(
+  app: OpenAPIHono<Env>,
+  parts: AccountParts & JoinParts,
+  gates: Gates,
+): void {
+  app.openapi({ ...signUpRoute, middleware: [gates.json()] }, async (context) => {
+    const account = await signUp(parts, context.req.valid("json"));
+    return context.json({ accountId: account.id, account: account.name }, 201);
+  });
+
+  mountDevices(app, parts, gates);
+
+  app.openapi({ ...tokenRoute, middleware: [gates.json()] }, async (context) => {
+    const { label, expiresInS, ...claim } = context.req.valid("json");
+    const account = await signIn(parts, claim);
+    return context.json(await createToken(parts, account, { label, expiresInS }), 201);
+  });
+
+  app.openapi({ ...offerRoute, middleware: [gates.session, gates.json()] }, async (context) => {
+    const { space } = context.req.valid("json");
+    return context.json(await offerJoin(parts, context.get("session").account, space), 201);
+  });
+
+  app.openapi({ ...joinRoute, middleware: [gates.json()] }, async (context) => {
+    const joined = await join(parts, context.req.valid("json"));
+    return context.json({ ...enrolled(joined.account, joined), space: joined.space }, 201);
+  });
+}

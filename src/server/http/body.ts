@@ -1,0 +1,136 @@
+import type { Context, MiddlewareHandler } from "hono";
+import { concat } from "#core/bytes.ts";
+import type { Clock } from "#core/world.ts";
+import { ProblemError } from "../problem-error.ts";
+
+/** What a sender may take to begin, beside what its bytes may take. */
+export const BODY_GRACE_MS = 20_000;
+
+/** The slowest sender that is waited for; below it a connection is worth less than it holds. */
+export const MIN_BODY_BYTES_PER_S = 4 * 1024;
+
+function tooLarge(maxBytes: number): ProblemError {
+  return new ProblemError(
+    "body-too-large",
+    `The body is larger than the ${maxBytes} bytes that this call takes; send it in parts.`,
+    // What is left of the body would have to be read to keep the connection.
+    { headers: { connection: "close" } },
+  );
+}
+
+function refuseDeclared(context: Context, maxBytes: number): void {
+  const declared = context.req.header("content-length");
+  if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes);
+}
+
+/** Counts the time that is spent waiting for a sender, and gives it up when it is too slow. */
+class Patience {
+  readonly #clock: Clock;
+  readonly #stop = new AbortController();
+  #waitedMs = 0;
+  #waitingSinceMs: number | null = null;
+  #receivedBytes = 0;
+  /** True once the sender was given up. */
+  spent = false;
+
+  constructor(clock: Clock, giveUp: () => void) {
+    this.#clock = clock;
+    void this.#watch(giveUp);
+  }
+
+  begin(): void {
+    this.#waitingSinceMs = this.#clock.monotonicMs();
+  }
+
+  end(receivedBytes: number): void {
+    this.#waitedMs = this.#waited();
+    this.#waitingSinceMs = null;
+    this.#receivedBytes += receivedBytes;
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  #waited(): number {
+    if (this.#waitingSinceMs === null) return this.#waitedMs;
+    return this.#waitedMs + this.#clock.monotonicMs() - this.#waitingSinceMs;
+  }
+
+  async #watch(giveUp: () => void): Promise<void> {
+    try {
+      for (;;) {
+        const allowedMs = BODY_GRACE_MS + (this.#receivedBytes * 1000) / MIN_BODY_BYTES_PER_S;
+        const leftMs = Math.ceil(allowedMs - this.#waited());
+        if (leftMs <= 0) break;
+        await this.#clock.sleep(leftMs, this.#stop.signal);
+      }
+    } catch {
+      return;
+    }
+    this.spent = true;
+    giveUp();
+  }
+}
+
+/**
+ * The body as it comes, never more than `maxBytes` of it, from a sender that keeps up with
+ * MIN_BODY_BYTES_PER_S. Throws ProblemError `body-too-large` (before reading when the length is declared)
+ * and `timeout`.
+ */
+export async function* readBody(
+  context: Context,
+  clock: Clock,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  refuseDeclared(context, maxBytes);
+  const reader = context.req.raw.body?.getReader();
+  if (reader === undefined) return;
+  const leave = (): void => void reader.cancel().catch(() => undefined);
+  const patience = new Patience(clock, leave);
+  let receivedBytes = 0;
+  try {
+    for (;;) {
+      patience.begin();
+      const piece = await reader.read();
+      patience.end(piece.value?.byteLength ?? 0);
+      if (patience.spent) {
+        throw new ProblemError(
+          "timeout",
+          "The body came too slowly; send it again on a better line.",
+          {
+            headers: { connection: "close" },
+          },
+        );
+      }
+      if (piece.done) return;
+      receivedBytes += piece.value.byteLength;
+      if (receivedBytes > maxBytes) throw tooLarge(maxBytes);
+      yield piece.value;
+    }
+  } finally {
+    patience.stop();
+    leave();
+  }
+}
+
+/** The whole body; throws as `readBody` does. */
+export async function readWholeBody(
+  context: Context,
+  clock: Clock,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readBody(context, clock, maxBytes)) pieces.push(piece);
+  return concat(pieces) as Uint8Array<ArrayBuffer>;
+}
+
+/** Puts a bounded body, wholly read, in the place of the one on the wire: for JSON. */
+export function limitBody(clock: Clock, maxBytes: number): MiddlewareHandler {
+  return async (context, next) => {
+    const { method, headers, url, signal } = context.req.raw;
+    const body = await readWholeBody(context, clock, maxBytes);
+    context.req.raw = new Request(url, { method, headers, body, signal });
+    await next();
+  };
+}

@@ -1,0 +1,118 @@
+import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
+import type { Clock } from "#core/world.ts";
+import { FetchQuestion, MissingAnswer, MissingQuestion, StoredAnswer } from "#protocol/chunks.ts";
+import { frameHead, FRAMES_MEDIA_TYPE, readFrames, type ChunkFrame } from "#protocol/frames.ts";
+import { SpaceId } from "#protocol/ids.ts";
+import { MAX_BATCH_BYTES, MAX_JSON_BYTES } from "#protocol/limits.ts";
+import { ROUTES } from "#protocol/routes.ts";
+import { LEASE_MS, type Intake } from "../intake.ts";
+import type { ChunkIndex, JournalStore } from "../metadata/port.ts";
+import { ProblemError } from "../problem-error.ts";
+import { readBody } from "./body.ts";
+import { ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { problems } from "./problem.ts";
+import { streamOf } from "./stream.ts";
+
+export type ChunkParts = {
+  readonly journals: JournalStore;
+  readonly chunks: ChunkIndex;
+  readonly intake: Intake;
+  readonly clock: Clock;
+};
+
+const params = z.object({ space: SpaceId });
+const frames = { [FRAMES_MEDIA_TYPE]: { schema: z.string().openapi({ format: "binary" }) } };
+
+const missingRoute = createRoute({
+  method: "post",
+  path: ROUTES.chunksMissing,
+  summary: "Which of these chunks the space lacks; renews the lease of the others",
+  security: WITH_TOKEN,
+  request: {
+    params,
+    body: { required: true, content: { "application/json": { schema: MissingQuestion } } },
+  },
+  responses: {
+    200: {
+      description: "Those to send",
+      content: { "application/json": { schema: MissingAnswer } },
+    },
+    ...problems("bad-request", "no-token", "bad-token", "not-found", "body-too-large"),
+  },
+});
+
+const storeRoute = createRoute({
+  method: "post",
+  path: ROUTES.chunks,
+  summary: "Send a framed batch of chunks: durable, all of it, when this answers",
+  security: WITH_TOKEN,
+  request: { params, body: { required: true, content: frames } },
+  responses: {
+    200: { description: "Stored", content: { "application/json": { schema: StoredAnswer } } },
+    ...problems("bad-request", "no-token", "bad-token", "not-found", "timeout"),
+    ...problems("body-too-large", "unsupported-media-type", "hash-mismatch", "storage-full"),
+  },
+});
+
+const fetchRoute = createRoute({
+  method: "post",
+  path: ROUTES.chunksFetch,
+  summary: "Read chunks as a framed batch, in the order asked, perhaps fewer than asked",
+  security: WITH_TOKEN,
+  request: {
+    params,
+    body: { required: true, content: { "application/json": { schema: FetchQuestion } } },
+  },
+  responses: {
+    200: { description: "The frames", content: frames },
+    ...problems("bad-request", "no-token", "bad-token", "not-found", "body-too-large"),
+  },
+});
+
+async function* written(
+  chunks: AsyncIterable<ChunkFrame>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const { id, bytes } of chunks) {
+    yield frameHead(id, bytes.length);
+    yield bytes;
+  }
+}
+
+export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
+  const { journals, chunks, intake, clock } = parts;
+  const withJson = [gates.session, gates.json(MAX_JSON_BYTES)];
+
+  app.openapi({ ...missingRoute, middleware: withJson }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    const asked = [...new Set(context.req.valid("json").chunks)];
+    // Renewed before the look: what is there then stays for a lease.
+    await chunks.renew(space.id, asked, clock.nowMs() + LEASE_MS);
+    const held = new Set((await chunks.held(space.id, asked)).map((place) => place.id));
+    return context.json({ missing: asked.filter((chunk) => !held.has(chunk)) }, 200);
+  });
+
+  app.openapi({ ...storeRoute, middleware: [gates.session] }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    if (context.req.header("content-type") !== FRAMES_MEDIA_TYPE) {
+      throw new ProblemError(
+        "unsupported-media-type",
+        `A batch of chunks is sent as ${FRAMES_MEDIA_TYPE}; set that Content-Type.`,
+      );
+    }
+    const body = readBody(context, clock, MAX_BATCH_BYTES);
+    const stored = await intake.store(space.id, readFrames(body), clock.nowMs());
+    return context.json({ stored }, 200);
+  });
+
+  app.openapi({ ...fetchRoute, middleware: withJson }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    const found = await intake.fetch(space.id, context.req.valid("json").chunks);
+    return new Response(
+      streamOf(() => written(found)),
+      { headers: { "content-type": FRAMES_MEDIA_TYPE } },
+    );
+  });
+}

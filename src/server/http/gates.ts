@@ -1,0 +1,66 @@
+import { z } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import type { Clock } from "#core/world.ts";
+import { spaceId } from "#core/ids.ts";
+import { MAX_PAGE, MAX_SMALL_JSON_BYTES } from "#protocol/limits.ts";
+import type { JournalStore, SpaceRow } from "../metadata/port.ts";
+import { ProblemError } from "../problem-error.ts";
+import type { Session, Sessions } from "../tokens.ts";
+import { limitBody } from "./body.ts";
+
+/** What middleware leaves on a request. */
+export type Env = {
+  Variables: { session: Session; requestId: string; bytes: number };
+};
+
+/** The checks that stand before a route's own code. */
+export type Gates = {
+  /** Only with a valid token; leaves the session. */
+  readonly session: MiddlewareHandler<Env>;
+  /** A JSON body of at most `maxBytes`, read before it is parsed. */
+  json(maxBytes?: number): MiddlewareHandler;
+};
+
+export function buildGates(sessions: Sessions, clock: Clock): Gates {
+  return {
+    session: async (context, next) => {
+      context.set("session", await sessions.open(context.req.header("authorization")));
+      await next();
+    },
+    json: (maxBytes = MAX_SMALL_JSON_BYTES) => limitBody(clock, maxBytes),
+  };
+}
+
+/** In a route definition: this call needs a token. */
+export const WITH_TOKEN: { bearer: string[] }[] = [{ bearer: [] }];
+
+/**
+ * The space of a path, if it is the session's. Throws ProblemError `not-found`: somebody else's space gets
+ * the answer of one that does not exist.
+ */
+export async function ownSpace(
+  journals: JournalStore,
+  session: Session,
+  id: string,
+): Promise<SpaceRow> {
+  const space = await journals.space(spaceId(id));
+  if (space === undefined || space.account !== session.account.id) {
+    throw new ProblemError(
+      "not-found",
+      `There is no space ${id} in this account; list its spaces for those there are.`,
+    );
+  }
+  return space;
+}
+
+/** A whole number in a query: text on the wire, an integer in the document and in the code. */
+export function queryInteger(least: number, most: number) {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, "a whole number")
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `a whole number from ${least} to ${most}`)
+    .openapi({ type: "integer", minimum: least, maximum: most });
+}
+
+export const PageLimit = queryInteger(1, MAX_PAGE);

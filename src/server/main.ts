@@ -1,0 +1,128 @@
+import { mkdir } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { WorldError } from "#core/errors.ts";
+import { buildApp, type App } from "./app.ts";
+import { DiskPacks } from "./chunks/disk.ts";
+import type { ServerConfig } from "./config.ts";
+import { nodeDigest } from "./digest.ts";
+import { lockFolder } from "./lock.ts";
+import { openSqliteMetadata } from "./metadata/sqlite.ts";
+import { openLog, realChance, realClock } from "./real-world.ts";
+
+/** Headers that take longer belong to nobody who means well. */
+const HEADERS_TIMEOUT_MS = 15_000;
+/** Above what proxies and long polls idle, so that it is never us who hang up in between. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** A socket that moves no byte this long is gone; a long poll and its keep-alive are shorter. */
+const SOCKET_IDLE_MS = 120_000;
+/** The longest a body may take: MAX_BATCH_BYTES at the slowest rate that `http/body.ts` allows. */
+const REQUEST_TIMEOUT_MS = 150 * 60_000;
+/** A path of 4,096 bytes is three times that in percent-encoding. */
+const MAX_HEADER_BYTES = 32 * 1024;
+/** How often Node looks for connections that are over their time. */
+const CHECK_EVERY_MS = 5_000;
+/** Requests that are under way may take this long when the server closes. */
+const DRAIN_MS = 10_000;
+const DRAIN_LOOK_MS = 20;
+
+export type RunningServer = {
+  readonly address: { readonly host: string; readonly port: number; readonly url: string };
+  /** Ends long polls, finishes requests that are under way, closes the stores. */
+  close(): Promise<void>;
+};
+
+function listen(server: Server, { host, port }: ServerConfig): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) => {
+      const detail = `Cannot listen on ${host} port ${port}; is another program there? Choose another.`;
+      reject(new WorldError("cannot-listen", detail, { cause }));
+    });
+    server.listen(port, host, () => {
+      const address = server.address();
+      if (address === null || typeof address === "string") reject(new Error("no TCP address"));
+      else resolve(address);
+    });
+  });
+}
+
+function makeServer(app: App): Server {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    createServer,
+    // The process may hold an engine too: its Request and Response stay Node's own.
+    overrideGlobalObjects: false,
+    serverOptions: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_EVERY_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      noDelay: true,
+    },
+  }) as Server;
+  server.setTimeout(SOCKET_IDLE_MS);
+  return server;
+}
+
+async function drain(server: Server): Promise<void> {
+  let closed = false;
+  const end = new Promise<void>((resolve) => {
+    server.close(() => {
+      closed = true;
+      resolve();
+    });
+  });
+  const deadlineMs = realClock.monotonicMs() + DRAIN_MS;
+  while (!closed && realClock.monotonicMs() < deadlineMs) {
+    // A kept-alive connection is idle only after its answer; so look again and again.
+    server.closeIdleConnections();
+    await Promise.race([end, realClock.sleep(DRAIN_LOOK_MS)]);
+  }
+  server.closeAllConnections();
+  await end;
+}
+
+/** The host as it stands in a URL: an IPv6 address in brackets. */
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * Opens the data folder and answers requests until `close`. Throws WorldError: `folder-in-use`,
+ * `cannot-listen` and those of the stores.
+ */
+export async function startServer(config: ServerConfig, version: string): Promise<RunningServer> {
+  await mkdir(config.data, { recursive: true, mode: 0o700 });
+  await using stores = new AsyncDisposableStack();
+  const log = openLog(config.logLevel, config.logFile);
+  stores.defer(() => log.flush());
+  stores.use(lockFolder(config.data));
+  const metadata = stores.use(await openSqliteMetadata(config.metadata.path));
+  const packs = stores.use(await DiskPacks.open(config.chunks.path));
+  const closing = new AbortController();
+  const app = buildApp({
+    metadata,
+    packs,
+    clock: realClock,
+    chance: realChance,
+    digest: nodeDigest,
+    log,
+    version,
+    closing: closing.signal,
+  });
+  const server = makeServer(app);
+  const { port } = await listen(server, config);
+  log.info("listening", { host: config.host, port });
+  const open = stores.move();
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    closing.abort();
+    await drain(server);
+    log.info("closed");
+    await open.disposeAsync();
+  };
+  const address = { host: config.host, port, url: urlOf(config.host, port) };
+  return { address, close: () => (closed ??= close()) };
+}
