@@ -13,7 +13,10 @@ export const nodeEnvironment = {
   ...process.env,
   NODE_COMPILE_CACHE:
     process.env["NODE_COMPILE_CACHE"] ??
-    path.join(process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"), "lockstep/compiled"),
+    path.join(
+      process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"),
+      "lockstep/compiled",
+    ),
 };
 
 /**

@@ -54,7 +54,7 @@ function readStamp() {
 /** @returns {Promise<string>} */
 async function install() {
   if (!installedIsCurrent()) {
-    console.error("set-up: fetching packages and Node 26 (once, under a minute on most lines)");
+    console.error("set-up: fetching packages and Node 26 (once)");
     await npmCi();
   }
   const node = findNode();

@@ -5,4 +5,9 @@ import { become, nodeFlags } from "./run.mjs";
 import { root, setUpOrExit } from "./set-up.mjs";
 
 const node = await setUpOrExit();
-await become(node, [...nodeFlags, path.join(root, "src/cli/main.ts"), "up", ...process.argv.slice(2)]);
+await become(node, [
+  ...nodeFlags,
+  path.join(root, "src/cli/main.ts"),
+  "up",
+  ...process.argv.slice(2),
+]);
