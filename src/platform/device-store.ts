@@ -1,0 +1,39 @@
+import type { DeviceRecords, TreeStore } from "#sync/ports.ts";
+import { SqliteDeviceRecords } from "./device-records.ts";
+import { DeviceFile } from "./device-schema.ts";
+import { SqliteTreeStore } from "./tree-store.ts";
+
+/** One device's database: trees and records share its transactions. */
+export type DeviceStore = {
+  readonly trees: TreeStore;
+  readonly records: DeviceRecords;
+  /** Idempotent; nothing may be asked afterwards. */
+  close(): void;
+};
+
+const FOLDING = "store.folding";
+
+/**
+ * Opens the database at `path` (":memory:" for one that lives as long as the process), making or
+ * migrating it. `folding` says whether the space's names are compared without case. Throws WorldError
+ * `database-damaged`, `database-newer`, `no-permission`, `no-space`, `busy`.
+ */
+export function openDeviceStore(path: string, options: { readonly folding: boolean }): DeviceStore {
+  const file = new DeviceFile(path);
+  try {
+    const trees = new SqliteTreeStore(file, options.folding);
+    const records = new SqliteDeviceRecords(file, trees);
+    const folding = String(options.folding);
+    const before = records.setting(FOLDING);
+    if (before !== folding) {
+      trees.transaction(() => {
+        if (before !== undefined) trees.rekey();
+        records.setSetting(FOLDING, folding);
+      });
+    }
+    return { trees, records, close: () => file.close() };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
