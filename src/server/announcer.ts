@@ -1,7 +1,9 @@
 import type { SpaceId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 
-/** How many spaces' last announcements are remembered; for others a waiter may wait in vain once. */
+/**
+ * How many spaces' last announcements are remembered; for others a waiter may wait in vain once.
+ */
 const MAX_REMEMBERED_SPACES = 10_000;
 
 type Waiter = { readonly sequence: number; readonly wake: () => void };

@@ -33,9 +33,9 @@ export class Intake {
   }
 
   /**
-   * Stores a batch for a space and returns how many frames it held; all are durable and staged for 72
-   * hours then. Throws WorldError `hash-mismatch` (naming the chunk) or `body-too-large`, and whatever
-   * the frames' source throws; then nothing of the batch is stored.
+   * Stores a batch for a space and returns how many frames it held; all are durable and staged for
+   * 72 hours then. Throws WorldError `hash-mismatch` (naming the chunk) or `body-too-large`, and
+   * whatever the frames' source throws; then nothing of the batch is stored.
    */
   async store(space: SpaceId, frames: AsyncIterable<ChunkFrame>, nowMs: number): Promise<number> {
     const batch = new Batch(this.#world);
@@ -58,8 +58,8 @@ export class Intake {
 
   /**
    * The chunks in the order of the question, cut short where the batch would pass MAX_BATCH_BYTES.
-   * Throws WorldError `not-found`, naming the first that the space does not hold, before it returns;
-   * while iterating `chunk-damaged`, `pack-missing` or `pack-short`.
+   * Throws WorldError `not-found`, naming the first that the space does not hold, before it
+   * returns; while iterating `chunk-damaged`, `pack-missing` or `pack-short`.
    */
   async fetch(space: SpaceId, ids: readonly ChunkId[]): Promise<AsyncIterable<ChunkFrame>> {
     return this.#read(space, cutShort(await this.#places(space, ids)));

@@ -71,8 +71,8 @@ export class Journal {
   }
 
   /**
-   * Entries behind the cursor, at most `limit` and about 8 MiB of them, or `reset` when the cursor is
-   * of no past of this journal.
+   * Entries behind the cursor, at most `limit` and about 8 MiB of them, or `reset` when the cursor
+   * is of no past of this journal.
    */
   async feed(
     space: SpaceRow,
@@ -120,7 +120,9 @@ export class Journal {
     );
   }
 
-  /** `head` was read before anything else, so that whatever changes meanwhile makes the append race. */
+  /**
+   * `head` was read before anything else, so that whatever changes meanwhile makes the append race.
+   */
   async #judge(space: SpaceRow, commit: Commit, head: Head) {
     const { journals } = this.#metadata;
     const { base } = commit;

@@ -9,7 +9,9 @@ export type View = {
   readonly nodes: ReadonlyMap<NodeId, NodeRow>;
   /** The living holders of the names that the draft claims, by `slotKey`. */
   readonly holders: ReadonlyMap<string, NodeId>;
-  /** Deleted folders that keep a child which the draft neither deletes nor moves, and that child. */
+  /**
+   * Deleted folders that keep a child which the draft neither deletes nor moves, and that child.
+   */
   readonly leftBehind: ReadonlyMap<NodeId, NodeId>;
   /** The named chunks that the space holds, and their lengths in bytes. */
   readonly chunks: ReadonlyMap<ChunkId, number>;

@@ -117,7 +117,7 @@ export class DiskPacks implements PackStore, AsyncDisposable {
           if (bytesRead === 0) {
             throw new WorldError(
               "pack-short",
-              `Pack ${name} ends at ${position}, wanted are ${lengthBytes} bytes at ${offsetBytes}.`,
+              `Pack ${name} ends at ${position}, wanted: ${lengthBytes} bytes at ${offsetBytes}.`,
             );
           }
           filled += bytesRead;

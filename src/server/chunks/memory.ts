@@ -35,7 +35,7 @@ export class MemoryPacks implements PackStore {
     if (offsetBytes + lengthBytes > pack.length) {
       throw new WorldError(
         "pack-short",
-        `Pack ${name} ends at ${pack.length}, wanted are ${lengthBytes} bytes at ${offsetBytes}.`,
+        `Pack ${name} ends at ${pack.length}, wanted: ${lengthBytes} bytes at ${offsetBytes}.`,
       );
     }
     return pack.slice(offsetBytes, offsetBytes + lengthBytes);

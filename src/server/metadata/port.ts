@@ -131,13 +131,13 @@ export interface JournalStore {
   /** At most `limit` living children of a folder, by id, after `after`. */
   children(space: SpaceId, parent: NodeId, limit: number, after?: NodeId): Promise<NodeRow[]>;
   /**
-   * Nodes, living and dead, with max(crev, lrev) > `sequence`, oldest change first. A page ends with
-   * a whole sequence: it may hold up to MAX_CHANGES - 1 more than `limit`.
+   * Nodes, living and dead, with max(crev, lrev) > `sequence`, oldest change first. A page ends
+   * with a whole sequence: it may hold up to MAX_CHANGES - 1 more than `limit`.
    */
   changedSince(space: SpaceId, sequence: number, limit: number): Promise<NodeRow[]>;
   /**
-   * Appends if the entry's sequence is the head's plus one: journal, nodes, one revision a node, and
-   * links of all named chunks (which the caller found in this space), all or nothing, durable.
+   * Appends if the entry's sequence is the head's plus one: journal, nodes, one revision a node,
+   * and links of all named chunks (which the caller found in this space), all or nothing, durable.
    * `raced` when another entry took the sequence; `missing-chunks` when a link or a chunk went.
    */
   append(space: SpaceId, append: Append): Promise<"appended" | "raced" | "missing-chunks">;
@@ -149,15 +149,18 @@ export interface JournalStore {
     answer: CommitAnswer,
     nowMs: number,
   ): Promise<void>;
-  /** Entries after `sequence`, oldest first; stops at about `limitBytes`, but never before the first. */
+  /**
+   * Entries after `sequence`, oldest first; stops at about `limitBytes`, but never before the
+   * first.
+   */
   entries(space: SpaceId, sequence: number, limit: number, limitBytes?: number): Promise<Entry[]>;
   /** A node's revisions before `before`, newest first. */
   revisions(space: SpaceId, node: NodeId, before: number, limit: number): Promise<RevisionRow[]>;
   /** The node as it was at `sequence`; undefined before it was created. */
   revisionAt(space: SpaceId, node: NodeId, sequence: number): Promise<RevisionRow | undefined>;
   /**
-   * Tombstones deleted before the sequence `before`, latest deletion first: `sequence`, `timeMs` and
-   * `device` are the deletion's. A page ends with a whole sequence, like `changedSince`'s.
+   * Tombstones deleted before the sequence `before`, latest deletion first: `sequence`, `timeMs`
+   * and `device` are the deletion's. A page ends with a whole sequence, like `changedSince`'s.
    */
   trash(space: SpaceId, before: number, limit: number): Promise<RevisionRow[]>;
 }
@@ -172,7 +175,9 @@ export type ChunkPlace = {
 export interface ChunkIndex {
   /** Which of these the space holds, staged or linked, and where they lie; in no order. */
   held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]>;
-  /** Which of these are stored for anybody: only for choosing what to write, never for an answer. */
+  /**
+   * Which of these are stored for anybody: only for choosing what to write, never for an answer.
+   */
   stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>>;
   /** Records durable chunks and stages them all in the space until `leaseMs`; all or nothing. */
   stage(

@@ -11,8 +11,8 @@ export function namedChunks(entry: Entry): ChunkId[] {
 const Stored = z.object({ counts: z.array(z.int()), entry: Entry });
 
 /**
- * An entry as two columns: its JSON with the number of chunks of every change in place of their ids,
- * and the ids as bytes. What is read is what was written, to the letter: the chain hashes it.
+ * An entry as two columns: its JSON with the number of chunks of every change in place of their
+ * ids, and the ids as bytes. What is read is what was written, to the letter: the chain hashes it.
  */
 export function writeEntry(entry: Entry): { readonly text: string; readonly chunks: Uint8Array } {
   const counts = entry.changes.map((change) => ("chunks" in change ? change.chunks.length : 0));

@@ -46,7 +46,9 @@ function worldError(error: unknown, path: string): unknown {
   }
 }
 
-/** One SQLite file with our schema; every call is synchronous, so nothing interleaves within one. */
+/**
+ * One SQLite file with our schema; every call is synchronous, so nothing interleaves within one.
+ */
 export class SqliteFile implements Disposable {
   readonly #database: DatabaseSync;
   readonly #path: string;
@@ -57,8 +59,9 @@ export class SqliteFile implements Disposable {
   }
 
   /**
-   * Opens or creates the file and brings its schema up to date. Throws WorldError `database-too-new`,
-   * `database-foreign`, `database-damaged` or `unavailable`, and then leaves the file as it was.
+   * Opens or creates the file and brings its schema up to date. Throws WorldError
+   * `database-too-new`, `database-foreign`, `database-damaged` or `unavailable`, and then leaves
+   * the file as it was.
    */
   static open(path: string): SqliteFile {
     let database: DatabaseSync | undefined;
@@ -89,7 +92,9 @@ export class SqliteFile implements Disposable {
     }
   }
 
-  /** Runs `work` in one transaction: all of it is durable when this returns, or none when it throws. */
+  /**
+   * Runs `work` in one transaction: all of it is durable when this returns, or none when it throws.
+   */
   write<T>(work: () => T): T {
     try {
       this.#database.exec("BEGIN IMMEDIATE");

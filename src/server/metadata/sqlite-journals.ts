@@ -19,7 +19,8 @@ import type {
   RevisionRow,
   SpaceRow,
 } from "./port.ts";
-import { namedChunks, readEntry, writeEntry } from "./sqlite-entries.ts";
+import { SqliteAppender } from "./sqlite-append.ts";
+import { readEntry } from "./sqlite-entries.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 import {
   blobOf,
@@ -27,8 +28,6 @@ import {
   integerOf,
   NODE_COLUMNS,
   nodeOf,
-  packChunkIds,
-  packLengths,
   raw,
   revisionOf,
   textOf,
@@ -60,7 +59,8 @@ function reading(file: SqliteFile) {
     accepted: file.prepare("SELECT sequence, chain FROM journal WHERE space = ? AND commit_id = ?"),
     refused: file.prepare("SELECT answer FROM refusals WHERE space = ? AND commit_id = ?"),
     entries: file.prepare(
-      "SELECT entry, chunks FROM journal WHERE space = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+      `SELECT entry, chunks FROM journal WHERE space = ? AND sequence > ?
+       ORDER BY sequence LIMIT ?`,
     ),
     node: file.prepare(`${NODES} WHERE n.space = ? AND n.id = ?`),
     holder: file.prepare(
@@ -98,37 +98,6 @@ function writing(file: SqliteFile) {
        (id, account, name, kind, folding, epoch, cut_key, created_ms, head, chain)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (account, name) DO NOTHING`,
     ),
-    setHead: file.prepare("UPDATE spaces SET head = ?, chain = ? WHERE id = ?"),
-    addEntry: file.prepare(
-      `INSERT INTO journal (space, sequence, commit_id, chain, entry, chunks)
-       VALUES (?, ?, ?, ?, ?, ?)`,
-    ),
-    addContent: file.prepare(
-      `INSERT INTO contents (space, node, sequence, meta, chunks, lengths)
-       VALUES (?, ?, ?, ?, ?, ?)`,
-    ),
-    // Names of a ring swap owners within one commit: all that move or go leave the index of the
-    // living first.
-    park: file.prepare("UPDATE nodes SET deleted = 1 WHERE space = ? AND id = ?"),
-    setNode: file.prepare(
-      `INSERT INTO nodes
-       (space, id, type, parent, name, key, content, crev, lrev, changed, deleted)
-       VALUES ($space, $id, $type, $parent, $name, $key, $content, $crev, $lrev, $sequence,
-         $deleted)
-       ON CONFLICT (space, id) DO UPDATE SET
-         parent = excluded.parent, name = excluded.name, key = excluded.key,
-         content = excluded.content, crev = excluded.crev, lrev = excluded.lrev,
-         changed = excluded.changed, deleted = excluded.deleted`,
-    ),
-    content: file.prepare("SELECT content FROM nodes WHERE space = ? AND id = ?"),
-    addRevision: file.prepare(
-      `INSERT INTO revisions
-       (space, id, sequence, type, parent, name, key, content, crev, lrev, deleted, time_ms, device)
-       VALUES ($space, $id, $sequence, $type, $parent, $name, $key, $content, $crev, $lrev,
-         $deleted, $timeMs, $device)`,
-    ),
-    linked: file.prepare("SELECT 1 AS linked FROM links WHERE space = ? AND chunk = ?"),
-    link: file.prepare("UPDATE links SET lease_ms = NULL WHERE space = ? AND chunk = ?"),
     addRefusal: file.prepare(
       `INSERT INTO refusals (space, commit_id, answer, at_ms) VALUES (?, ?, ?, ?)
        ON CONFLICT (space, commit_id) DO NOTHING`,
@@ -155,11 +124,13 @@ export class SqliteJournals implements JournalStore {
   readonly #file: SqliteFile;
   readonly #read: ReturnType<typeof reading>;
   readonly #write: ReturnType<typeof writing>;
+  readonly #appender: SqliteAppender;
 
   constructor(file: SqliteFile) {
     this.#file = file;
     this.#read = reading(file);
     this.#write = writing(file);
+    this.#appender = new SqliteAppender(file);
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {
@@ -250,13 +221,7 @@ export class SqliteJournals implements JournalStore {
       const { entry } = append;
       if (this.#head(space).sequence + 1 !== entry.sequence) return "raced";
       if (this.#answered(owner, entry.commitId) !== undefined) return "raced";
-      const chunks = [...new Set(namedChunks(entry))].map(raw);
-      const held = chunks.every((chunk) => this.#write.linked.get(owner, chunk) !== undefined);
-      if (!held) return "missing-chunks";
-      for (const chunk of chunks) this.#write.link.run(owner, chunk);
-      this.#appendEntry(owner, entry);
-      this.#appendNodes(owner, append);
-      return "appended";
+      return this.#appender.append(owner, append);
     });
   }
 
@@ -341,52 +306,5 @@ export class SqliteJournals implements JournalStore {
     }
     const refused = this.#read.refused.get(owner, raw(commit));
     return refused && CommitAnswer.parse(JSON.parse(textOf(refused, "answer")));
-  }
-
-  #appendEntry(owner: Uint8Array, entry: Entry): void {
-    const { sequence } = entry;
-    const chain = raw(entry.chain);
-    const { text, chunks } = writeEntry(entry);
-    this.#write.addEntry.run(owner, sequence, raw(entry.commitId), chain, text, chunks);
-    this.#write.setHead.run(sequence, chain, owner);
-  }
-
-  #appendNodes(owner: Uint8Array, { entry, nodes }: Append): void {
-    const { sequence, timeMs } = entry;
-    const device = entry.device === undefined ? null : raw(entry.device);
-    const rewritten = new Set<NodeId>();
-    for (const change of entry.changes) {
-      if (change.kind === "create" || change.kind === "update") rewritten.add(change.node);
-      if (change.kind !== "create") this.#write.park.run(owner, raw(change.node));
-    }
-    for (const node of nodes) {
-      const id = raw(node.id);
-      const content = rewritten.has(node.id) ? sequence : this.#contentOf(owner, id);
-      if (content === sequence) {
-        const lengths = node.lengths === undefined ? null : packLengths(node.lengths);
-        const chunks = packChunkIds(node.chunks);
-        this.#write.addContent.run(owner, id, sequence, node.meta, chunks, lengths);
-      }
-      const columns = {
-        space: owner,
-        id,
-        sequence,
-        type: node.type,
-        parent: raw(node.parent),
-        name: node.name,
-        key: node.key,
-        content,
-        crev: node.crev,
-        lrev: node.lrev,
-        deleted: node.deleted ? 1 : 0,
-      };
-      this.#write.setNode.run(columns);
-      this.#write.addRevision.run({ ...columns, timeMs, device });
-    }
-  }
-
-  /** The sequence that a node's present content was written at. */
-  #contentOf(owner: Uint8Array, id: Uint8Array): number {
-    return integerOf(this.#write.content.get(owner, id) ?? {}, "content");
   }
 }

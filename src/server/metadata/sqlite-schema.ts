@@ -1,6 +1,6 @@
 /**
- * The schema, one step a version: `PRAGMA user_version` counts the steps that were taken. A step that
- * was released never changes. Ids and hashes are BLOBs of half their hexadecimal length.
+ * The schema, one step a version: `PRAGMA user_version` counts the steps that were taken. A step
+ * that was released never changes. Ids and hashes are BLOBs of half their hexadecimal length.
  */
 const FIRST = `
 CREATE TABLE accounts (

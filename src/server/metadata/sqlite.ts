@@ -5,9 +5,10 @@ import { SqliteFile } from "./sqlite-file.ts";
 import { SqliteJournals } from "./sqlite-journals.ts";
 
 /**
- * Metadata in one SQLite file (WAL, every write synced before its promise resolves), or in memory for
- * `":memory:"`. A call does its work synchronously: no transaction is open while another call runs.
- * Throws WorldError `database-too-new`, `database-foreign`, `database-damaged`, `unavailable`.
+ * Metadata in one SQLite file (WAL, every write synced before its promise resolves), or in memory
+ * for `":memory:"`. A call does its work synchronously: no transaction is open while another call
+ * runs. Throws WorldError `database-too-new`, `database-foreign`, `database-damaged`,
+ * `unavailable`.
  */
 export async function openSqliteMetadata(path: string): Promise<Metadata> {
   const file = SqliteFile.open(path);

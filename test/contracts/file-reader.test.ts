@@ -1,0 +1,45 @@
+import * as fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { randomSample } from "#chunking/sample-bytes.ts";
+import { openFileReader } from "#platform/file-reader.ts";
+import { statOf } from "#platform/stat.ts";
+import { fileReaderContract } from "./file-reader.ts";
+import type { FileReaderUnderTest } from "./file-reader.ts";
+
+/** A person at the keyboard of this machine. */
+function personIn(root: string): FileReaderUnderTest["person"] {
+  return {
+    makeFolder: (path) => fs.mkdir(join(root, path)),
+    write: (path, bytes) => fs.writeFile(join(root, path), bytes),
+    async writeUnnoticed(path, bytes) {
+      const at = join(root, path);
+      const before = await fs.stat(at, { bigint: true });
+      await fs.writeFile(at, bytes);
+      // As touch --reference does; whole microseconds are all that Node's utimes can say.
+      await fs.utimes(at, Number(before.atimeNs) / 1e9, Number(before.mtimeNs) / 1e9);
+    },
+    link: (path, target) => fs.symlink(target, join(root, path)),
+    rename: (from, to) => fs.rename(join(root, from), join(root, to)),
+    remove: (path) => fs.rm(join(root, path), { recursive: true }),
+    async look(path) {
+      const { file, stamp } = statOf(await fs.lstat(join(root, path), { bigint: true }));
+      return { file, stamp };
+    },
+  };
+}
+
+fileReaderContract("this machine's disk", async () => {
+  const root = await fs.mkdtemp(join(tmpdir(), "lockstep-reader-"));
+  const cutKey = randomSample(7, 48);
+  const reader = openFileReader({ root, cutKey });
+  return {
+    reader,
+    cutKey,
+    person: personIn(root),
+    async [Symbol.asyncDispose]() {
+      await reader[Symbol.asyncDispose]();
+      await fs.rm(root, { recursive: true });
+    },
+  };
+});

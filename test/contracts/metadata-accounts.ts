@@ -1,0 +1,92 @@
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { deviceId } from "#core/ids.ts";
+import type { AccountRow, DeviceRow, Metadata, TokenRow } from "../../src/server/metadata/port.ts";
+import type { OpenMetadata } from "./metadata.ts";
+import { newAccount, newChunk, newNode } from "./tree.ts";
+
+const newHash = (): string => newChunk();
+const newDevice = () => deviceId(newNode());
+
+async function createAccount(metadata: Metadata): Promise<AccountRow> {
+  const id = newAccount();
+  const row = { id, name: `A ${id}`, key: `a ${id}`, passwordHash: "$argon2id$", createdMs: 3 };
+  assert.equal(await metadata.accounts.createAccount(row), true);
+  return row;
+}
+
+function deviceOf(account: AccountRow, createdMs: number): { row: DeviceRow; token: TokenRow } {
+  const id = newDevice();
+  const row = { id, account: account.id, name: "laptop", createdMs, lastSeenMs: null };
+  const token = { hash: newHash(), account: account.id, device: id, label: "device", createdMs };
+  return { row: { ...row, revoked: false }, token: { ...token, expiresMs: null } };
+}
+
+/** Accounts, devices, tokens and join codes. */
+export function accountContract(database: string, open: OpenMetadata): void {
+  test(`two accounts never have one key (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const row = await createAccount(under.metadata);
+    assert.equal(await accounts.createAccount({ ...row, id: newAccount() }), false);
+    assert.deepEqual(await accounts.accountByKey(row.key), row);
+    assert.deepEqual(await accounts.account(row.id), row);
+    assert.equal(await accounts.accountByKey("nobody"), undefined);
+    assert.equal(await accounts.account(newAccount()), undefined);
+  });
+
+  test(`a device comes with its token, and a revoked one loses it (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const account = await createAccount(under.metadata);
+    const [first, second] = [deviceOf(account, 1), deviceOf(account, 2)];
+    await accounts.createDevice(second.row, second.token);
+    await accounts.createDevice(first.row, first.token);
+    await accounts.seeDevice(first.row.id, 77);
+    const seen = { ...first.row, lastSeenMs: 77 };
+    assert.deepEqual(await accounts.devices(account.id), [seen, second.row]);
+    assert.deepEqual(await accounts.tokenByHash(first.token.hash), first.token);
+
+    const stranger = await createAccount(under.metadata);
+    assert.equal(await accounts.revokeDevice(stranger.id, first.row.id), false);
+    assert.equal(await accounts.revokeDevice(account.id, first.row.id), true);
+    assert.equal(await accounts.tokenByHash(first.token.hash), undefined);
+    assert.deepEqual(await accounts.tokenByHash(second.token.hash), second.token);
+    assert.deepEqual(await accounts.devices(account.id), [{ ...seen, revoked: true }, second.row]);
+  });
+
+  test(`a device whose token cannot be stored is not stored either (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const account = await createAccount(under.metadata);
+    const [first, second] = [deviceOf(account, 1), deviceOf(account, 2)];
+    await accounts.createDevice(first.row, first.token);
+    const twice = { ...second.token, hash: first.token.hash };
+    await assert.rejects(accounts.createDevice(second.row, twice));
+    assert.deepEqual(await accounts.devices(account.id), [first.row]);
+  });
+
+  test(`a program's token has no device and may expire (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const { id: account } = await createAccount(under.metadata);
+    const token = { hash: newHash(), account, device: null, label: "ci", createdMs: 1 };
+    await accounts.createToken({ ...token, expiresMs: 99 });
+    assert.deepEqual(await accounts.tokenByHash(token.hash), { ...token, expiresMs: 99 });
+    assert.equal(await accounts.tokenByHash(newHash()), undefined);
+  });
+
+  test(`a join code is taken once (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const peer = await under.peer();
+    const { id: account } = await createAccount(under.metadata);
+    const row = { hash: newHash(), account, space: "files", expiresMs: 99 };
+    await accounts.createJoin(row);
+    const takers = Array.from({ length: 10 }, (_, index) =>
+      (index % 2 === 0 ? accounts : peer.accounts).takeJoin(row.hash),
+    );
+    const taken = (await Promise.all(takers)).filter((taker) => taker !== undefined);
+    assert.deepEqual(taken, [row]);
+  });
+}

@@ -1,0 +1,72 @@
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { ROOT_NODE, type ChunkId } from "#core/ids.ts";
+import type { ChunkPlace } from "../../src/server/metadata/port.ts";
+import type { OpenMetadata } from "./metadata.ts";
+import { createFile, fileOf, folders, newChunk, newSpace, stageChunks } from "./tree.ts";
+
+const byId = <T extends { readonly id: string }>(rows: readonly T[]): T[] =>
+  rows.toSorted((left, right) => (left.id < right.id ? -1 : 1));
+
+/** Where chunks lie and who holds them. */
+export function chunkContract(database: string, open: OpenMetadata): void {
+  test(`CH6: a chunk of another space is stored but not held (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const [mine, other] = [await newSpace(metadata), await newSpace(metadata)];
+    const places = await stageChunks(metadata, mine, [10, 20]);
+    const ids = places.map(({ id }) => id);
+    const unknown = newChunk();
+    assert.deepEqual(byId(await metadata.chunks.held(mine.id, [...ids, unknown])), byId(places));
+    assert.deepEqual(await metadata.chunks.held(other.id, ids), []);
+    assert.deepEqual(await metadata.chunks.stored([...ids, unknown]), new Set(ids));
+    await metadata.chunks.stage(other.id, [], ids, 1_000);
+    assert.deepEqual(byId(await metadata.chunks.held(other.id, ids)), byId(places));
+  });
+
+  test(`of two places of one chunk the first stays (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const space = await newSpace(metadata);
+    const [place] = await stageChunks(metadata, space, [10]);
+    assert(place !== undefined);
+    const second: ChunkPlace = { ...place, pack: "another" };
+    await metadata.chunks.stage(space.id, [second], [place.id], 1_000);
+    assert.deepEqual(await metadata.chunks.held(space.id, [place.id]), [place]);
+  });
+
+  test(`staging a chunk that is stored nowhere stages nothing (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const space = await newSpace(metadata);
+    const [place] = await stageChunks(metadata, await newSpace(metadata), [10]);
+    assert(place !== undefined);
+    const ids: ChunkId[] = [place.id, newChunk()];
+    const staging = metadata.chunks.stage(space.id, [], ids, 1_000);
+    await assert.rejects(staging, { code: "chunk-gone", retryable: true });
+    assert.deepEqual(await metadata.chunks.held(space.id, ids), []);
+  });
+
+  test(`JN16: no entry names a chunk that its space lacks (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const space = await newSpace(metadata);
+    const chunks = await stageChunks(metadata, await newSpace(metadata), [10]);
+    const file = createFile("a", ROOT_NODE, fileOf(chunks));
+    const { entry } = folders(1);
+    const { node: id, kind: _, ...rest } = file;
+    const revs = { crev: 1, lrev: 1, deleted: false, lengths: rest.lengths };
+    const append = {
+      entry: { ...entry, changes: [file] },
+      nodes: [{ id, ...rest, ...revs, key: "a" }],
+    };
+    assert.equal(await metadata.journals.append(space.id, append), "missing-chunks");
+    assert.deepEqual(await metadata.journals.nodes(space.id, [id]), []);
+    const ids = chunks.map((chunk) => chunk.id);
+    await metadata.chunks.stage(space.id, [], ids, 1_000);
+    await metadata.chunks.renew(space.id, ids, 2_000);
+    assert.equal(await metadata.journals.append(space.id, append), "appended");
+    await metadata.chunks.renew(space.id, [...ids, newChunk()], 3_000);
+    assert.equal((await metadata.chunks.held(space.id, ids)).length, 1);
+  });
+}

@@ -1,0 +1,116 @@
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { CHAIN_START } from "#protocol/chain.ts";
+import type { SpaceRow } from "../../src/server/metadata/port.ts";
+import type { OpenMetadata } from "./metadata.ts";
+import { folders, newChunk, newCommit, newSpace, newSpaceId } from "./tree.ts";
+
+/** Spaces of an account. */
+export function spaceContract(database: string, open: OpenMetadata): void {
+  test(`an account's spaces have different names and begin empty (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const space = await newSpace(under.metadata, { folding: false });
+    const second: SpaceRow = { ...space, id: (await newSpace(under.metadata)).id, name: "files" };
+    assert.equal(await journals.createSpace({ ...second, id: newSpaceId() }), false);
+    assert.equal(await journals.createSpace({ ...second, id: newSpaceId(), name: "other" }), true);
+    assert.deepEqual(await journals.space(space.id), space);
+    assert.equal(await journals.space(newSpaceId()), undefined);
+    const names = (await journals.spaces(space.account)).map(({ name }) => name);
+    assert.deepEqual(names.toSorted(), ["files", "other"]);
+    assert.deepEqual(await journals.head(space.id), { sequence: 0, chain: CHAIN_START });
+    assert.equal(await journals.chainAt(space.id, 0), CHAIN_START);
+    assert.equal(await journals.chainAt(space.id, 1), undefined);
+  });
+
+  test(`asking for the head of a space that is not there fails (${database})`, async () => {
+    await using under = await open();
+    await assert.rejects(under.metadata.journals.head(newSpaceId()), { code: "not-found" });
+  });
+}
+
+/** The one call that changes a tree. */
+export function appendContract(database: string, open: OpenMetadata): void {
+  test(`JN1: of 20 entries for one sequence exactly one is appended (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const peer = await under.peer();
+    const space = await newSpace(metadata);
+    for (let sequence = 1; sequence <= 5; sequence++) {
+      const rivals = Array.from({ length: 20 }, () => folders(sequence));
+      const outcomes = await Promise.all(
+        rivals.map((rival, index) =>
+          (index % 2 === 0 ? metadata : peer).journals.append(space.id, rival),
+        ),
+      );
+      assert.equal(outcomes.filter((outcome) => outcome === "appended").length, 1);
+      assert.equal(outcomes.filter((outcome) => outcome === "raced").length, 19);
+      const won = rivals[outcomes.indexOf("appended")];
+      assert.deepEqual(await peer.journals.entries(space.id, sequence - 1, 10), [won?.entry]);
+    }
+    assert.equal((await metadata.journals.changedSince(space.id, 0, 100)).length, 5);
+  });
+
+  test(`JN1: an entry that skips a sequence is not appended (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const space = await newSpace(under.metadata);
+    assert.equal(await journals.append(space.id, folders(2)), "raced");
+    assert.equal(await journals.append(space.id, folders(1)), "appended");
+    assert.equal(await journals.append(space.id, folders(1)), "raced");
+  });
+
+  test(`JN2: an append that fails half way leaves nothing behind (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const space = await newSpace(under.metadata);
+    const { entry, nodes } = folders(1, 2);
+    const [first, second] = nodes;
+    assert(first !== undefined && second !== undefined);
+    const clash = [first, { ...second, key: first.key }];
+    await assert.rejects(journals.append(space.id, { entry, nodes: clash }));
+    assert.deepEqual(await journals.head(space.id), { sequence: 0, chain: CHAIN_START });
+    assert.deepEqual(await journals.nodes(space.id, [first.id, second.id]), []);
+    assert.equal(await journals.answered(space.id, entry.commitId), undefined);
+    assert.equal(await journals.append(space.id, { entry, nodes }), "appended");
+  });
+}
+
+/** What a commit id was answered. */
+export function answerContract(database: string, open: OpenMetadata): void {
+  test(`JN3: a commit id is answered once, accepted or refused (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const space = await newSpace(under.metadata);
+    const { entry, nodes } = folders(1);
+    assert.equal(await journals.append(space.id, { entry, nodes }), "appended");
+    const { commitId, chain } = entry;
+    const committed = { outcome: "committed", sequence: 1, chain } as const;
+    const refused = { outcome: "refused", code: "stale", detail: "Too late." } as const;
+    await journals.rememberRefusal(space.id, commitId, refused, 10);
+    assert.deepEqual(await journals.answered(space.id, commitId), committed);
+
+    const late = folders(2);
+    await journals.rememberRefusal(space.id, late.entry.commitId, refused, 10);
+    assert.equal(await journals.append(space.id, late), "raced");
+    assert.deepEqual(await journals.answered(space.id, late.entry.commitId), refused);
+    assert.equal((await journals.head(space.id)).sequence, 1);
+  });
+
+  test(`JN3: a refusal is remembered for a day (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const space = await newSpace(under.metadata);
+    const [first, second, third] = [newCommit(), newCommit(), newCommit()];
+    const missing = [newChunk()];
+    const refused = { outcome: "missing-chunks", missing } as const;
+    const answer = { ...refused, missing: [...missing] };
+    const dayMs = 24 * 60 * 60 * 1_000;
+    await journals.rememberRefusal(space.id, first, answer, 1_000);
+    await journals.rememberRefusal(space.id, second, answer, 1_000 + dayMs);
+    assert.deepEqual(await journals.answered(space.id, first), answer);
+    await journals.rememberRefusal(space.id, third, answer, 1_001 + dayMs);
+    assert.equal(await journals.answered(space.id, first), undefined);
+    assert.deepEqual(await journals.answered(space.id, second), answer);
+  });
+}

@@ -1,0 +1,34 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
+import { metadataContract } from "./metadata.ts";
+
+metadataContract("sqlite in memory", async () => {
+  const metadata = await openSqliteMetadata(":memory:");
+  return {
+    metadata,
+    peer: async () => metadata,
+    [Symbol.asyncDispose]: () => metadata[Symbol.asyncDispose](),
+  };
+});
+
+metadataContract("sqlite in a file", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "lockstep-metadata-"));
+  const open = () => openSqliteMetadata(join(folder, "server.db"));
+  const opened = [await open()];
+  const [metadata] = opened;
+  if (metadata === undefined) throw new Error("nothing was opened");
+  return {
+    metadata,
+    peer: async () => {
+      const peer = await open();
+      opened.push(peer);
+      return peer;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const one of opened) await one[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true });
+    },
+  };
+});
