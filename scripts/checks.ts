@@ -1,5 +1,6 @@
-// Runs every check of the project, one after the other, and ends with a line "N passed, N failed" that
-// counts tests one by one and each other step as one. With --quick: without the whole-program tests.
+// Runs every check of the project, one after the other, and ends with a line "N passed, N failed"
+// that counts tests one by one and each other step as one. With --quick: without the whole-program
+// tests.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";

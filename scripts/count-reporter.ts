@@ -1,4 +1,5 @@
-// A reporter for node:test that says only how it ended, for checks.ts: the words are the spec reporter's.
+// A reporter for node:test that says only how it ended, for checks.ts: the words are the spec
+// reporter's.
 
 type Counts = { readonly passed: number; readonly failed: number; readonly skipped: number };
 type Summary = {

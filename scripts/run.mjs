@@ -42,7 +42,8 @@ export async function become(program, args) {
     });
   }
 
-  // When npm is killed outright nobody is left to pass a signal on, and the program would stay behind.
+  // When npm is killed outright nobody is left to pass a signal on, and the program would stay
+  // behind.
   const parent = process.ppid;
   setInterval(() => {
     if (process.ppid !== parent) child.kill("SIGTERM");

@@ -1,5 +1,6 @@
 // Makes a checkout ready: the packages of package-lock.json, and a Node that is new enough.
-// Runs on Node 20, because that may be all the machine has. Safe to run at any time, any number at once.
+// Runs on Node 20, because that may be all the machine has. Safe to run at any time, any number at
+// once.
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,7 +14,9 @@ export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const oldestNodeMajor = 26;
 const packageLock = path.join(root, "package-lock.json");
 const installedLock = path.join(root, "node_modules", ".package-lock.json");
-/** Line 1: the Node to run, relative to the root when it is ours. Line 2: the lock it was made from. */
+/**
+ * Line 1: the Node to run, relative to the root when it is ours. Line 2: the lock it was made from.
+ */
 const stamp = path.join(root, "node_modules", ".set-up");
 const mutex = path.join(root, ".set-up.lock");
 const mutexBeatMs = 2_000;
@@ -44,7 +47,8 @@ function readStamp() {
   const absolute = path.resolve(root, node);
   if (!fs.existsSync(absolute)) return undefined;
   if (fs.statSync(stamp).mtimeMs < fs.statSync(packageLock).mtimeMs) {
-    // Same lock, only touched (a branch switch): ./lockstep compares times, so tell it that all is well.
+    // Same lock, only touched (a branch switch): ./lockstep compares times, so tell it that all is
+    // well.
     const now = new Date();
     fs.utimesSync(stamp, now, now);
   }
@@ -95,7 +99,7 @@ async function npmCi() {
   });
   if (code !== 0) {
     throw new Error(
-      `"npm ci" failed with exit code ${code}; what it said is above (no network is the usual reason)`,
+      `"npm ci" failed with exit code ${code}; what it said is above (is there a network?)`,
     );
   }
 }
@@ -168,7 +172,8 @@ async function tryTakeMutex(mine) {
   }
   const stat = fs.statSync(mutex, { throwIfNoEntry: false });
   if (stat === undefined || Date.now() - stat.mtimeMs < mutexStaleMs) return false;
-  // Several may see the same dead lock: the last to write over it has it, once the dust has settled.
+  // Several may see the same dead lock: the last to write over it has it, once the dust has
+  // settled.
   const draft = `${mutex}.${process.pid}`;
   fs.writeFileSync(draft, mine);
   fs.renameSync(draft, mutex);

@@ -1,4 +1,5 @@
-// What `npm test`, `npm run check` and .ci/run run: sets up, then checks.ts with the arguments given.
+// What `npm test`, `npm run check` and .ci/run run: sets up, then checks.ts with the arguments
+// given.
 
 import * as path from "node:path";
 import { become, nodeFlags } from "./run.mjs";

@@ -1,13 +1,17 @@
 // The names of the outside world that the pure rooms may know (tsconfig.pure.json gives them no
-// library but the language's own). Each is a function of its arguments or a carrier of someone else's
-// decision; clock, chance, disk, network and console are not here, and come in through ports.
+// library but the language's own). Each is a function of its arguments or a carrier of someone
+// else's decision; clock, chance, disk, network and console are not here, and come in through
+// ports.
 
 declare class TextEncoder {
   encode(text?: string): Uint8Array<ArrayBuffer>;
 }
 
 declare class TextDecoder {
-  constructor(encoding?: "utf-8", options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean });
+  constructor(
+    encoding?: "utf-8",
+    options?: { readonly fatal?: boolean; readonly ignoreBOM?: boolean },
+  );
   decode(bytes?: Uint8Array): string;
 }
 
