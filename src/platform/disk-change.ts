@@ -152,7 +152,7 @@ export function syncFailed(path: string, cause: unknown): WorldError {
 }
 
 /** Everyone who may read may run, or nobody; all other bits stay. */
-function withExecutable(mode: number, executable: boolean): number {
+export function withExecutable(mode: number, executable: boolean): number {
   const bits = mode & 0o7777;
   return executable ? bits | ((bits & 0o444) >> 2) : bits & ~0o111;
 }

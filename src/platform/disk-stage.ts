@@ -6,7 +6,7 @@ import { WorldError } from "#core/errors.ts";
 import { PRIVATE_FOLDER } from "#core/names.ts";
 import type { DiskStage, Stat } from "#sync/ports.ts";
 import type { Breath } from "./breath.ts";
-import { isPrivate, syncFailed } from "./disk-change.ts";
+import { isPrivate, syncFailed, withExecutable } from "./disk-change.ts";
 import { diskError, shownPath } from "./errno.ts";
 import type { RootPath } from "./root-path.ts";
 import { statOf } from "./stat.ts";
@@ -32,7 +32,6 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
   readonly #breath: Breath;
   /** By path, the one used longest ago first. */
   readonly #open = new Map<string, Open>();
-  readonly #umask = process.umask();
 
   constructor(paths: RootPath, breath: Breath) {
     this.#paths = paths;
@@ -77,7 +76,7 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     this.#open.delete(path);
     try {
       ftruncateSync(descriptor, as.sizeBytes);
-      fchmodSync(descriptor, (as.executable ? 0o777 : 0o666) & ~this.#umask);
+      fchmodSync(descriptor, withExecutable(fstatSync(descriptor).mode, as.executable));
       const seconds = as.mtimeMs / 1_000;
       futimesSync(descriptor, seconds, seconds);
       await syncDescriptor(descriptor).catch((error: unknown) => {
@@ -100,7 +99,8 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const path of [...this.#open.keys()]) await this.close(path);
+    for (const file of this.#open.values()) closeWhenIdle(file);
+    this.#open.clear();
   }
 
   #take(path: string, more: number): Open {
@@ -122,7 +122,7 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
       throw new WorldError("outside-root", message);
     }
     const flags = OPEN_FLAGS | more;
-    const descriptor = this.#paths.within("open", path, (at) => openSync(at, flags, 0o600));
+    const descriptor = this.#paths.within("open", path, (at) => openSync(at, flags, 0o666));
     const stats = fstatSync(descriptor);
     if (stats.isFile() && stats.nlink === 1) {
       return { descriptor, sizeBytes: stats.size, writes: 0, closed: false };

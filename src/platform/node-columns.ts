@@ -16,22 +16,11 @@ export const READ_COLUMNS = `id, kind,
   local_racy, local_blind, local_missed_ms, parked_parent, parked_name, displacing`;
 
 /** The columns of `nodes` that a row is written to, in the order of `writeRow`. */
-export const WRITE_COLUMNS = [
-  ...["id", "kind", "changed"],
-  ...["remote_parent", "remote_key", "remote_name", "remote_content"],
-  ...["remote_mtime_ms", "remote_crev", "remote_lrev"],
-  ...["synced_parent", "synced_key", "synced_name", "synced_content", "synced_file"],
-  ...["local_parent", "local_key", "local_name", "local_content", "local_file", "local_stamp"],
-  ...[
-    "local_executable",
-    "local_racy",
-    "local_blind",
-    "local_missed_ms",
-    "parked_parent",
-    "parked_name",
-  ],
-  "displacing",
-] as const;
+export const WRITE_COLUMNS = `id kind changed
+  remote_parent remote_key remote_name remote_content remote_mtime_ms remote_crev remote_lrev
+  synced_parent synced_key synced_name synced_content synced_file
+  local_parent local_key local_name local_content local_file local_stamp local_executable
+  local_racy local_blind local_missed_ms parked_parent parked_name displacing`.split(/\s+/);
 
 /** A content that was not read yet: unlike NULL, which says "as on the side before". */
 const UNREAD = "?";
