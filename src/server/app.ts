@@ -10,6 +10,7 @@ import { mountAccounts } from "./http/accounts.ts";
 import { mountChunks } from "./http/chunks.ts";
 import { mountCommits } from "./http/commits.ts";
 import { mountFeed } from "./http/feed.ts";
+import { mountFiles } from "./http/files.ts";
 import { buildGates, type Env } from "./http/gates.ts";
 import { problemOf, refuseInvalid, writeProblem } from "./http/problem.ts";
 import { logRequests } from "./http/request-log.ts";
@@ -125,6 +126,7 @@ export function buildApp(world: AppWorld): App {
   mountCommits(app, { journals, journal, clock }, gates);
   mountFeed(app, { journals, journal, announcer, clock, sessions, closing }, gates);
   mountChunks(app, { journals, chunks, intake, clock }, gates);
+  mountFiles(app, { journals, chunks, journal, intake, clock, chance, digest }, gates);
   mountRevisions(app, metadata, gates);
   withDocument(app, version);
   return app;

@@ -1,7 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import {
   DeviceList,
-  DeviceRow,
+  type DeviceRow,
   Enrol,
   Enrolled,
   Join,

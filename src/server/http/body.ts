@@ -84,7 +84,8 @@ export async function* readBody(
   maxBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   refuseDeclared(context, maxBytes);
-  const reader = context.req.raw.body?.getReader();
+  const body: ReadableStream<Uint8Array> | null = context.req.raw.body;
+  const reader = body?.getReader();
   if (reader === undefined) return;
   const leave = (): void => void reader.cancel().catch(() => undefined);
   const patience = new Patience(clock, leave);
