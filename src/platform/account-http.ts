@@ -1,0 +1,150 @@
+import type { z } from "zod";
+import type { DeviceId, NodeId, SpaceId } from "#core/ids.ts";
+import { DeviceList, Enrolled, JoinCode, Joined } from "#protocol/accounts.ts";
+import { SignedUp, TokenAnswer } from "#protocol/accounts.ts";
+import type { DeviceRow, Enrol, Join, SignUp, TokenRequest } from "#protocol/accounts.ts";
+import { MAX_JSON_BYTES, MAX_PAGE } from "#protocol/limits.ts";
+import { fillRoute } from "#protocol/routes.ts";
+import { RevisionContent, RevisionList, SpaceList, SpaceRow, TrashList } from "#protocol/spaces.ts";
+import type { SpaceRequest } from "#protocol/spaces.ts";
+import { jsonBody, ServerHttp } from "./server-http.ts";
+import type { ServerWorld } from "./server-http.ts";
+
+/** Pages of a list that are followed; a server that names ever more is not believed. */
+const MAX_PAGES = 1_000;
+
+export type PageOf = { readonly before?: number; readonly limit?: number };
+
+/** What the command line asks of a server: accounts, devices, spaces and their history. */
+export class HttpAccount {
+  readonly #server: ServerHttp;
+
+  constructor(world: ServerWorld) {
+    this.#server = new ServerHttp(world);
+  }
+
+  /** Throws WorldError `account-taken`. */
+  async signUp(wish: z.input<typeof SignUp>): Promise<z.output<typeof SignedUp>> {
+    return this.#post(fillRoute("accounts", {}), wish, SignedUp);
+  }
+
+  /** Makes this machine a device of the account. Throws WorldError `bad-credentials`, `conflict`. */
+  async enrol(wish: z.input<typeof Enrol>): Promise<z.output<typeof Enrolled>> {
+    return this.#post(fillRoute("devices", {}), wish, Enrolled);
+  }
+
+  /** A token for a program. Throws WorldError `bad-credentials`. */
+  async createToken(wish: z.input<typeof TokenRequest>): Promise<z.output<typeof TokenAnswer>> {
+    return this.#post(fillRoute("tokens", {}), wish, TokenAnswer);
+  }
+
+  /** A code that lets one more machine join, with the space that it shall sync. */
+  async createJoinCode(space: string): Promise<z.output<typeof JoinCode>> {
+    return this.#post(fillRoute("joinCodes", {}), { space }, JoinCode);
+  }
+
+  /** Throws WorldError `not-found` when the code is wrong, used or too old. */
+  async join(wish: z.input<typeof Join>): Promise<z.output<typeof Joined>> {
+    return this.#post(fillRoute("join", {}), wish, Joined);
+  }
+
+  async listSpaces(): Promise<SpaceRow[]> {
+    const pages = this.#pages(fillRoute("spaces", {}), SpaceList);
+    return (await Array.fromAsync(pages)).flatMap((page) => page.spaces);
+  }
+
+  /** Throws WorldError `conflict` when the account has a space of that name. */
+  async createSpace(wish: z.input<typeof SpaceRequest>): Promise<SpaceRow> {
+    return this.#post(fillRoute("spaces", {}), wish, SpaceRow);
+  }
+
+  /** One space with its head as it is now. */
+  async space(space: SpaceId): Promise<SpaceRow> {
+    return this.#get(fillRoute("space", { space }), SpaceRow);
+  }
+
+  async devices(): Promise<z.output<typeof DeviceRow>[]> {
+    const pages = this.#pages(fillRoute("devices", {}), DeviceList);
+    return (await Array.fromAsync(pages)).flatMap((page) => page.devices);
+  }
+
+  /** Its token opens nothing from now on. */
+  async revokeDevice(device: DeviceId): Promise<void> {
+    await this.#server.empty({
+      method: "DELETE",
+      path: fillRoute("device", { device }),
+      repeatable: true,
+      maxAnswerBytes: 0,
+    });
+  }
+
+  /** A page of a node's states, newest first; the next page is the one `before` its `next`. */
+  async revisions(
+    space: SpaceId,
+    node: NodeId,
+    page: PageOf = {},
+  ): Promise<z.output<typeof RevisionList>> {
+    return this.#get(fillRoute("revisions", { space, node }) + queryOf(page), RevisionList);
+  }
+
+  async revisionContent(
+    space: SpaceId,
+    node: NodeId,
+    sequence: number,
+  ): Promise<z.output<typeof RevisionContent>> {
+    return this.#get(fillRoute("revision", { space, node, sequence }), RevisionContent);
+  }
+
+  /** A page of deleted nodes, latest deletion first. */
+  async trash(space: SpaceId, page: PageOf = {}): Promise<z.output<typeof TrashList>> {
+    return this.#get(fillRoute("trash", { space }) + queryOf(page), TrashList);
+  }
+
+  async #get<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
+    return this.#server.json(
+      { method: "GET", path, repeatable: true, maxAnswerBytes: MAX_JSON_BYTES },
+      schema,
+    );
+  }
+
+  // Not repeated by itself: what was made by a call whose answer got lost would be made twice.
+  async #post<Schema extends z.ZodType>(
+    path: string,
+    body: unknown,
+    schema: Schema,
+  ): Promise<z.output<Schema>> {
+    return this.#server.json(
+      {
+        method: "POST",
+        path,
+        body: jsonBody(body),
+        repeatable: false,
+        maxAnswerBytes: MAX_JSON_BYTES,
+      },
+      schema,
+    );
+  }
+
+  async *#pages<Schema extends z.ZodType<{ next?: string | undefined }>>(
+    path: string,
+    schema: Schema,
+  ): AsyncGenerator<z.output<Schema>> {
+    let after: string | undefined;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const query = new URLSearchParams({ limit: String(MAX_PAGE) });
+      if (after !== undefined) query.set("after", after);
+      const answer = await this.#get(`${path}?${query.toString()}`, schema);
+      yield answer;
+      after = answer.next;
+      if (after === undefined) return;
+    }
+  }
+}
+
+function queryOf({ before, limit }: PageOf): string {
+  const query = new URLSearchParams();
+  if (before !== undefined) query.set("before", String(before));
+  if (limit !== undefined) query.set("limit", String(limit));
+  const text = query.toString();
+  return text === "" ? "" : `?${text}`;
+}

@@ -1,0 +1,162 @@
+import { assert } from "#core/assert.ts";
+import { concat, toHex } from "#core/bytes.ts";
+import { WorldError } from "#core/errors.ts";
+import type { ChunkId, SpaceId } from "#core/ids.ts";
+import type { Digest } from "#core/world.ts";
+import { MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
+import { CommitAnswer } from "#protocol/commit.ts";
+import type { Commit } from "#protocol/commit.ts";
+import { Feed } from "#protocol/feed.ts";
+import { frameHead, FRAMES_MEDIA_TYPE, readFrames } from "#protocol/frames.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
+import { MAX_BATCH_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { MAX_FEED_ENTRIES, MAX_FEED_WAIT_MS, MAX_JSON_BYTES } from "#protocol/limits.ts";
+import { fillRoute } from "#protocol/routes.ts";
+import type { Remote } from "#sync/ports.ts";
+import { jsonBody, ServerHttp } from "./server-http.ts";
+import type { ServerWorld } from "./server-http.ts";
+
+/** What the feed may take beyond the time that it was asked to wait. */
+const FEED_GRACE_MS = 15_000;
+
+/** An answer of entries may hold one that is as large as a body and others before it. */
+const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
+
+/** The server, for one space, over HTTP. */
+export class HttpRemote implements Remote {
+  readonly #server: ServerHttp;
+  readonly #digest: Digest;
+  readonly #space: SpaceId;
+
+  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
+    this.#server = new ServerHttp(world);
+    this.#digest = world.digest;
+    this.#space = world.space;
+  }
+
+  async changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
+    const wait = Math.round(Math.min(Math.max(waitMs, 0), MAX_FEED_WAIT_MS));
+    const query = new URLSearchParams({
+      cursor,
+      waitMs: String(wait),
+      limit: String(MAX_FEED_ENTRIES),
+    });
+    const path = `${fillRoute("changes", { space: this.#space })}?${query.toString()}`;
+    return this.#server.json(
+      {
+        method: "GET",
+        path,
+        idleMs: wait + FEED_GRACE_MS,
+        repeatable: true,
+        maxAnswerBytes: MAX_FEED_BYTES,
+      },
+      Feed,
+      signal,
+    );
+  }
+
+  async commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    return this.#server.json(
+      {
+        method: "POST",
+        path: fillRoute("commits", { space: this.#space }),
+        body: jsonBody(commit),
+        answers: [200, 409],
+        // The commit's id makes a second one the same as the first.
+        repeatable: true,
+        maxAnswerBytes: MAX_JSON_BYTES,
+      },
+      CommitAnswer,
+      signal,
+    );
+  }
+
+  async missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
+    const missing: ChunkId[] = [];
+    for (let from = 0; from < chunks.length; from += MAX_CHUNK_IDS) {
+      const asked = chunks.slice(from, from + MAX_CHUNK_IDS);
+      const answer = await this.#server.json(
+        {
+          method: "POST",
+          path: fillRoute("chunksMissing", { space: this.#space }),
+          body: jsonBody({ chunks: asked }),
+          repeatable: true,
+          maxAnswerBytes: MAX_JSON_BYTES,
+        },
+        MissingAnswer,
+        signal,
+      );
+      const known = new Set(asked);
+      if (!answer.missing.every((chunk) => known.has(chunk))) {
+        throw strange("lacks chunks that were not asked for");
+      }
+      missing.push(...answer.missing);
+    }
+    return missing;
+  }
+
+  async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
+    if (chunks.length === 0) return;
+    const bytes = concat(
+      chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
+    );
+    assert(bytes.length <= MAX_BATCH_BYTES, `a batch of ${bytes.length} bytes`);
+    const { stored } = await this.#server.json(
+      {
+        method: "POST",
+        path: fillRoute("chunks", { space: this.#space }),
+        body: { mediaType: FRAMES_MEDIA_TYPE, bytes },
+        repeatable: true,
+        maxAnswerBytes: MAX_JSON_BYTES,
+      },
+      StoredAnswer,
+      signal,
+    );
+    if (stored !== chunks.length) throw strange(`stored ${stored} of ${chunks.length} chunks`);
+  }
+
+  async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncGenerator<ChunkFrame> {
+    if (chunks.length === 0) return;
+    const asked = chunks.slice(0, MAX_CHUNK_IDS);
+    const stream = this.#server.stream(
+      {
+        method: "POST",
+        path: fillRoute("chunksFetch", { space: this.#space }),
+        body: jsonBody({ chunks: asked }),
+        repeatable: true,
+        maxAnswerBytes: MAX_BATCH_BYTES + MAX_CHUNK_BYTES,
+      },
+      FRAMES_MEDIA_TYPE,
+      signal,
+    );
+    let given = 0;
+    try {
+      for await (const frame of readFrames(stream)) {
+        this.#verify(frame, asked[given]);
+        given++;
+        yield frame;
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      // What came is whole and verified: whoever asked goes on from there.
+      if (given > 0 && isBrokenOff(error)) return;
+      throw error;
+    }
+    if (given === 0) throw strange("answered with none of the chunks");
+  }
+
+  #verify({ id, bytes }: ChunkFrame, asked: ChunkId | undefined): void {
+    if (asked === undefined || id !== asked) throw strange("sent a chunk that was not asked for");
+    if (toHex(this.#digest.sha256(bytes)) === id) return;
+    const message = `Chunk ${id} came damaged: it is asked for again; if it stays so, ask the server's operator.`;
+    throw new WorldError("damaged-chunk", message, { retryable: true });
+  }
+}
+
+function isBrokenOff(error: unknown): boolean {
+  return error instanceof WorldError && (error.code === "offline" || error.code === "bad-frames");
+}
+
+function strange(how: string): WorldError {
+  return new WorldError("bad-answer", `The server ${how}: update Lockstep and the server.`);
+}

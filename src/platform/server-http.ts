@@ -1,0 +1,287 @@
+import type { z } from "zod";
+import { concat, utf8 } from "#core/bytes.ts";
+import { messageOf, WorldError } from "#core/errors.ts";
+import type { Chance, Clock } from "#core/world.ts";
+import { Problem, PROBLEM_MEDIA_TYPE } from "#protocol/problem.ts";
+import { retrying, ServerError } from "./retrying.ts";
+import { Stall } from "./stall.ts";
+
+/** A transfer that moves no byte for this long is over. */
+export const IDLE_MS = 30_000;
+
+/** An error's body is a sentence or a proxy's page. */
+const MAX_PROBLEM_BYTES = 64 * 1024;
+/** Bodies above this are sent in pieces, so that their progress can be seen. */
+const PIECE_BYTES = 256 * 1024;
+
+const JSON_MEDIA_TYPE = "application/json";
+
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+export type ServerWorld = {
+  /** Where the server is, e.g. `https://sync.example.org`. */
+  readonly url: string;
+  /** `ls_…`; absent for the calls that come before one is had. */
+  readonly token?: string | undefined;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Node's own unless given: a test or a simulation has the server in its hands. */
+  readonly fetch?: Fetch | undefined;
+};
+
+export type Call = {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** Path and query. */
+  readonly path: string;
+  readonly body?: { readonly mediaType: string; readonly bytes: Uint8Array };
+  /** Statuses whose body is the answer; 2xx otherwise. */
+  readonly answers?: readonly number[];
+  readonly idleMs?: number;
+  /** True when doing it twice is doing it once: then it is tried again by itself. */
+  readonly repeatable: boolean;
+  readonly maxAnswerBytes: number;
+};
+
+export function jsonBody(value: unknown): { mediaType: string; bytes: Uint8Array } {
+  return { mediaType: JSON_MEDIA_TYPE, bytes: utf8(JSON.stringify(value)) };
+}
+
+/** Calls to one server. All throw WorldError: `offline`, `signed-out`, `reset`, `bad-answer`, … */
+export class ServerHttp {
+  readonly #world: ServerWorld;
+  readonly #fetch: Fetch;
+  readonly #origin: string;
+
+  constructor(world: ServerWorld) {
+    this.#world = world;
+    this.#fetch = world.fetch ?? ((url, init) => fetch(url, init));
+    this.#origin = world.url.replace(/\/+$/, "");
+  }
+
+  /** A call whose answer is JSON of this shape. */
+  async json<Schema extends z.ZodType>(
+    call: Call,
+    schema: Schema,
+    signal?: AbortSignal,
+  ): Promise<z.output<Schema>> {
+    const work = async (): Promise<z.output<Schema>> => {
+      using stall = new Stall(this.#world.clock, call.idleMs ?? IDLE_MS, signal);
+      const body = await this.#answer(call, JSON_MEDIA_TYPE, stall);
+      const bytes = await readAll(pieces(body, call.maxAnswerBytes, stall));
+      return this.#parse(call, schema, bytes);
+    };
+    return call.repeatable ? retrying(this.#world, work, signal) : work();
+  }
+
+  /** A call whose answer has no body. */
+  async empty(call: Call, signal?: AbortSignal): Promise<void> {
+    const work = async (): Promise<void> => {
+      using stall = new Stall(this.#world.clock, call.idleMs ?? IDLE_MS, signal);
+      const response = await this.#send(call, stall);
+      await response.body?.cancel();
+    };
+    await (call.repeatable ? retrying(this.#world, work, signal) : work());
+  }
+
+  /** A call whose answer is a stream of this type; ends the call when its reader leaves. */
+  async *stream(call: Call, mediaType: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    using stall = new Stall(this.#world.clock, call.idleMs ?? IDLE_MS, signal);
+    const begin = (): Promise<Response> => this.#answer(call, mediaType, stall);
+    const response = call.repeatable ? await retrying(this.#world, begin, signal) : await begin();
+    yield* pieces(response, call.maxAnswerBytes, stall);
+  }
+
+  /** The answer, whose type is the one that was asked for. */
+  async #answer(call: Call, mediaType: string, stall: Stall): Promise<Response> {
+    const response = await this.#send(call, stall);
+    if (mediaTypeOf(response) === mediaType) return response;
+    await leave(response);
+    // A hotel's page answers everything until somebody has signed in there: so it may pass.
+    const message =
+      `${this.#origin} answered with ${mediaTypeOf(response) || "no type"} and not as a Lockstep ` +
+      "server does: check the address, and whether this network wants a sign-in first.";
+    throw new ServerError("bad-answer", message, { retryable: true });
+  }
+
+  async #send(call: Call, stall: Stall): Promise<Response> {
+    stall.progress();
+    const { signal } = stall;
+    let response: Response;
+    try {
+      response = await this.#fetch(`${this.#origin}${call.path}`, {
+        method: call.method,
+        headers: this.#headers(call),
+        redirect: "manual",
+        signal,
+        ...bodyOf(call, stall),
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.#unreachable(error);
+    }
+    stall.progress();
+    const fine = call.answers?.includes(response.status) ?? response.ok;
+    if (fine) return response;
+    throw await this.#refusal(response, stall);
+  }
+
+  #headers({ body }: Call): Record<string, string> {
+    const { token } = this.#world;
+    return {
+      accept: `${JSON_MEDIA_TYPE}, ${PROBLEM_MEDIA_TYPE}, */*`,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { "content-type": body.mediaType }),
+    };
+  }
+
+  #unreachable(error: unknown): WorldError {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const why = messageOf(cause) || "no answer";
+    if (isCertificateTrouble(cause)) {
+      const message = `${this.#origin} cannot be trusted (${why}): check its certificate.`;
+      return new WorldError("bad-certificate", message, { cause: error });
+    }
+    const message = `${this.#origin} cannot be reached (${why}): it is tried again.`;
+    return new WorldError("offline", message, { cause: error, retryable: true });
+  }
+
+  async #refusal(response: Response, stall: Stall): Promise<WorldError> {
+    const { status } = response;
+    const more = {
+      // A full server stays full until its operator has made room.
+      retryable: status === 408 || status === 429 || (status >= 500 && status !== 507),
+      retryAfterMs: retryAfterMs(response, this.#world.clock.nowMs()),
+    };
+    const problem = await readProblem(response, stall);
+    if (problem === null) {
+      const code = more.retryable ? "unavailable" : "bad-answer";
+      const message =
+        `${this.#origin} answered ${status} and not as a Lockstep server does: check the address ` +
+        "and the proxies on the way.";
+      return new ServerError(code, message, more);
+    }
+    if (status === 401 && problem.code !== "bad-credentials") {
+      const message = `${this.#origin} does not know this device any more: sign in again.`;
+      return new ServerError("signed-out", message, more);
+    }
+    return new ServerError(status === 410 ? "reset" : problem.code, problem.detail, more);
+  }
+
+  #parse<Schema extends z.ZodType>(
+    call: Call,
+    schema: Schema,
+    bytes: Uint8Array,
+  ): z.output<Schema> {
+    try {
+      return schema.parse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+    } catch (cause) {
+      const message =
+        `${this.#origin} answered ${call.method} ${call.path.split("?")[0]} in a way that this ` +
+        "Lockstep does not understand: update both.";
+      throw new WorldError("bad-answer", message, { cause });
+    }
+  }
+}
+
+function mediaTypeOf(response: Response): string {
+  return (response.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** Small bodies whole, large ones as a stream that reports what the connection took. */
+function bodyOf({ body }: Call, stall: Stall): RequestInit {
+  if (body === undefined) return {};
+  const { bytes } = body;
+  if (bytes.length <= PIECE_BYTES) return { body: bytes as Uint8Array<ArrayBuffer> };
+  let sent = 0;
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        stall.progress();
+        const piece = bytes.subarray(sent, sent + PIECE_BYTES);
+        sent += piece.length;
+        if (piece.length > 0) controller.enqueue(piece);
+        if (sent >= bytes.length) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { body: stream, duplex: "half" };
+}
+
+async function* pieces(
+  response: Response,
+  maxBytes: number,
+  stall: Stall,
+): AsyncGenerator<Uint8Array> {
+  const { signal } = stall;
+  if (response.body === null) return;
+  let received = 0;
+  try {
+    for await (const piece of response.body as AsyncIterable<Uint8Array>) {
+      stall.progress();
+      received += piece.length;
+      if (received > maxBytes) {
+        const message = `The server's answer is larger than ${maxBytes} bytes: update Lockstep.`;
+        throw new WorldError("bad-answer", message);
+      }
+      stall.rest();
+      yield piece;
+      stall.progress();
+    }
+  } catch (error) {
+    if (error instanceof WorldError) throw error;
+    signal.throwIfAborted();
+    const message = `The connection broke (${messageOf(error)}): it is tried again.`;
+    throw new WorldError("offline", message, { cause: error, retryable: true });
+  }
+}
+
+async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const piece of stream) parts.push(piece);
+  return concat(parts);
+}
+
+/** The problem that a refusal holds, or null when something else than a Lockstep server spoke. */
+async function readProblem(response: Response, stall: Stall): Promise<Problem | null> {
+  if (mediaTypeOf(response) !== PROBLEM_MEDIA_TYPE) {
+    await leave(response);
+    return null;
+  }
+  try {
+    const bytes = await readAll(pieces(response, MAX_PROBLEM_BYTES, stall));
+    return Problem.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    stall.signal.throwIfAborted();
+    return null;
+  }
+}
+
+/** Lets go of a body that nobody reads. */
+async function leave(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
+}
+
+function retryAfterMs(response: Response, nowMs: number): number | null {
+  const value = response.headers.get("retry-after");
+  if (value === null) return null;
+  if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
+  const dateMs = Date.parse(value);
+  return Number.isNaN(dateMs) ? null : Math.max(dateMs - nowMs, 0);
+}
+
+const CERTIFICATE_TROUBLES: ReadonlySet<string> = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+function isCertificateTrouble(cause: unknown): boolean {
+  if (!(cause instanceof Error) || !("code" in cause)) return false;
+  return typeof cause.code === "string" && CERTIFICATE_TROUBLES.has(cause.code);
+}
