@@ -12,12 +12,9 @@ function personIn(root: string): FileReaderUnderTest["person"] {
   return {
     makeFolder: (path) => fs.mkdir(join(root, path)),
     write: (path, bytes) => fs.writeFile(join(root, path), bytes),
-    async writeUnnoticed(path, bytes) {
-      const at = join(root, path);
-      const before = await fs.stat(at, { bigint: true });
-      await fs.writeFile(at, bytes);
-      // As touch --reference does; whole microseconds are all that Node's utimes can say.
-      await fs.utimes(at, Number(before.atimeNs) / 1e9, Number(before.mtimeNs) / 1e9);
+    async writeDated(path, bytes, mtimeSeconds) {
+      await fs.writeFile(join(root, path), bytes);
+      await fs.utimes(join(root, path), mtimeSeconds, mtimeSeconds);
     },
     link: (path, target) => fs.symlink(target, join(root, path)),
     rename: (from, to) => fs.rename(join(root, from), join(root, to)),

@@ -1,0 +1,192 @@
+import { Worker } from "node:worker_threads";
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import type { FileDigest } from "./file-digest.ts";
+import type { WorkerAnswer, WorkerStart, WorkerTask } from "./file-reader-worker.ts";
+
+/** Calls that may wait for a thread; whoever has more files than this in flight has lost count. */
+const MAX_WAITING = 65_536;
+
+/** A file was left before its end, through no fault of its own. */
+export function stoppedError(): WorldError {
+  const message = "The reader ended before it came to the end of a file; read the file again.";
+  return new WorldError("reader-stopped", message, { retryable: true });
+}
+
+/** What a thread threw, with its errno where the errno was. */
+function failure(answer: Extract<WorkerAnswer, { kind: "failed" }>): Error {
+  const error = new Error(answer.message);
+  return answer.errno === null ? error : Object.assign(error, { code: answer.errno });
+}
+
+/** One thread, and the one file that it is reading. */
+class ReaderThread {
+  readonly #worker: Worker;
+  readonly #stop = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  readonly #ended: Promise<void>;
+  #running: PromiseWithResolvers<FileDigest | null> | null = null;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #crash: Error | null = null;
+
+  constructor(cutKey: Uint8Array, onEnd: () => void) {
+    const start: WorkerStart = { cutKey, stop: this.#stop };
+    const file = new URL("./file-reader-worker.ts", import.meta.url);
+    this.#worker = new Worker(file, { workerData: start, name: "lockstep file reader" });
+    this.#worker.unref();
+    this.#worker.on("message", (answer: WorkerAnswer) => this.#settle(answer));
+    this.#worker.on("error", (error) => {
+      this.#crash = error instanceof Error ? error : new Error(String(error));
+    });
+    const ended = Promise.withResolvers<void>();
+    this.#ended = ended.promise;
+    this.#worker.on("exit", () => {
+      ended.resolve();
+      onEnd();
+      const running = this.#running;
+      this.#running = null;
+      running?.reject(this.#crash ?? stoppedError());
+    });
+  }
+
+  /** Null when `signal` had it stopped. */
+  async digest(task: WorkerTask, signal?: AbortSignal): Promise<FileDigest | null> {
+    assert(this.#running === null, "one file a thread");
+    const running = Promise.withResolvers<FileDigest | null>();
+    this.#running = running;
+    Atomics.store(this.#stop, 0, 0);
+    const stop = (): void => this.stop();
+    signal?.addEventListener("abort", stop, { once: true });
+    // An idle thread does not keep a program from ending, one at work does.
+    this.#worker.ref();
+    this.#worker.postMessage(task);
+    try {
+      return await running.promise;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      this.#worker.unref();
+    }
+  }
+
+  /** Ends the thread when it has had nothing to do for so long. */
+  rest(idleMs: number, onEnd: () => void): void {
+    const end = (): void => {
+      onEnd();
+      void this.#worker.terminate();
+    };
+    this.#idleTimer = setTimeout(end, idleMs).unref();
+  }
+
+  wake(): void {
+    clearTimeout(this.#idleTimer);
+  }
+
+  /** Has the present file left at its next segment. */
+  stop(): void {
+    Atomics.store(this.#stop, 0, 1);
+  }
+
+  async end(): Promise<void> {
+    this.wake();
+    this.stop();
+    // A thread that is terminated in mid-file may still be inside a read of a descriptor that its
+    // owner is about to close: let it answer first.
+    await this.#running?.promise.catch(() => null);
+    void this.#worker.terminate();
+    await this.#ended;
+  }
+
+  #settle(answer: WorkerAnswer): void {
+    const running = this.#running;
+    this.#running = null;
+    if (answer.kind === "digested") running?.resolve(answer.digest);
+    else if (answer.kind === "stopped") running?.resolve(null);
+    else running?.reject(failure(answer));
+  }
+}
+
+export type ReaderPoolOptions = {
+  readonly cutKey: Uint8Array;
+  readonly maxWorkers: number;
+  /** How long a thread is kept when there is nothing to read. */
+  readonly idleMs: number;
+};
+
+/** Threads that are started when they are first needed and ended when they no longer are. */
+export class ReaderPool {
+  readonly #options: ReaderPoolOptions;
+  readonly #threads = new Set<ReaderThread>();
+  readonly #resting: ReaderThread[] = [];
+  readonly #waiting = new Set<() => void>();
+  #busy = 0;
+  #isEnded = false;
+
+  constructor(options: ReaderPoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Waits for a thread and lends it to `work`, which begins before this returns when one is free.
+   * Rejects with the signal's reason when that aborts while waiting, and with a retryable
+   * `reader-stopped` when the pool was ended.
+   */
+  async use<T>(work: (thread: ReaderThread) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    while (this.#busy >= this.#options.maxWorkers) await this.#turn(signal);
+    if (this.#isEnded) throw stoppedError();
+    this.#busy += 1;
+    const thread = this.#take();
+    try {
+      return await work(thread);
+    } finally {
+      this.#busy -= 1;
+      this.#giveBack(thread);
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    this.#resting.length = 0;
+    await Promise.all([...this.#threads].map((thread) => thread.end()));
+  }
+
+  #turn(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    assert(this.#waiting.size < MAX_WAITING, "too many files wait to be read");
+    const turn = Promise.withResolvers<void>();
+    const go = (): void => {
+      this.#waiting.delete(go);
+      signal?.removeEventListener("abort", leave);
+      turn.resolve();
+    };
+    const leave = (): void => {
+      this.#waiting.delete(go);
+      turn.reject(signal?.reason as Error);
+    };
+    this.#waiting.add(go);
+    signal?.addEventListener("abort", leave, { once: true });
+    return turn.promise;
+  }
+
+  #take(): ReaderThread {
+    const rested = this.#resting.pop();
+    rested?.wake();
+    if (rested !== undefined) return rested;
+    const thread = new ReaderThread(this.#options.cutKey, () => this.#forget(thread));
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  #giveBack(thread: ReaderThread): void {
+    if (!this.#isEnded && this.#threads.has(thread)) {
+      this.#resting.push(thread);
+      thread.rest(this.#options.idleMs, () => this.#forget(thread));
+    }
+    const [next] = this.#waiting;
+    next?.();
+  }
+
+  #forget(thread: ReaderThread): void {
+    this.#threads.delete(thread);
+    const at = this.#resting.indexOf(thread);
+    if (at >= 0) this.#resting.splice(at, 1);
+  }
+}
