@@ -124,6 +124,16 @@ test("CK7: bytes that offer no boundary are cut at the greatest length", () => {
   }
 });
 
+test("CK7: a short pattern over and over offers no boundary either", () => {
+  const sizes = cutSizes(11);
+  for (let seed = 0; seed < 200; seed++) {
+    const pattern = randomSample(seed, 2 ** (1 + (seed % 4)));
+    const bytes = Uint8Array.from({ length: 9000 }, (_, at) => pattern[at % pattern.length]!);
+    const key = cutKeyFrom(randomSample(seed + 1000, 48));
+    assert.deepEqual(splitAll(bytes, sizes, key), [sizes.maxBytes, 9000 - sizes.maxBytes]);
+  }
+});
+
 test("CK7: a chunk that finds no good boundary ends at the best of the bad ones", () => {
   // Bits 14 confirm one candidate in eight after the average: now and then, none of them.
   const sizes = cutSizes(14);
