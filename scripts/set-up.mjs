@@ -57,7 +57,8 @@ function readStamp() {
 
 /** @returns {Promise<string>} */
 async function install() {
-  if (!installedIsCurrent()) {
+  // Somebody's own "npm ci" may have left out the optional packages, and so our Node.
+  if (!installedIsCurrent() || findNode() === undefined) {
     console.error("set-up: fetching packages and Node 26 (once)");
     await npmCi();
   }
@@ -94,7 +95,9 @@ async function npmCi() {
     shell: process.platform === "win32",
   });
   const code = await new Promise((resolve, reject) => {
-    child.once("error", reject);
+    child.once("error", (cause) => {
+      reject(new Error(`npm does not start (${cause.message}); put npm on the PATH`, { cause }));
+    });
     child.once("close", resolve);
   });
   if (code !== 0) {
