@@ -42,7 +42,7 @@ function plainCut(bytes: Uint8Array, bits: number, keyBytes: Uint8Array): number
   return bytes.length >= avg * 4 ? fallback : end;
 }
 
-/** Bytes of several tempers: a cutter must agree on all of them, and periodic ones are its worst. */
+/** Bytes of several tempers: cutters must agree on all of them; periodic ones are the worst. */
 const someBytes = fc
   .record({
     seed: fc.integer(),

@@ -1,21 +1,22 @@
 import { assert } from "#core/assert.ts";
 import { sipHash } from "./siphash.ts";
 
-// The boundary function "vgear": where a file's bytes part into chunks. The rule, with all arithmetic
-// mod 256 and i the index of a byte b:
+// The boundary function "vgear": where a file's bytes part into chunks. The rule, with all
+// arithmetic mod 256 and i the index of a byte b:
 //
 //   t[i]  = A[b & 15] + B[b >> 4]        h2[i]  = t[i]  + 2 t[i-1]      h4[i]  = h2[i]  ^ h2[i-2]
 //   h8[i] = h4[i] + h4[i-4]              h16[i] = h8[i] ^ h8[i-8]       h32[i] = h16[i] + h16[i-16]
 //   candidate(i): h32[i] = 0 and all bits of `mask` are set in h16[i]
 //   P(i) = SipHash-2-4 of the 64 bytes that end with i
 //
-// A chunk ends behind the first candidate that lies beyond `min` and has P below a threshold: a strict
-// one up to `avg`, a lenient one after it (normalised chunking: Xia and others, "FastCDC", USENIX ATC
-// 2016). When `max` comes first, it ends behind the candidate with the smallest P seen, and only when
-// there was none at `max` itself. So a boundary depends on at most 64 bytes before it, and on a key.
+// A chunk ends behind the first candidate that lies beyond `min` and has P below a threshold: a
+// strict one up to `avg`, a lenient one after it (normalised chunking: Xia and others, "FastCDC",
+// USENIX ATC 2016). When `max` comes first, it ends behind the candidate with the smallest P seen,
+// and only when there was none at `max` itself. So a boundary depends on at most 64 bytes before
+// it, and on a key.
 
 /** Bytes of a cut key: a SipHash key and the two nibble tables, 16 each. */
-export const CUT_KEY_BYTES = 48;
+const CUT_KEY_BYTES = 48;
 
 /** A file's chunks: none but its last is as short as `minBytes`, none is longer than `maxBytes`. */
 export type CutSizes = {
@@ -82,7 +83,8 @@ function ruleOf(sizes: CutSizes): Rule {
 
 /** candidate(i), by the book. */
 function isCandidate(bytes: Uint8Array, index: number, table: Uint8Array, mask: number): boolean {
-  // One array for t, h2, h4, h8 and h16 in turn: going downwards, what lies before is not yet changed.
+  // One array for t, h2, h4, h8 and h16 in turn: going downwards, what lies before is not yet
+  // changed.
   const h = new Uint8Array(WINDOW_BYTES);
   const first = index - WINDOW_BYTES + 1;
   for (let at = 0; at < WINDOW_BYTES; at++) h[at] = table[bytes[first + at]!]!;
@@ -102,8 +104,9 @@ function nextCandidate(
   mask: number,
 ): number {
   const { table, lanes } = key;
-  // Seven bits a lane are enough to rule out almost all positions, and leave the eighth for carries:
-  // the low bits of sums and exclusive ors never depend on higher ones. Lane 0 is the earliest byte.
+  // Seven bits a lane are enough to rule out almost all positions, and leave the eighth for
+  // carries: the low bits of sums and exclusive ors never depend on higher ones. Lane 0 is the
+  // earliest byte.
   const masks = mask * 0x01010101;
   const full = (mask + 1) * 0x01010101;
   const recent = new Int32Array(4);
@@ -144,8 +147,8 @@ function nextCandidate(
 }
 
 /**
- * The length in bytes of the chunk that starts at `start`, where bytes[start, end) reaches the end of
- * the file or holds at least `sizes.maxBytes`. `sizes.avgBytes` is a power of two.
+ * The length in bytes of the chunk that starts at `start`, where bytes[start, end) reaches the end
+ * of the file or holds at least `sizes.maxBytes`. `sizes.avgBytes` is a power of two.
  */
 export function nextCut(
   bytes: Uint8Array,

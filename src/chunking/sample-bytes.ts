@@ -16,12 +16,10 @@ export function randomSample(seed: number, length: number): Uint8Array {
   return bytes;
 }
 
-const WORDS = [
-  ..."the of and to in that is was for it with as his on be at by this had not are but from or".split(
-    " ",
-  ),
-  ..."folder device change write again between every nothing question morning paper".split(" "),
-];
+const WORDS = (
+  "the of and to in that is was for it with as his on be at by this had not are but from or " +
+  "folder device change write again between every nothing question morning paper"
+).split(" ");
 
 /** ASCII words and lines of varying length, from a 32-bit seed. */
 export function textSample(seed: number, length: number): Uint8Array {

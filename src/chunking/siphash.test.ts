@@ -55,7 +55,8 @@ function byThePaper(key: Uint8Array, bytes: Uint8Array): bigint {
 test("CK1: the hash that decides boundaries is the published SipHash-2-4", () => {
   // Appendix A of the paper: the bytes 00 to 0e under the key 00 to 0f.
   assert.deepEqual(sipHash(KEY, MESSAGE, 0, 15), { high: 0xa129ca61, low: 0x49be45e5 });
-  // All 64 results of the authors' own table (vectors_sip64 in their vectors.h), one behind another.
+  // All 64 results of the authors' own table (vectors_sip64 in their vectors.h), one behind
+  // another.
   const all = createHash("sha256");
   for (let length = 0; length < 64; length++) all.update(printed(KEY, MESSAGE.slice(0, length)));
   assert.equal(

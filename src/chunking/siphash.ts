@@ -1,11 +1,11 @@
 import { assert } from "#core/assert.ts";
 
-// SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012). The 64-bit words are
-// pairs of 32-bit halves, low half first: BigInt would be fifty times slower, and this runs while a
-// file is cut.
+// SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012). The 64-bit words
+// are pairs of 32-bit halves, low half first: BigInt would be fifty times slower, and this runs
+// while a file is cut.
 
 /** Bytes of a SipHash key. */
-export const SIP_KEY_BYTES = 16;
+const SIP_KEY_BYTES = 16;
 
 /** The two halves of the 64-bit result, both unsigned. */
 export type Sip64 = { readonly high: number; readonly low: number };

@@ -58,7 +58,7 @@ test("CK8: a file of the single class is one chunk at any size that the class al
   assert.deepEqual(splitAll(new Uint8Array(0), sizesOf("single"), KEY), []);
 });
 
-test("CK8: a chunk list tells the class that it was cut in, or has too few chunks to matter", () => {
+test("CK8: a chunk list tells the class it was cut in, or has too few chunks to matter", () => {
   const bytes = randomSample(9, 48 * MIB);
   const lengthsIn = (sizeClass: "medium" | "large", sizeBytes: number): number[] =>
     splitAll(bytes.subarray(0, sizeBytes), sizesOf(sizeClass), KEY);

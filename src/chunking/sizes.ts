@@ -1,9 +1,9 @@
 import { cutSizes } from "./cut.ts";
 import type { CutSizes } from "./cut.ts";
 
-// How large a file's chunks are. Small chunks find more that is alike; large ones cost fewer entries.
-// A file that grows and shrinks around a limit would be cut anew each time, and all of it be sent
-// again: so it keeps its class until it is a factor 2 beyond the limit.
+// How large a file's chunks are. Small chunks find more that is alike; large ones cost fewer
+// entries. A file that grows and shrinks around a limit would be cut anew each time, and all of it
+// be sent again: so it keeps its class until it is a factor 2 beyond the limit.
 
 /** `single`: one chunk; `medium`: 64 KiB, 256 KiB, 1 MiB; `large`: 256 KiB, 1 MiB, 4 MiB. */
 export type SizeClass = "single" | "medium" | "large";
@@ -12,9 +12,9 @@ const KIB = 1024;
 const GIB = 1024 ** 3;
 
 /** Largest file that is one chunk, unless its previous revision was cut. */
-export const SINGLE_MAX_BYTES = 64 * KIB;
+const SINGLE_MAX_BYTES = 64 * KIB;
 /** Largest file of medium chunks, unless its previous revision had large ones. */
-export const MEDIUM_MAX_BYTES = GIB;
+const MEDIUM_MAX_BYTES = GIB;
 /** How far beyond a limit a file keeps its class. */
 const SLACK = 2;
 
@@ -51,8 +51,8 @@ export function nextSizeClass(sizeBytes: number, previous: SizeClass | null): Si
 }
 
 /**
- * The class that a chunk list (its lengths in bytes, in order) was cut in; null when there are too few
- * chunks to tell, and therefore too few to lose. The last chunk says little: the file ends it.
+ * The class that a chunk list (its lengths in bytes, in order) was cut in; null when there are too
+ * few chunks to tell, and therefore too few to lose. The last chunk says little: the file ends it.
  */
 export function sizeClassOf(lengths: readonly number[]): SizeClass | null {
   if (lengths.length === 1 && lengths[0]! <= SINGLE_MAX_BYTES * SLACK) return "single";

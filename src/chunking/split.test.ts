@@ -121,7 +121,8 @@ function freeEnds(lengths: readonly number[], maxBytes: number): number[] {
 
 test("CK10: a file that changes its class keeps a good part of its boundaries", () => {
   // Candidates are the same and the large class confirms a subset of them; but where a chunk ends
-  // also depends on where it began, so that only part of the large class's ends are the other's too.
+  // also depends on where it began, so that only part of the large class's ends are the other's
+  // too.
   const bytes = randomSample(11, 192 * MIB);
   const large = sizesOf("large");
   const ends = freeEnds(splitAll(bytes, large, KEY), large.maxBytes);

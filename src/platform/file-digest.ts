@@ -17,7 +17,7 @@ export type DigestTask = {
   readonly key: CutKey;
 };
 
-/** Reads bytes into buffer[from, to) until it is full or the file ends; returns where it came to. */
+/** Reads into buffer[from, to) until it is full or the file ends; returns where it came to. */
 function fill(
   task: DigestTask,
   buffer: Uint8Array,
@@ -36,8 +36,9 @@ function fill(
 
 /**
  * Reads, cuts and hashes a file on this thread, through `buffer`: one that holds the whole file, or
- * more than one chunk of the greatest length. A file that is shorter than expected is digested as far
- * as it goes. Null when `isStopped` said so before one of the segments. Throws what readSync throws.
+ * more than one chunk of the greatest length. A file that is shorter than expected is digested as
+ * far as it goes. Null when `isStopped` said so before one of the segments. Throws what readSync
+ * throws.
  */
 export function digestFile(
   task: DigestTask,
@@ -45,7 +46,8 @@ export function digestFile(
   isStopped: () => boolean,
 ): FileDigest | null {
   const manifest: ManifestEntry[] = [];
-  // Most files are one chunk, whose hash is the file's: the second hash starts with the second chunk.
+  // Most files are one chunk, whose hash is the file's: the second hash starts with the second
+  // chunk.
   let whole: ReturnType<typeof createHash> | null = null;
   let held = 0;
   let position = 0;

@@ -7,8 +7,8 @@ import { errnoOf } from "./errno.ts";
 import { digestFile } from "./file-digest.ts";
 import type { FileDigest } from "./file-digest.ts";
 
-// A thread that digests one file at a time. Descriptors belong to the whole process: the main thread
-// opens, compares and closes, so that there is one place that walks paths.
+// A thread that digests one file at a time. Descriptors belong to the whole process: the main
+// thread opens, compares and closes, so that there is one place that walks paths.
 
 /** What a thread is started with. */
 export type WorkerStart = {

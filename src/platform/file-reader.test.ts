@@ -55,7 +55,7 @@ function openRoot(options: { maxWorkers?: number; idleMs?: number } = {}) {
 const hasCode = (code: string) => (error: unknown) =>
   error instanceof WorldError && error.code === code;
 
-test("FR6: a file of a gigabyte of nothing costs the reader no more memory than a small one", async () => {
+test("FR6: a gigabyte of nothing takes no more memory to read than a small file", async () => {
   await using disk = openRoot();
   disk.write("sparse", new Uint8Array(0));
   fs.truncateSync(disk.at("sparse"), 1024 * MIB);
@@ -73,7 +73,7 @@ test("FR6: a file of a gigabyte of nothing costs the reader no more memory than 
   );
 });
 
-test("FR1: a file of 300 MB has the hash and the chunks that its bytes have in any reading", async () => {
+test("FR1: a file of 300 MB has the hash and the chunks of its bytes, by segments", async () => {
   await using disk = openRoot();
   const file = fs.openSync(disk.at("video"), "w");
   const whole = createHash("sha256");
@@ -145,7 +145,7 @@ test("FR5: a pipe in a file's place has changed, and nobody waits for it", async
   }
 });
 
-test("FR5: nothing outside the synced folder is read, whatever path or link leads there", async () => {
+test("FR5: nothing outside the synced folder is read, whatever path leads there", async () => {
   await using disk = openRoot();
   fs.mkdirSync(disk.at("docs"));
   disk.write("docs/diary", randomSample(1, 500));
@@ -233,7 +233,7 @@ test("FR10: any number of large files is read by two threads at most", async () 
   assert.equal(disk.threads.length, Math.min(2, availableParallelism()));
 });
 
-test("FR10: a thread without work ends, and another one comes when there is work again", async () => {
+test("FR10: a thread without work ends, and another one comes when there is work", async () => {
   await using disk = openRoot({ idleMs: 0 });
   disk.write("large", LARGE);
   assert.equal((await disk.digest("large")).outcome, "read");
@@ -242,7 +242,7 @@ test("FR10: a thread without work ends, and another one comes when there is work
   assert.equal(disk.threads.length, 2);
 });
 
-test("FR10: closing the reader gives up what is being read and what waits, to be read again", async () => {
+test("FR10: closing the reader gives up what it reads and what waits for it", async () => {
   const disk = openRoot({ maxWorkers: 1 });
   disk.write("large", LARGE);
   const reading = disk.digest("large");
@@ -256,7 +256,7 @@ test("FR10: closing the reader gives up what is being read and what waits, to be
   await Promise.all([...rejected, exit]);
 });
 
-test("FR10: a thread that dies gives its file back, and the next file has a fresh one", async () => {
+test("FR10: a thread that dies gives its file back, and the next file has a new one", async () => {
   await using disk = openRoot({ maxWorkers: 1 });
   disk.write("large", LARGE);
   const reading = disk.digest("large");

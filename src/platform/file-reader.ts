@@ -23,8 +23,8 @@ const SMALL_BYTES = 256 * 1024;
 
 const IDLE_MS = 30_000;
 
-// A link is not followed (where the system can say so), and a pipe that took the file's name since it
-// was looked at does not make this program wait for someone to write into it.
+// A link is not followed (where the system can say so), and a pipe that took the file's name since
+// it was looked at does not make this program wait for someone to write into it.
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 type Expected = Parameters<FileReader["digest"]>[1];
@@ -174,8 +174,8 @@ class DiskFileReader implements FileReader, AsyncDisposable {
 }
 
 /**
- * The files of a synced folder, digested: small ones at once on this thread, large ones by threads of
- * their own. Dispose of it to end them; what they read then is given up with `reader-stopped`.
+ * The files of a synced folder, digested: small ones at once on this thread, large ones by threads
+ * of their own. Dispose of it to end them; what they read then is given up with `reader-stopped`.
  */
 export function openFileReader(options: FileReaderOptions): FileReader & AsyncDisposable {
   return new DiskFileReader(options);

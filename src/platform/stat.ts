@@ -1,22 +1,21 @@
 import type { BigIntStats } from "node:fs";
 import type { EntryKind, Stat } from "#sync/ports.ts";
-import type { FileKey, Stamp } from "#sync/tree.ts";
 
 // The one place where the system's stat becomes the engine's words: everything that looks at a disk
 // comes through here, so that two looks at one inode always give the same key and the same stamp.
 
 /**
- * Identity of the inode, `device:inode:birth time in ns`. The birth time tells a reused inode number
- * from the file that had it before; it is 0 where the file system records none, which statx(2) says
- * by leaving it zero.
+ * Identity of the inode, `device:inode:birth time in ns`. The birth time tells a reused inode
+ * number from the file that had it before; it is 0 where the file system records none, which
+ * statx(2) says by leaving it zero.
  */
-export function fileKeyOf(stats: BigIntStats): FileKey {
+export function fileKeyOf(stats: BigIntStats): Stat["file"] {
   const birthNs = stats.birthtimeNs > 0n ? stats.birthtimeNs : 0n;
   return `${stats.dev}:${stats.ino}:${birthNs}`;
 }
 
 /** Size and both times in full: milliseconds would call two edits within one the same state. */
-export function stampOf(stats: BigIntStats): Stamp {
+function stampOf(stats: BigIntStats): Stat["stamp"] {
   return {
     sizeBytes: Number(stats.size),
     mtimeNs: stats.mtimeNs,
@@ -25,7 +24,7 @@ export function stampOf(stats: BigIntStats): Stamp {
 }
 
 /** True when two stamps tell of the same state of one inode. */
-export function sameStamp(left: Stamp, right: Stamp): boolean {
+export function sameStamp(left: Stat["stamp"], right: Stat["stamp"]): boolean {
   return (
     left.sizeBytes === right.sizeBytes &&
     left.mtimeNs === right.mtimeNs &&

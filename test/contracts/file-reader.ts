@@ -116,7 +116,8 @@ function readingContract(reader: string, open: () => Promise<FileReaderUnderTest
 
 function changeContract(reader: string, open: () => Promise<FileReaderUnderTest>): void {
   for (const sizeBytes of [1000, 700_000]) {
-    test(`FR3: ${reader}: ${sizeBytes} bytes edited since the look have changed`, async () => {
+    const size = `${reader}: ${sizeBytes} bytes`;
+    test(`FR3: ${size} edited since the look have changed`, async () => {
       await using disk = await open();
       await disk.person.write("letter", randomSample(1, sizeBytes));
       const expected = await disk.person.look("letter");
@@ -124,7 +125,7 @@ function changeContract(reader: string, open: () => Promise<FileReaderUnderTest>
       assert.deepEqual(await disk.reader.digest("letter", expected), { outcome: "changed" });
     });
 
-    test(`FR3: ${reader}: ${sizeBytes} bytes edited with the time put back have changed`, async () => {
+    test(`FR3: ${size} edited with the time put back have changed`, async () => {
       await using disk = await open();
       const mtimeSeconds = 1_700_000_000;
       await disk.person.writeDated("letter", randomSample(1, sizeBytes), mtimeSeconds);
@@ -140,7 +141,7 @@ function changeContract(reader: string, open: () => Promise<FileReaderUnderTest>
       assert.deepEqual(await disk.reader.digest("letter", expected), { outcome: "changed" });
     });
 
-    test(`FR3: ${reader}: ${sizeBytes} bytes saved as another file of that name have changed`, async () => {
+    test(`FR3: ${size} in another file of that name have changed`, async () => {
       await using disk = await open();
       await disk.person.write("letter", randomSample(1, sizeBytes));
       const expected = await disk.person.look("letter");
@@ -149,7 +150,7 @@ function changeContract(reader: string, open: () => Promise<FileReaderUnderTest>
       assert.deepEqual(await disk.reader.digest("letter", expected), { outcome: "changed" });
     });
 
-    test(`FR4: ${reader}: ${sizeBytes} bytes deleted since the look are gone`, async () => {
+    test(`FR4: ${size} deleted since the look are gone`, async () => {
       await using disk = await open();
       await disk.person.makeFolder("folder");
       await disk.person.write("folder/letter", randomSample(1, sizeBytes));
