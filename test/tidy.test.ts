@@ -125,6 +125,11 @@ const good: readonly [rule: Rule, path: string, text: string][] = [
   [shape.checkSize, "src/core/a.ts", "\n".repeat(600)],
   [shape.checkSize, "src/core/a.ts", `// https://example.org/${"y".repeat(100)}\n`],
   [shape.checkSize, "src/core/a.test.ts", `describe("x", () => {${"\n".repeat(100)}});`],
+  [
+    shape.checkSize,
+    "test/contracts/a.ts",
+    `export function contract() {${"\n".repeat(90)}test("x", f);}`,
+  ],
   [shape.checkBarrel, "src/core/a.ts", `export const x = 1; export * from "#core/b.ts";`],
   [shape.checkBarrel, "src/core/a.ts", `import "./b.ts";`],
   [shape.checkComments, "src/core/a.ts", `// TODO(the server cannot answer yet): ask it\nlet x;`],

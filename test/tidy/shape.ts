@@ -29,8 +29,9 @@ export function checkSize(source: Source): Finding[] {
     const message = `more than ${maxColumns} columns`;
     findings.push({ path: source.path, line: index + 1, message });
   });
+  const inTests = isTest(source.path) || source.path.startsWith("test/");
   walk(source.program, (node, parent) => {
-    if (!isFunction(node) || isSuite(parent)) return;
+    if (!isFunction(node) || isSuite(parent) || (inTests && declaresTests(node))) return;
     const lines = source.text.slice(node.start, node.end).split("\n").length;
     if (lines <= maxFunctionLines) return;
     const message = `a function of ${lines} lines; it has at most ${maxFunctionLines}`;
@@ -49,6 +50,18 @@ function isFunction(node: Node): boolean {
 function isSuite(parent: Node | undefined): boolean {
   if (parent?.type !== "CallExpression") return false;
   return ["describe", "suite"].includes(dottedName(parent["callee"]));
+}
+
+/** A contract is a function full of tests: a suite with an argument. */
+function declaresTests(node: Node): boolean {
+  const block = node["body"];
+  if (!isNode(block) || !Array.isArray(block["body"])) return false;
+  return block["body"].some((statement) => {
+    if (!isNode(statement) || statement.type !== "ExpressionStatement") return false;
+    const call = statement["expression"];
+    if (!isNode(call) || call.type !== "CallExpression") return false;
+    return ["test", "it", "describe", "suite"].includes(dottedName(call["callee"]));
+  });
 }
 
 const forbiddenFiles = ["index", "util", "utils", "types", "helpers", "common", "misc"];
