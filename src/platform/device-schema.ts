@@ -33,6 +33,8 @@ CREATE INDEX nodes_remote ON nodes (remote_parent, remote_key) WHERE remote_pare
 CREATE INDEX nodes_synced ON nodes (synced_parent, synced_key) WHERE synced_parent IS NOT NULL;
 CREATE INDEX nodes_local ON nodes (local_parent, local_key) WHERE local_parent IS NOT NULL;
 CREATE INDEX nodes_file ON nodes (local_file) WHERE local_file IS NOT NULL;
+CREATE INDEX nodes_local_folders ON nodes (id)
+  WHERE kind = 'folder' AND local_parent IS NOT NULL;
 CREATE INDEX nodes_changed ON nodes (id) WHERE changed = 1;
 `;
 

@@ -20,6 +20,7 @@ export class SqliteTreeStore implements TreeStore {
   readonly #remove: StatementSync;
   readonly #changed: StatementSync;
   readonly #holding: StatementSync;
+  readonly #localFolders: StatementSync;
   readonly #children: BySide;
   readonly #named: BySide;
   readonly #count: BySide;
@@ -40,6 +41,9 @@ export class SqliteTreeStore implements TreeStore {
     this.#remove = file.prepare("DELETE FROM nodes WHERE id = ?");
     this.#changed = file.prepare(`${rows} WHERE changed = 1 ORDER BY id`);
     this.#holding = file.prepare(`${rows} WHERE local_file = ? ORDER BY id`);
+    this.#localFolders = file.prepare(
+      "SELECT id FROM nodes WHERE kind = 'folder' AND local_parent IS NOT NULL",
+    );
     this.#children = bySide((side) => `${rows} WHERE ${side}_parent = ? ORDER BY ${side}_key, id`);
     this.#named = bySide(
       (side) => `${rows} WHERE ${side}_parent = ? AND ${side}_key = ? ORDER BY id`,
@@ -85,6 +89,14 @@ export class SqliteTreeStore implements TreeStore {
 
   holding(file: FileKey): NodeRow[] {
     return this.#all(this.#holding, file);
+  }
+
+  localFolders(): NodeId[] {
+    try {
+      return (this.#localFolders.all() as unknown as [NodeId][]).map(([id]) => id);
+    } catch (error) {
+      throw this.#file.explain(error);
+    }
   }
 
   /** Rows that have this side. */
