@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
 import { metadataContract } from "./metadata.ts";
+import { scratchFolder } from "./scratch.ts";
 
 metadataContract("sqlite in memory", async () => {
   const metadata = await openSqliteMetadata(":memory:");
@@ -14,8 +13,8 @@ metadataContract("sqlite in memory", async () => {
 });
 
 metadataContract("sqlite in a file", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "lockstep-metadata-"));
-  const open = () => openSqliteMetadata(join(folder, "server.db"));
+  const folder = await scratchFolder();
+  const open = () => openSqliteMetadata(join(folder.path, "server.db"));
   const opened = [await open()];
   const [metadata] = opened;
   if (metadata === undefined) throw new Error("nothing was opened");
@@ -28,7 +27,7 @@ metadataContract("sqlite in a file", async () => {
     },
     [Symbol.asyncDispose]: async () => {
       for (const one of opened) await one[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true });
+      await folder[Symbol.asyncDispose]();
     },
   };
 });
