@@ -115,6 +115,8 @@ export interface Watcher {
   /** Begins to watch a folder (by node: a watch follows its folder through renames). */
   watch(folder: NodeId, path: string): void;
   unwatch(folder: NodeId): void;
+  /** Resolves when all watches asked for so far stand: what happens from then on gives a hint. */
+  ready(): Promise<void>;
   /** Folders touched since the last call; `overflow` asks for a look at everything. */
   take(): { readonly folders: readonly NodeId[]; readonly overflow: boolean };
   /** Called (coalesced) whenever `take` has something to give. */
@@ -159,6 +161,8 @@ export interface TreeStore {
   named(side: "remote" | "synced" | "local", parent: NodeId, name: string): NodeRow[];
   /** The rows that hold this inode on the local side. */
   holding(file: FileKey): NodeRow[];
+  /** All folders of the local side, in no order. */
+  localFolders(): NodeId[];
 }
 
 /** The rest of the device's database, in the same transactions as TreeStore's. */

@@ -49,16 +49,17 @@ export type SyncedSide = Place & {
  * Why a node on the disk is left alone by planning:
  * `absent`: one look missed it, a second has not agreed yet. `unreadable`: the folder cannot be
  * listed or the file not be read, so nothing in or below it counts as deleted. `ignored`: an ignore
- * rule covers it. `busy`: it changes while it is read. `unsupported`: another file system, or a kind
- * that does not sync.
+ * rule covers it. `unsupported`: another file system, or a kind that does not sync.
  */
-export type Blindness = "absent" | "unreadable" | "ignored" | "busy" | "unsupported";
+export type Blindness = "absent" | "unreadable" | "ignored" | "unsupported";
 
 export type LocalSide = Place & {
   /** Null: a file whose bytes have not been read since its stamp changed. */
   readonly content: Content | null;
   readonly file: FileKey;
   readonly stamp: Stamp;
+  /** The executable bit as on the disk, also while the content is unread; false for other kinds. */
+  readonly executable: boolean;
   /** True when the stamp is too young to prove that the content read is still there. */
   readonly racy: boolean;
   readonly blind: Blindness | null;

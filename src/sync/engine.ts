@@ -1,0 +1,409 @@
+import { toHex } from "#core/bytes.ts";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
+import { nodeId, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
+import { foldName, plainNameKey } from "#core/names.ts";
+import type { Chance, Clock, Digest, Log } from "#core/world.ts";
+import { Downloader } from "./download.ts";
+import { Executor } from "./execute.ts";
+import { Feeder } from "./feeder.ts";
+import { Follower } from "./follow.ts";
+import { sweepHold } from "./hold.ts";
+import { IgnoreRules } from "./ignore.ts";
+import { Looking } from "./looking.ts";
+import { matchByContent } from "./match.ts";
+import { plan, type LocalOp, type RemoteOp } from "./planner.ts";
+import type {
+  DeviceRecords,
+  DiskChange,
+  DiskLook,
+  DiskStage,
+  FileReader,
+  Remote,
+  Seal,
+  TreeStore,
+  Watcher,
+} from "./ports.ts";
+import { Pauses } from "./pauses.ts";
+import { Problems } from "./problems.ts";
+import { Reading } from "./reading.ts";
+import { checkRoot, prepareRoot } from "./root.ts";
+import { Sender, type SendOutcome } from "./send.ts";
+import type { Status } from "./status.ts";
+import { forgetAgreement } from "./union.ts";
+
+export type EngineWorld = {
+  readonly trees: TreeStore;
+  readonly records: DeviceRecords;
+  readonly disk: DiskLook & DiskChange & DiskStage;
+  readonly reader: FileReader;
+  readonly watcher: Watcher;
+  readonly remote: Remote;
+  readonly seal: Seal;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly digest: Digest;
+  readonly log: Log;
+};
+
+export type EngineSetup = {
+  readonly space: SpaceId;
+  readonly folding: boolean;
+  readonly device: DeviceId;
+  readonly deviceName: string;
+  /** The cursor before the space's first entry. */
+  readonly startCursor: string;
+};
+
+/** Errors after which the engine stops and says why: waiting heals none of them. */
+const HALTING = new Set(["root-gone", "journal-broken", "signed-out", "forbidden", "not-found"]);
+/** Errors that mean: what was agreed on is void, unite both sides anew and delete nothing. */
+const UNITING = new Set(["reset", "database-old", "diverged"]);
+/** Ticks in a row that changed nothing although work was left, before the engine takes a breath. */
+const FRUITLESS_TICKS = 3;
+const FRUITLESS_PAUSE_MS = 1_000;
+const MOST_SLEEP_MS = 3_600_000;
+
+type TickResult = {
+  /** Steps done or changes committed. */
+  readonly progress: number;
+  /** Work is left that can go on at once. */
+  readonly more: boolean;
+};
+
+/**
+ * One folder, one space, one loop: look → follow → plan → execute → commit, from observations that are
+ * stored, with decisions that never are (SPEC EN1–EN6). Everything heals by the next tick.
+ */
+export class Engine {
+  readonly #world: EngineWorld;
+  readonly #setup: EngineSetup;
+  readonly #problems = new Problems();
+  readonly #rules = new IgnoreRules();
+  readonly #pauses: Pauses;
+  readonly #looking: Looking;
+  readonly #reading: Reading;
+  readonly #follower: Follower;
+  readonly #downloader: Downloader;
+  readonly #sender: Sender;
+  readonly #nameKey: (name: string) => string;
+  #feeder: Feeder | null = null;
+  #feeding: AbortController | null = null;
+  #woken = false;
+  #wakeUp: (() => void) | null = null;
+  #idle = false;
+  #halted: WorldError | null = null;
+  #pending = { up: 0, down: 0 };
+  #settling: { tick: number; resolve: () => void }[] = [];
+  #ticks = 0;
+
+  constructor(world: EngineWorld, setup: EngineSetup) {
+    this.#world = world;
+    this.#setup = setup;
+    this.#nameKey = setup.folding ? foldName : plainNameKey;
+    const wake = (): void => this.wake();
+    const shared = { ...world, problems: this.#problems, rules: this.#rules, fresh: this.#fresh };
+    this.#pauses = new Pauses(world.clock);
+    this.#looking = new Looking(shared);
+    const lookAgain = (folder: NodeId): void => this.#looking.lookAgain(folder);
+    this.#reading = new Reading(shared, { wake, lookAgain });
+    this.#follower = new Follower({ ...shared, ...setup });
+    this.#downloader = new Downloader(shared, wake);
+    this.#sender = new Sender({ ...shared, nameKey: this.#nameKey }, wake);
+    world.watcher.onHint(wake);
+  }
+
+  /** The ignore rules in force, for `ignore check`. */
+  get rules(): IgnoreRules {
+    return this.#rules;
+  }
+
+  /** Makes the loop look for work at once. */
+  wake(): void {
+    this.#woken = true;
+    this.#wakeUp?.();
+  }
+
+  /**
+   * Runs until the signal aborts (resolves) or something stops it for good (throws WorldError: `root-gone`,
+   * `signed-out`, `journal-broken`, …).
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      await prepareRoot({ ...this.#world, ...this.#setup });
+      this.#startFeeding(signal);
+      await this.#loop(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#halted =
+        error instanceof WorldError
+          ? error
+          : new WorldError("unexpected", messageOf(error), { cause: error });
+      throw error;
+    } finally {
+      this.#feeding?.abort();
+      await Promise.all([
+        this.#reading.settleLarge(),
+        this.#downloader.settleLarge(),
+        this.#sender.settleLarge(),
+      ]);
+      this.#tellSettled(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** Looks at everything once more; resolves when nothing is left to do, or when the engine stops. */
+  async settle(): Promise<void> {
+    this.#looking.lookAtEverything();
+    const settled = new Promise<void>((resolve) => {
+      this.#settling.push({ tick: this.#ticks + 1, resolve });
+    });
+    this.wake();
+    await settled;
+  }
+
+  status(conflicts: number): Status {
+    const failure = this.#halted ?? this.#feeder?.failure ?? null;
+    const offline = failure !== null && this.#halted === null;
+    const state =
+      this.#halted !== null
+        ? "halted"
+        : offline
+          ? "offline"
+          : this.#isInSync()
+            ? "in-sync"
+            : "working";
+    return {
+      state,
+      reason: failure?.message ?? this.#world.watcher.trouble(),
+      pending: this.#pending,
+      problems: this.#problems.list(),
+      holds: 0,
+      conflicts,
+      sentBytes: this.#sender.progress.sentBytes,
+      receivedBytes: this.#downloader.progress.receivedBytes,
+    };
+  }
+
+  readonly #fresh = (): NodeId => nodeId(toHex(this.#world.chance.bytes(16)));
+
+  /** Level with the server, as far as it is known. */
+  #isLevel(): boolean {
+    const feeder = this.#feeder;
+    if (feeder === null || feeder.failure !== null || !feeder.answered) return false;
+    return this.#follower.position.sequence >= feeder.head;
+  }
+
+  #isInSync(): boolean {
+    const { up, down } = this.#pending;
+    return this.#idle && this.#isLevel() && up + down === 0;
+  }
+
+  #startFeeding(signal: AbortSignal): void {
+    this.#feeding?.abort();
+    const feeding = new AbortController();
+    signal.addEventListener("abort", () => feeding.abort(), { once: true });
+    const feeder = new Feeder(this.#world, this.#follower.position.cursor, () => this.wake());
+    this.#feeding = feeding;
+    this.#feeder = feeder;
+    // A failure that waiting cannot heal is met by the next tick, through `failure`.
+    void feeder.run(feeding.signal);
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    let fruitless = 0;
+    while (!signal.aborted) {
+      this.#woken = false;
+      const tick = ++this.#ticks;
+      const result = await this.#guardedTick(signal);
+      const { progress } = result;
+      const more = result.more || this.#looking.wanted;
+      this.#idle = !more && !this.#isBusy();
+      if (this.#idle && this.#isLevel()) this.#tellSettled(tick);
+      fruitless = more && progress === 0 ? fruitless + 1 : 0;
+      if (more && fruitless < FRUITLESS_TICKS) continue;
+      await this.#sleep(more ? FRUITLESS_PAUSE_MS : null, signal);
+    }
+  }
+
+  #isBusy(): boolean {
+    const transfers = this.#downloader.downloading + this.#sender.uploading;
+    const looks = this.#looking.wanted || this.#looking.isDoubtful;
+    return this.#woken || transfers > 0 || this.#reading.pending > 0 || looks;
+  }
+
+  #tellSettled(tick: number): void {
+    const settled = this.#settling.filter((each) => each.tick <= tick);
+    this.#settling = this.#settling.filter((each) => each.tick > tick);
+    for (const { resolve } of settled) resolve();
+  }
+
+  /** Sleeps until woken or until something is due by itself. */
+  async #sleep(atMostMs: number | null, signal: AbortSignal): Promise<void> {
+    if (this.#woken || signal.aborted) return;
+    const nowMs = this.#world.clock.nowMs();
+    const dueMs = Math.min(
+      this.#looking.dueMs,
+      this.#readingDueMs,
+      this.#sender.retryMs ?? Number.POSITIVE_INFINITY,
+      this.#pauses.dueMs,
+      atMostMs === null ? Number.POSITIVE_INFINITY : nowMs + atMostMs,
+    );
+    const alarm = new AbortController();
+    const stop = (): void => alarm.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    this.#wakeUp = stop;
+    await this.#world.clock
+      .sleep(Math.min(MOST_SLEEP_MS, Math.max(0, dueMs - nowMs)), alarm.signal)
+      .catch(() => undefined);
+    this.#wakeUp = null;
+    signal.removeEventListener("abort", stop);
+  }
+
+  #readingDueMs = Number.POSITIVE_INFINITY;
+
+  /** A tick whose failures are sorted: those that stop the engine, those that unite, those that pass. */
+  async #guardedTick(signal: AbortSignal): Promise<TickResult> {
+    try {
+      return await this.#tick(signal);
+    } catch (error) {
+      if (signal.aborted) return { progress: 0, more: false };
+      const code = codeOf(error);
+      if (UNITING.has(code)) {
+        this.#unite(code, signal);
+        return { progress: 1, more: true };
+      }
+      if (HALTING.has(code) || !(error instanceof WorldError)) throw error;
+      this.#world.log.warn("tick-failed", { code, message: error.message });
+      await this.#sleep(FRUITLESS_PAUSE_MS, signal);
+      return { progress: 0, more: error.retryable };
+    }
+  }
+
+  /** What was agreed on is void: both sides are read anew, nothing is deleted (SPEC EN5). */
+  #unite(code: string, signal: AbortSignal): void {
+    this.#world.log.warn("uniting", { code });
+    forgetAgreement(this.#world.trees, this.#world.records);
+    this.#looking.lookAtEverything();
+    this.#startFeeding(signal);
+  }
+
+  async #tick(signal: AbortSignal): Promise<TickResult> {
+    await checkRoot({ ...this.#world, ...this.#setup });
+    const { trees } = this.#world;
+    this.#reading.verify(await this.#looking.run(signal));
+    this.#readingDueMs = (await this.#reading.run(signal)) ?? Number.POSITIVE_INFINITY;
+    trees.transaction(() => matchByContent(trees));
+    this.#applyPages();
+    // The feeder wakes the loop with the next page, or when the server answers again.
+    if (!this.#isCaughtUp()) return { progress: 0, more: false };
+    const resent = await this.#follow(await this.#sender.resend(signal), signal);
+    if (resent === "plan-again") return { progress: 1, more: true };
+    const planned = plan(trees, {
+      nameKey: this.#nameKey,
+      device: this.#setup.deviceName,
+      date: this.#world.clock.today(),
+      fresh: this.#fresh,
+    });
+    trees.transaction(() => {
+      for (const row of planned.records) trees.put(row);
+    });
+    const local = planned.local.filter(({ id }) => !this.#pauses.isPaused(id));
+    this.#pending = { up: planned.remote.length, down: planned.local.length };
+    const steps = await this.#execute(local, signal);
+    const sent = await this.#send(planned.remote, signal);
+    const progress = steps + sent.progress;
+    return { progress, more: progress > 0 || sent.more };
+  }
+
+  async #execute(ops: readonly LocalOp[], signal: AbortSignal): Promise<number> {
+    if (ops.length === 0) return 0;
+    const { watcher } = this.#world;
+    const executor = new Executor(
+      {
+        ...this.#world,
+        problems: this.#problems,
+        nameKey: this.#nameKey,
+        lookAgain: (folder) => this.#looking.lookAgain(folder),
+        folderMade: (folder, path) => {
+          watcher.watch(folder, path);
+          this.#looking.lookAgain(folder);
+        },
+        folderRemoved: (folder) => watcher.unwatch(folder),
+      },
+      ops,
+    );
+    await executor.rearrange(signal);
+    const failed = await this.#downloader.run(executor, ops, signal);
+    for (const { id } of ops) {
+      if (failed.has(id) || executor.failed.has(id)) this.#pauses.failed(id);
+      else if (executor.raced.has(id)) this.#pauses.raced(id);
+      else this.#pauses.succeeded(id);
+    }
+    return executor.steps;
+  }
+
+  async #send(ops: readonly RemoteOp[], signal: AbortSignal): Promise<TickResult> {
+    let progress = 0;
+    for (let at = 0; at < ops.length; ) {
+      const { outcome, done } = await this.#sender.send(
+        ops.slice(at),
+        this.#follower.position,
+        signal,
+      );
+      at += done;
+      if (outcome.kind === "nothing") continue;
+      const followed = await this.#follow(outcome, signal);
+      if (followed === "plan-again") return { progress, more: true };
+      progress++;
+      this.#pending = { ...this.#pending, up: Math.max(0, ops.length - at) };
+      if (followed === "foreign") return { progress, more: true };
+    }
+    return { progress, more: false };
+  }
+
+  /** Follows the journal to an own commit; tells whether others' came with it. */
+  async #follow(outcome: SendOutcome, signal: AbortSignal): Promise<"own" | "foreign" | "plan-again"> {
+    switch (outcome.kind) {
+      case "nothing":
+        return "own";
+      case "plan-again":
+        return "plan-again";
+      case "diverged":
+        throw new WorldError("diverged", "The server's journal is not the one that was followed.");
+      case "committed":
+        break;
+    }
+    let foreign = false;
+    while (this.#follower.position.sequence < outcome.sequence) {
+      signal.throwIfAborted();
+      await this.#feeder?.next(signal);
+      const failure = this.#feeder?.failure ?? null;
+      if (this.#applyPages()) foreign = true;
+      else if (failure !== null) throw failure;
+    }
+    return foreign ? "foreign" : "own";
+  }
+
+  /** True when anything but own commits was applied. */
+  #applyPages(): boolean {
+    let foreign = false;
+    for (let page = this.#feeder?.take(); page !== undefined; page = this.#feeder?.take()) {
+      if (this.#follower.apply(page.cursor, page.feed)) foreign = true;
+    }
+    return foreign;
+  }
+
+  /** Planning waits until the server was followed to its head: deciding on half a journal is noise. */
+  #isCaughtUp(): boolean {
+    const feeder = this.#feeder;
+    if (feeder === null) return false;
+    const { failure } = feeder;
+    if (failure !== null && !failure.retryable) throw failure;
+    return failure === null && feeder.answered && this.#follower.position.sequence >= feeder.head;
+  }
+
+  /** Looks at what was displaced; due at start and now and then. */
+  async sweepHold(): Promise<void> {
+    const recovered = await sweepHold(this.#world.disk, this.#world.clock.nowMs());
+    if (recovered > 0) this.#looking.lookAtEverything();
+  }
+}

@@ -1,0 +1,365 @@
+import { codeOf, messageOf } from "#core/errors.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { joinPath } from "#core/names.ts";
+import { samePlace, type Place } from "#core/node.ts";
+import { MAX_DEPTH } from "#protocol/limits.ts";
+import { Draft } from "./draft.ts";
+import { parkName } from "./hold.ts";
+import { pathOf, shownPath } from "./paths.ts";
+import type { LocalOp } from "./planner.ts";
+import type { TreeStore } from "./ports.ts";
+import type { Problems } from "./problems.ts";
+import * as publish from "./publish.ts";
+import type { Staged } from "./stage.ts";
+import { PARK_NODE, type LocalSide, type NodeRow } from "./tree.ts";
+
+export type ExecuteWorld = publish.PublishWorld & {
+  readonly trees: TreeStore;
+  readonly problems: Problems;
+  readonly nameKey: (name: string) => string;
+  /** Asks for another look at a folder whose contents were not as planned. */
+  readonly lookAgain: (folder: NodeId) => void;
+  /** Tells of a folder that the engine made (to be watched) or removed. */
+  readonly folderMade: (folder: NodeId, path: string) => void;
+  readonly folderRemoved: (folder: NodeId) => void;
+};
+
+/** Records are stored after so many steps: a crash before costs a look, never a file. */
+const FLUSH_STEPS = 256;
+
+type State = "visiting" | "done" | "blocked";
+
+/**
+ * Carries out a plan's steps on the disk in an order that is always possible (SPEC EX1): folders before
+ * what goes into them, a name is vacated before it is taken, rings of names go through park. A step
+ * that is not possible now is left for the next plan; the others go on.
+ */
+export class Executor {
+  readonly #world: ExecuteWorld;
+  #draft: Draft;
+  readonly #ops = new Map<NodeId, LocalOp[]>();
+  readonly #state = new Map<NodeId, State>();
+  readonly #folders = new Set<string>();
+  readonly #failed = new Set<NodeId>();
+  readonly #raced = new Set<NodeId>();
+  #unstored = 0;
+  #steps = 0;
+
+  constructor(world: ExecuteWorld, ops: readonly LocalOp[]) {
+    this.#world = world;
+    this.#draft = new Draft(world.trees, world.nameKey);
+    for (const op of ops) {
+      const own = this.#ops.get(op.id);
+      if (own === undefined) this.#ops.set(op.id, [op]);
+      else own.push(op);
+    }
+  }
+
+  /** Steps that succeeded. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Nodes whose step met a problem that looking again does not heal. */
+  get failed(): ReadonlySet<NodeId> {
+    return this.#failed;
+  }
+
+  /** Nodes whose place was not as planned. */
+  get raced(): ReadonlySet<NodeId> {
+    return this.#raced;
+  }
+
+  /** Everything but contents: folders, moves, removals, the executable bit. */
+  async rearrange(signal: AbortSignal): Promise<void> {
+    this.#announceRemovals();
+    for (const id of this.#ops.keys()) {
+      signal.throwIfAborted();
+      if (this.#isStructural(id)) await this.#perform(id);
+      if (this.#unstored >= FLUSH_STEPS) await this.flush();
+    }
+    await this.flush();
+  }
+
+  /**
+   * Puts contents in place, as far as they are staged: of nodes that are created or replaced. Their
+   * displacement is written ahead, all in one transaction.
+   */
+  async publish(staged: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
+    const replaced: NodeRow[] = [];
+    for (const id of nodes) {
+      const row = this.#draft.get(id);
+      const isReplaced = this.#contentOp(id)?.kind === "replace";
+      if (isReplaced && row?.local) replaced.push({ ...row, displacing: row.local.file });
+    }
+    this.#store(replaced);
+    for (const id of nodes) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
+    await this.flush();
+  }
+
+  /** Makes the folders touched so far durable, then stores what was done in them. */
+  async flush(): Promise<void> {
+    if (this.#folders.size > 0) await this.#world.disk.syncFolders([...this.#folders]);
+    this.#folders.clear();
+    this.#unstored = 0;
+    const records = this.#draft.records();
+    if (records.length === 0) return;
+    this.#world.trees.transaction(() => {
+      for (const row of records) this.#world.trees.put(row);
+    });
+    this.#draft = new Draft(this.#world.trees, this.#world.nameKey);
+  }
+
+  /** Files are deleted only after their deletion is on record, bound to the inode (SPEC EX4). */
+  #announceRemovals(): void {
+    const rows: NodeRow[] = [];
+    for (const [id, ops] of this.#ops) {
+      if (!ops.some(({ kind }) => kind === "remove")) continue;
+      const row = this.#draft.get(id);
+      if (row?.local && row.kind !== "folder") rows.push({ ...row, displacing: row.local.file });
+    }
+    this.#store(rows);
+  }
+
+  #store(rows: readonly NodeRow[]): void {
+    if (rows.length === 0) return;
+    this.#world.trees.transaction(() => {
+      for (const row of rows) this.#world.trees.put(row);
+    });
+    for (const row of rows) this.#draft.put(row);
+  }
+
+  #isStructural(id: NodeId): boolean {
+    const ops = this.#ops.get(id) ?? [];
+    return ops.some((op) => op.kind !== "replace" && !this.#isContentCreate(op));
+  }
+
+  #isContentCreate(op: LocalOp): boolean {
+    return op.kind === "create" && op.target.content.kind !== "folder";
+  }
+
+  #contentOp(id: NodeId): LocalOp | undefined {
+    const ops = this.#ops.get(id) ?? [];
+    return ops.find((op) => op.kind === "replace" || this.#isContentCreate(op));
+  }
+
+  /** Performs a node's structural step and, before it, whatever it needs. */
+  async #perform(id: NodeId): Promise<State> {
+    const known = this.#state.get(id);
+    if (known !== undefined) return known;
+    this.#state.set(id, "visiting");
+    let state: State = "done";
+    for (const op of this.#ops.get(id) ?? []) {
+      if (op.kind === "replace" || this.#isContentCreate(op)) continue;
+      if (!(await this.#prepare(op)) || !(await this.#try(id, () => this.#step(op)))) {
+        state = "blocked";
+        break;
+      }
+    }
+    this.#state.set(id, state);
+    return state;
+  }
+
+  /** True when nothing stands in the way of a step any more. */
+  async #prepare(op: LocalOp): Promise<boolean> {
+    switch (op.kind) {
+      case "create":
+        return this.#freePlace(op.id, op.target.place);
+      case "move":
+        return (await this.#freePlace(op.id, op.to)) && this.#leaveOwnSubtree(op.id, op.to);
+      case "remove":
+        return this.#emptyFolder(op.id);
+      case "replace":
+      case "set-executable":
+        return true;
+    }
+  }
+
+  /** The folder is there and nobody else has the name. */
+  async #freePlace(id: NodeId, place: Place): Promise<boolean> {
+    if (place.parent !== ROOT_NODE && !this.#draft.get(place.parent)?.local) {
+      if ((await this.#perform(place.parent)) !== "done") return false;
+      if (!this.#draft.get(place.parent)?.local) return false;
+    }
+    for (const other of this.#draft.named("local", place.parent, place.name)) {
+      if (other.id === id || other.local === null) continue;
+      if (!(await this.#vacate(other.id))) return false;
+    }
+    return true;
+  }
+
+  /** Makes a node leave its place: by its own step, or into park when that waits for us. */
+  async #vacate(id: NodeId): Promise<boolean> {
+    const leaves = (this.#ops.get(id) ?? []).some(
+      ({ kind }) => kind === "move" || kind === "remove",
+    );
+    if (!leaves) return false;
+    const state = await this.#perform(id);
+    if (state === "visiting") return this.#try(id, () => this.#park(id));
+    return state === "done";
+  }
+
+  /** A folder cannot move below itself: what it moves into comes out first. */
+  async #leaveOwnSubtree(id: NodeId, to: Place): Promise<boolean> {
+    for (let depth = 0; depth <= MAX_DEPTH; depth++) {
+      const chain: NodeId[] = [];
+      let at = to.parent;
+      while (at !== ROOT_NODE && at !== PARK_NODE && at !== id && chain.length <= MAX_DEPTH) {
+        chain.push(at);
+        at = this.#draft.get(at)?.local?.parent ?? ROOT_NODE;
+      }
+      if (at !== id) return true;
+      const mover = chain.findLast((folder) =>
+        (this.#ops.get(folder) ?? []).some(({ kind }) => kind === "move"),
+      );
+      if (mover === undefined || !(await this.#vacate(mover))) return false;
+    }
+    return false;
+  }
+
+  async #emptyFolder(id: NodeId): Promise<boolean> {
+    if (this.#draft.get(id)?.kind !== "folder") return true;
+    for (const child of this.#draft.children("local", id)) {
+      if (!(await this.#vacate(child.id))) return false;
+    }
+    return true;
+  }
+
+  async #step(op: LocalOp): Promise<void> {
+    const row = this.#draft.get(op.id);
+    if (row === undefined) return;
+    switch (op.kind) {
+      case "create":
+        return this.#makeFolder(row, op.target.place);
+      case "move":
+        return this.#move(row, op.to);
+      case "remove":
+        return this.#remove(row);
+      case "set-executable":
+        return this.#setExecutable(row, op.executable);
+      case "replace":
+        return undefined;
+    }
+  }
+
+  async #makeFolder(row: NodeRow, place: Place): Promise<void> {
+    const path = this.#childPath(place);
+    this.#done(row, await publish.createFolder(this.#world, path, place), place.parent);
+    this.#world.folderMade(row.id, path);
+  }
+
+  async #move(row: NodeRow, to: Place): Promise<void> {
+    const { local } = row;
+    if (local === null || samePlace(local, to)) return;
+    const from = this.#path(row.id);
+    const paths = { from, to: this.#childPath(to) };
+    const before = local.parent;
+    const moved = await publish.move(this.#world, row, paths, local, to);
+    this.#touch(before);
+    this.#done(row, moved, to.parent);
+  }
+
+  async #park(id: NodeId): Promise<void> {
+    const row = this.#draft.get(id);
+    if (!row?.local || row.local.parent === PARK_NODE) return;
+    const place = { parent: PARK_NODE, name: parkName(id, row.local) };
+    const before = row.local.parent;
+    const parked = await publish.park(this.#world, row, this.#path(id), row.local, place);
+    this.#touch(before);
+    this.#done(row, parked, PARK_NODE);
+  }
+
+  async #remove(row: NodeRow): Promise<void> {
+    const { local } = row;
+    if (local === null) return;
+    await publish.remove(this.#world, row, this.#path(row.id), local);
+    this.#touch(local.parent);
+    const synced = row.remote === null ? null : row.synced;
+    this.#draft.put({ ...row, local: null, synced, displacing: null });
+    if (row.kind === "folder") this.#world.folderRemoved(row.id);
+    this.#count();
+  }
+
+  async #setExecutable(row: NodeRow, executable: boolean): Promise<void> {
+    const { local } = row;
+    if (local === null) return;
+    const path = this.#path(row.id);
+    const stat = await this.#world.disk.stat(path);
+    if (stat?.file !== local.file || stat.stamp.ctimeNs !== local.stamp.ctimeNs) {
+      throw publish.raced(path);
+    }
+    const after = await this.#world.disk.setExecutable(path, executable);
+    const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
+    this.#done(row, publish.placed(local, after, content), local.parent);
+  }
+
+  async #publishOne(id: NodeId, staged: Staged | null): Promise<void> {
+    const op = this.#contentOp(id);
+    const row = this.#draft.get(id);
+    if (op === undefined || row === undefined) return;
+    if (op.kind === "create") {
+      const { place, content } = op.target;
+      if (!(await this.#freePlace(id, place))) return;
+      const path = this.#childPath(place);
+      this.#done(row, await publish.create(this.#world, path, place, content, staged), place.parent);
+    } else if (op.kind === "replace" && row.local !== null) {
+      const { local } = row;
+      const path = this.#path(id);
+      const after = await publish.replace(this.#world, row, path, local, op.content, staged);
+      this.#done(row, after, local.parent);
+    }
+  }
+
+  #done(row: NodeRow, local: LocalSide, folder: NodeId): void {
+    const synced = publish.agreedSide(row, local);
+    this.#draft.put({ ...row, local, synced, displacing: null });
+    this.#touch(folder);
+    this.#count();
+  }
+
+  #count(): void {
+    this.#steps++;
+    this.#unstored++;
+  }
+
+  #touch(folder: NodeId): void {
+    const path = pathOf(this.#draft, "local", folder);
+    if (path !== null) this.#folders.add(path);
+  }
+
+  #path(id: NodeId): string {
+    const path = pathOf(this.#draft, "local", id);
+    if (path === null) throw publish.raced(shownPath(this.#draft, id));
+    return path;
+  }
+
+  #childPath(place: Place): string {
+    const folder = pathOf(this.#draft, "local", place.parent);
+    if (folder === null) throw publish.raced(place.name);
+    return joinPath(folder, place.name);
+  }
+
+  /** Runs one step; its failure is this path's problem alone. */
+  async #try(id: NodeId, step: () => Promise<void>): Promise<boolean> {
+    const { problems, clock, lookAgain } = this.#world;
+    const path = shownPath(this.#draft, id);
+    try {
+      await step();
+      problems.clear("write", path);
+      return true;
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "unexpected") throw error;
+      const row = this.#draft.get(id);
+      for (const folder of [row?.local?.parent, row?.remote?.parent]) {
+        if (folder !== undefined) lookAgain(folder);
+      }
+      if (code === "raced") this.#raced.add(id);
+      else {
+        this.#failed.add(id);
+        problems.report("write", { path, code, message: messageOf(error) }, clock.nowMs());
+      }
+      return false;
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import { messageOf, WorldError } from "#core/errors.ts";
+import type { Clock, Log } from "#core/world.ts";
+import type { Feed } from "#protocol/feed.ts";
+import type { Remote } from "./ports.ts";
+
+const WAIT_MS = 50_000;
+const RETRY_FIRST_MS = 500;
+const RETRY_MOST_MS = 60_000;
+/** Pages held for the engine at most: fetching waits while it works. */
+const MAX_PAGES = 4;
+
+export type Page = { readonly cursor: string; readonly feed: Feed };
+
+/**
+ * Keeps one request waiting at the server, always, and hands its pages to the engine, which applies
+ * them at its own pace. An idle device has this request open and sends nothing else.
+ */
+export class Feeder {
+  readonly #remote: Remote;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #wake: () => void;
+  readonly #pages: Page[] = [];
+  readonly #waiting = new Set<() => void>();
+  #room: (() => void) | null = null;
+  #cursor: string;
+  #head = 0;
+  #answered = false;
+  #failures = 0;
+  #failure: WorldError | null = null;
+
+  constructor(
+    world: { remote: Remote; clock: Clock; log: Log },
+    cursor: string,
+    wake: () => void,
+  ) {
+    this.#remote = world.remote;
+    this.#clock = world.clock;
+    this.#log = world.log;
+    this.#cursor = cursor;
+    this.#wake = wake;
+  }
+
+  /** True once the server has answered. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  /** The newest sequence that the server is known to have. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /** Resolves at the next page, failure, or abort. */
+  async next(signal: AbortSignal): Promise<void> {
+    if (this.#pages.length > 0 || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#waiting.add(resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** Null while the server answers. */
+  get failure(): WorldError | null {
+    return this.#failure;
+  }
+
+  take(): Page | undefined {
+    const page = this.#pages.shift();
+    this.#room?.();
+    this.#room = null;
+    return page;
+  }
+
+  /** Runs until the signal aborts or the server says something that waiting does not heal. */
+  async run(signal: AbortSignal): Promise<void> {
+    // The first question does not wait, so that an engine soon knows how far it is behind.
+    let waitMs = 0;
+    while (!signal.aborted) {
+      try {
+        const cursor = this.#cursor;
+        const feed = await this.#remote.changes(cursor, waitMs, signal);
+        const first = this.#failure !== null || waitMs === 0;
+        this.#failures = 0;
+        this.#answered = true;
+        this.#failure = null;
+        this.#head = Math.max(this.#head, feed.head);
+        waitMs = feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head ? 0 : WAIT_MS;
+        if (feed.entries.length > 0) {
+          this.#cursor = feed.cursor;
+          this.#pages.push({ cursor, feed });
+        }
+        if (feed.entries.length > 0 || first) this.#tell();
+        if (this.#pages.length >= MAX_PAGES) await this.#waitForRoom(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(await this.#failed(error, signal))) return;
+        waitMs = 0;
+      }
+    }
+  }
+
+  async #waitForRoom(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#room = resolve;
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** True when it is worth asking again. */
+  async #failed(error: unknown, signal: AbortSignal): Promise<boolean> {
+    const failure =
+      error instanceof WorldError
+        ? error
+        : new WorldError("unexpected", messageOf(error), { cause: error });
+    this.#failure = failure;
+    this.#log.warn("feed-failed", { code: failure.code, message: failure.message });
+    this.#tell();
+    if (!failure.retryable) return false;
+    const delayMs = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.#failures++);
+    await this.#clock.sleep(delayMs, signal).catch(() => undefined);
+    return !signal.aborted;
+  }
+
+  #tell(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+    this.#wake();
+  }
+}

@@ -1,0 +1,279 @@
+import { codeOf, messageOf } from "#core/errors.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { joinPath, nameProblem } from "#core/names.ts";
+import { IGNORE_FILE, type IgnoreRules } from "./ignore.ts";
+import { PARK_FOLDER, pathOf } from "./paths.ts";
+import type { DiskLook, Entry, TreeStore } from "./ports.ts";
+import { PARK_NODE, type Blindness, type FileKey, type NodeRow, type Stamp } from "./tree.ts";
+
+/** Something on the disk that is not as the local tree has it. */
+export type Found = {
+  readonly entry: Entry;
+  /** A symlink's target. */
+  readonly target: string | null;
+  /** All entries of a folder that the local tree does not know; null when it was not listed. */
+  readonly children: Found[] | null;
+};
+
+export type Trouble = { readonly path: string; readonly code: string; readonly message: string };
+
+/** What one look at some folders saw, kept as differences from the local tree. */
+export type Look = {
+  /** Folders that were listed, and what differs in each. */
+  readonly folders: readonly { readonly id: NodeId; readonly found: readonly Found[] }[];
+  /** Local nodes whose name their folder's listing does not show. */
+  readonly missing: ReadonlySet<NodeId>;
+  /** Local nodes whose name now belongs to another kind of thing or another folder. */
+  readonly displaced: ReadonlySet<NodeId>;
+  /** Local nodes outside the folders looked at whose name was checked because their inode was found. */
+  readonly vacated: ReadonlySet<NodeId>;
+  readonly blinded: ReadonlyMap<NodeId, Blindness>;
+  readonly troubles: readonly Trouble[];
+  /** Ignore rules changed: everything must be looked at again. */
+  readonly rulesChanged: boolean;
+  /** The disk moved under the look: it must be repeated before anything is believed. */
+  readonly unsteady: boolean;
+};
+
+const MAX_IGNORE_FILE_BYTES = 1024 * 1024;
+
+export function sameStamp(left: Stamp, right: Stamp): boolean {
+  return (
+    left.sizeBytes === right.sizeBytes &&
+    left.mtimeNs === right.mtimeNs &&
+    left.ctimeNs === right.ctimeNs
+  );
+}
+
+/** True when a local row needs nothing from this entry. */
+function isUnchanged(row: NodeRow, entry: Entry): boolean {
+  const { local } = row;
+  if (local === null || row.kind !== entry.kind || local.file !== entry.file) return false;
+  if (local.blind !== null) return false;
+  if (row.kind === "folder") return true;
+  const { content } = local;
+  if (content === null || local.racy || !sameStamp(local.stamp, entry.stamp)) return false;
+  return content.kind !== "file" || content.executable === entry.executable;
+}
+
+/** Walks folders breadth first and collects what differs. The disk is only read. */
+class Walk {
+  readonly #disk: DiskLook;
+  readonly #trees: TreeStore;
+  readonly #rules: IgnoreRules;
+  readonly #everything: boolean;
+  readonly #rootDevice: string;
+  readonly #queue: { path: string; base: NodeId | null; found: Found[] }[] = [];
+  readonly #queued = new Set<NodeId>();
+  readonly folders: { id: NodeId; found: Found[] }[] = [];
+  readonly missing = new Set<NodeId>();
+  readonly displaced = new Set<NodeId>();
+  readonly vacated = new Set<NodeId>();
+  readonly blinded = new Map<NodeId, Blindness>();
+  readonly troubles: Trouble[] = [];
+  rulesChanged = false;
+  unsteady = false;
+
+  constructor(
+    world: { disk: DiskLook; trees: TreeStore; rules: IgnoreRules },
+    rootDevice: string,
+    everything: boolean,
+  ) {
+    this.#disk = world.disk;
+    this.#trees = world.trees;
+    this.#rules = world.rules;
+    this.#rootDevice = rootDevice;
+    this.#everything = everything;
+  }
+
+  queueFolder(id: NodeId): void {
+    if (this.#queued.has(id)) return;
+    const row = this.#trees.get(id);
+    if (id !== ROOT_NODE && id !== PARK_NODE && row?.local?.blind === "ignored") return;
+    const path = pathOf(this.#trees, "local", id);
+    if (path === null) return;
+    this.#queued.add(id);
+    const found: Found[] = [];
+    this.folders.push({ id, found });
+    this.#queue.push({ path, base: id, found });
+  }
+
+  async run(signal?: AbortSignal): Promise<void> {
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      signal?.throwIfAborted();
+      await this.#list(next.path, next.base, next.found, signal);
+    }
+    await this.#checkVacancies();
+  }
+
+  async #list(
+    path: string,
+    base: NodeId | null,
+    found: Found[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    let listing;
+    try {
+      listing = await this.#disk.list(path, signal);
+    } catch (error) {
+      this.#unlisted(path, base, error);
+      return;
+    }
+    for (const name of listing.undecodable) {
+      const message = "Its name is not valid UTF-8; rename it to have it synced.";
+      this.troubles.push({ path: joinPath(path, name), code: "bad-name", message });
+    }
+    await this.#readRules(path, listing.entries);
+    const rows = new Map<string, NodeRow>();
+    if (base !== null) {
+      for (const row of this.#trees.children("local", base)) {
+        rows.set(row.local?.name ?? "", row);
+      }
+    }
+    for (const entry of listing.entries) {
+      const row = rows.get(entry.name);
+      rows.delete(entry.name);
+      const seen = await this.#see(joinPath(path, entry.name), entry, row);
+      if (seen !== null) found.push(seen);
+    }
+    for (const row of rows.values()) this.missing.add(row.id);
+  }
+
+  #unlisted(path: string, base: NodeId | null, error: unknown): void {
+    const code = codeOf(error);
+    if (code === "not-found" || code === "not-a-folder") {
+      if (base === ROOT_NODE) throw error;
+      // The folder itself went: its parent's listing tells.
+      const parent = base === null ? null : this.#trees.get(base)?.local?.parent;
+      if (parent && base !== PARK_NODE) this.queueFolder(parent);
+      else if (base === null) this.unsteady = true;
+      return;
+    }
+    if (base === ROOT_NODE) throw error;
+    this.troubles.push({ path, code: "unreadable", message: messageOf(error) });
+    const known = base === null ? undefined : this.#trees.get(base);
+    if (base !== null) this.blinded.set(base, "unreadable");
+    if (known?.local?.blind !== "unreadable") this.unsteady = true;
+  }
+
+  async #readRules(path: string, entries: readonly Entry[]): Promise<void> {
+    const own = entries.find(({ name }) => name === IGNORE_FILE);
+    if (own === undefined || own.kind !== "file") {
+      if (this.#rules.set(path, null)) this.rulesChanged = true;
+      return;
+    }
+    try {
+      const file = joinPath(path, IGNORE_FILE);
+      const bytes = await this.#disk.read(file, 0, MAX_IGNORE_FILE_BYTES);
+      if (this.#rules.set(path, new TextDecoder().decode(bytes))) this.rulesChanged = true;
+    } catch (error) {
+      // The rules as last read stay in force: nothing becomes synced by accident.
+      this.troubles.push({
+        path: joinPath(path, IGNORE_FILE),
+        code: "unreadable",
+        message: messageOf(error),
+      });
+    }
+  }
+
+  /** What an entry adds to the look; null when it is as the local tree has it, or left alone. */
+  async #see(path: string, entry: Entry, row: NodeRow | undefined): Promise<Found | null> {
+    const reason = this.#leftAlone(path, entry);
+    if (reason !== null) {
+      if (row !== undefined) this.blinded.set(row.id, reason);
+      return null;
+    }
+    if (row !== undefined && isUnchanged(row, entry)) {
+      if (row.kind === "folder" && this.#everything) this.queueFolder(row.id);
+      return null;
+    }
+    const isOther = row !== undefined && row.kind !== entry.kind;
+    const isOtherFolder = entry.kind === "folder" && row?.local?.file !== entry.file;
+    if (row !== undefined && (isOther || isOtherFolder)) this.displaced.add(row.id);
+    if (entry.kind === "symlink") {
+      return { entry, target: await this.#disk.readLink(path), children: null };
+    }
+    if (entry.kind === "folder") return this.#seeFolder(path, entry);
+    return { entry, target: null, children: null };
+  }
+
+  #seeFolder(path: string, entry: Entry): Found {
+    const known = this.#trees.holding(entry.file).find((row) => row.kind === "folder");
+    if (known === undefined) {
+      const children: Found[] = [];
+      this.#queue.push({ path, base: null, found: children });
+      return { entry, target: null, children };
+    }
+    // A folder that moved keeps its local children; they are listed under its new path.
+    if ((this.#everything || known.local?.blind !== null) && !this.#queued.has(known.id)) {
+      this.#queued.add(known.id);
+      const found: Found[] = [];
+      this.folders.push({ id: known.id, found });
+      this.#queue.push({ path, base: known.id, found });
+    }
+    return { entry, target: null, children: null };
+  }
+
+  #leftAlone(path: string, entry: Entry): Blindness | null {
+    const { kind, name } = entry;
+    if (this.#rules.ignoresEntry(path, kind === "folder")) return "ignored";
+    if (path.startsWith(`${PARK_FOLDER}/`)) return null;
+    const problem = nameProblem(name);
+    if (problem !== null) {
+      const message = `Its name cannot be synced (${problem}); rename it.`;
+      this.troubles.push({ path, code: "bad-name", message });
+      return "unsupported";
+    }
+    if (kind === "other") {
+      const message = "It is a socket, a pipe or a device: such things do not sync.";
+      this.troubles.push({ path, code: "unsupported-kind", message });
+      return "unsupported";
+    }
+    if (entry.device !== this.#rootDevice) {
+      const message = "Another file system is mounted here; link it as a folder of its own.";
+      this.troubles.push({ path, code: "other-file-system", message });
+      return "unsupported";
+    }
+    return null;
+  }
+
+  /** Finds out which known inodes that turned up elsewhere have left their old names. */
+  async #checkVacancies(): Promise<void> {
+    const holders = new Map<FileKey, NodeRow>();
+    const collect = (found: readonly Found[]): void => {
+      for (const { entry, children } of found) {
+        for (const row of this.#trees.holding(entry.file)) holders.set(entry.file, row);
+        if (children !== null) collect(children);
+      }
+    };
+    for (const { found } of this.folders) collect(found);
+    for (const [file, row] of holders) {
+      if (this.missing.has(row.id) || this.displaced.has(row.id)) continue;
+      if (row.local === null || this.#queued.has(row.local.parent)) continue;
+      const path = pathOf(this.#trees, "local", row.id);
+      const stat = path === null ? null : await this.#disk.stat(path);
+      if (stat?.file !== file) this.vacated.add(row.id);
+    }
+  }
+}
+
+/**
+ * Looks at these folders ("all": at everything below the root) and returns what differs from the local
+ * tree. Throws WorldError when the root itself cannot be listed.
+ */
+export async function look(
+  world: { disk: DiskLook; trees: TreeStore; rules: IgnoreRules },
+  folders: Iterable<NodeId> | "all",
+  signal?: AbortSignal,
+): Promise<Look> {
+  const root = await world.disk.stat("");
+  const walk = new Walk(world, root?.device ?? "", folders === "all");
+  if (folders === "all") {
+    walk.queueFolder(ROOT_NODE);
+    walk.queueFolder(PARK_NODE);
+  } else {
+    for (const folder of folders) walk.queueFolder(folder);
+  }
+  await walk.run(signal);
+  return walk;
+}

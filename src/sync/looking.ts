@@ -1,0 +1,151 @@
+import type { NodeId } from "#core/ids.ts";
+import type { Clock } from "#core/world.ts";
+import type { IgnoreRules } from "./ignore.ts";
+import { look } from "./look.ts";
+import { absenceMs, Matcher, type Arrivals } from "./match.ts";
+import type { Fresh } from "./normalise.ts";
+import { pathOf } from "./paths.ts";
+import type { DiskLook, TreeStore, Watcher } from "./ports.ts";
+import type { Problems } from "./problems.ts";
+
+export type LookingWorld = {
+  readonly trees: TreeStore;
+  readonly disk: DiskLook;
+  readonly watcher: Watcher;
+  readonly clock: Clock;
+  readonly problems: Problems;
+  readonly rules: IgnoreRules;
+  readonly fresh: Fresh;
+};
+
+/** A look at everything stands behind the watcher, at least this far apart … */
+const FULL_LOOK_MS = 10 * 60_000;
+/** … and never taking more than this share of the time. */
+const FULL_LOOK_SHARE = 500;
+/** Where folders cannot be watched, looking is all there is. */
+const POLL_MS = 10_000;
+const POLL_SHARE = 20;
+/** A disk that moves under the look is looked at again after a pause. */
+const UNSTEADY_MS = 100;
+
+/**
+ * Decides which folders to look at and when: what the watcher hinted, what a step found changed, what
+ * was missed once, and everything now and then (SPEC SC9).
+ */
+export class Looking {
+  readonly #world: LookingWorld;
+  readonly #arrivals: Arrivals = new Map();
+  readonly #again = new Set<NodeId>();
+  #everything = true;
+  #fullDueMs = 0;
+  #fullCostMs = 0;
+  #unsteadyMs: number | null = null;
+  #started = false;
+
+  constructor(world: LookingWorld) {
+    this.#world = world;
+  }
+
+  lookAgain(folder: NodeId): void {
+    this.#again.add(folder);
+  }
+
+  lookAtEverything(): void {
+    this.#everything = true;
+  }
+
+  /** True when a look is wanted at once. */
+  get wanted(): boolean {
+    return this.#everything || this.#again.size > 0;
+  }
+
+  /** True while an absence or an unsteady disk has to be looked at again before it is believed. */
+  get isDoubtful(): boolean {
+    return this.#unsteadyMs !== null || this.#absent(this.#world.clock.nowMs()).dueMs !== null;
+  }
+
+  /** Looks at what is due; returns files whose bytes must be read again. */
+  async run(signal: AbortSignal): Promise<readonly NodeId[]> {
+    const { trees, clock, watcher } = this.#world;
+    if (!this.#started) await this.#start();
+    const hints = watcher.take();
+    if (hints.overflow) this.#everything = true;
+    const nowMs = clock.nowMs();
+    const isFull = this.#everything || nowMs >= this.#fullDueMs || this.#isUnsteadyDue(nowMs);
+    const folders = new Set([...this.#again, ...hints.folders, ...this.#absent(nowMs).folders]);
+    if (!isFull && folders.size === 0) return [];
+    this.#everything = false;
+    this.#again.clear();
+    const beganMs = clock.monotonicMs();
+    const seen = await look(this.#world, isFull ? "all" : folders, signal);
+    if (isFull) this.#fullDone(clock.monotonicMs() - beganMs);
+    this.#unsteadyMs = seen.unsteady ? clock.nowMs() + UNSTEADY_MS : null;
+    if (seen.rulesChanged) this.#everything = true;
+    const lookedAt = isFull ? "all" : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
+    this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
+    const matched = trees.transaction(() => new Matcher(this.#matchWorld(), seen, nowMs).run());
+    await this.#follow(matched.folders, matched.gone);
+    return matched.verify;
+  }
+
+  /** When the next look is due by itself (ms since 1970). */
+  get dueMs(): number {
+    const absentMs = this.#absent(this.#world.clock.nowMs()).dueMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#fullDueMs, absentMs, this.#unsteadyMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  #matchWorld(): { trees: TreeStore; fresh: Fresh; arrivals: Arrivals } {
+    return { trees: this.#world.trees, fresh: this.#world.fresh, arrivals: this.#arrivals };
+  }
+
+  #isUnsteadyDue(nowMs: number): boolean {
+    return this.#unsteadyMs !== null && nowMs >= this.#unsteadyMs;
+  }
+
+  #fullDone(costMs: number): void {
+    this.#fullCostMs = costMs;
+    const { watcher, clock } = this.#world;
+    const pauseMs =
+      watcher.trouble() === null
+        ? Math.max(FULL_LOOK_MS, FULL_LOOK_SHARE * this.#fullCostMs)
+        : Math.max(POLL_MS, POLL_SHARE * this.#fullCostMs);
+    this.#fullDueMs = clock.nowMs() + pauseMs;
+  }
+
+  /** Known folders are watched before the first look, so that nothing falls between. */
+  async #start(): Promise<void> {
+    const { trees, watcher } = this.#world;
+    for (const id of trees.localFolders()) {
+      const path = pathOf(trees, "local", id);
+      if (path !== null) watcher.watch(id, path);
+    }
+    await watcher.ready();
+    this.#started = true;
+  }
+
+  /** Newly found folders are watched, then looked at once more: what came in between is seen then. */
+  async #follow(found: readonly NodeId[], gone: readonly NodeId[]): Promise<void> {
+    const { trees, watcher } = this.#world;
+    for (const id of gone) if (!trees.get(id)?.local) watcher.unwatch(id);
+    for (const id of found) {
+      const path = pathOf(trees, "local", id);
+      if (path === null) continue;
+      watcher.watch(id, path);
+      this.#again.add(id);
+    }
+    if (found.length > 0) await watcher.ready();
+  }
+
+  /** Folders in which an absence has lasted long enough to be believed, and when the next will. */
+  #absent(nowMs: number): { folders: Set<NodeId>; dueMs: number | null } {
+    const folders = new Set<NodeId>();
+    let nextMs: number | null = null;
+    for (const { local } of this.#world.trees.changed()) {
+      if (local?.blind !== "absent" || local.missedMs === null) continue;
+      const dueMs = local.missedMs + absenceMs(this.#arrivals, local.parent, nowMs);
+      if (dueMs <= nowMs) folders.add(local.parent);
+      nextMs = Math.min(nextMs ?? dueMs, dueMs);
+    }
+    return { folders, dueMs: nextMs };
+  }
+}

@@ -1,0 +1,287 @@
+import type { NodeId } from "#core/ids.ts";
+import { FOLDER, sameBody, type Content, type Place } from "#core/node.ts";
+import { sameStamp, type Found, type Look } from "./look.ts";
+import type { Fresh } from "./normalise.ts";
+import { parkedPlace } from "./hold.ts";
+import type { Entry, TreeStore } from "./ports.ts";
+import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
+
+/** A deletion is believed when two looks this far apart agree (SPEC SC6). */
+const ABSENCE_MS = 1_000;
+/** … this far where a new file stands beside it: Excel deletes, and renames 2 s later. */
+const ABSENCE_BESIDE_NEW_MS = 4_000;
+/** How long a file counts as new for that. */
+const NEW_MS = 10_000;
+
+export type Matched = {
+  /** Nodes whose local side changed. */
+  readonly changed: number;
+  /** Files whose bytes must be read again although size and time are as before. */
+  readonly verify: readonly NodeId[];
+  /** Folders that are new, moved or back: to be watched. */
+  readonly folders: readonly NodeId[];
+  /** Folders that are gone. */
+  readonly gone: readonly NodeId[];
+};
+
+/** Remembers which folders got a new file lately. */
+export type Arrivals = Map<NodeId, number>;
+
+/** How long an absence in this folder must last to be believed. */
+export function absenceMs(arrivals: Arrivals, folder: NodeId, nowMs: number): number {
+  const arrivedMs = arrivals.get(folder);
+  const beside = arrivedMs !== undefined && nowMs - arrivedMs < NEW_MS;
+  return beside ? ABSENCE_BESIDE_NEW_MS : ABSENCE_MS;
+}
+
+/**
+ * Gives every thing that a look found its node (SPEC SC1–SC8): files by path first, then by inode;
+ * folders by inode first, then by path. Runs inside one transaction of the store.
+ */
+export class Matcher {
+  readonly #trees: TreeStore;
+  readonly #look: Look;
+  readonly #fresh: Fresh;
+  readonly #nowMs: number;
+  readonly #arrivals: Arrivals;
+  readonly #claimed = new Set<NodeId>();
+  readonly #foundFiles = new Set<FileKey>();
+  readonly #missing: Set<NodeId>;
+  readonly #verify: NodeId[] = [];
+  readonly #folders: NodeId[] = [];
+  readonly #gone: NodeId[] = [];
+  #changed = 0;
+
+  constructor(
+    world: { trees: TreeStore; fresh: Fresh; arrivals: Arrivals },
+    look: Look,
+    nowMs: number,
+  ) {
+    this.#trees = world.trees;
+    this.#fresh = world.fresh;
+    this.#arrivals = world.arrivals;
+    this.#look = look;
+    this.#nowMs = nowMs;
+    this.#missing = new Set([...look.missing, ...look.displaced]);
+  }
+
+  run(): Matched {
+    for (const { found } of this.#look.folders) this.#collect(found);
+    for (const { id, found } of this.#look.folders) {
+      this.#place(id, found);
+      this.#seeAgain(id);
+    }
+    for (const [id, blind] of this.#look.blinded) this.#blind(id, blind);
+    // A look that is not whole proves no absence (SPEC SC7).
+    if (!this.#look.unsteady) for (const id of this.#missing) this.#miss(id);
+    return {
+      changed: this.#changed,
+      verify: this.#verify,
+      folders: this.#folders,
+      gone: this.#gone,
+    };
+  }
+
+  #collect(found: readonly Found[]): void {
+    for (const { entry, children } of found) {
+      this.#foundFiles.add(entry.file);
+      if (children !== null) this.#collect(children);
+    }
+  }
+
+  #put(row: NodeRow): void {
+    this.#trees.put(row);
+    this.#changed++;
+  }
+
+  #place(parent: NodeId, found: readonly Found[]): void {
+    for (const item of found) {
+      const { entry, children } = item;
+      const place = { parent, name: entry.name };
+      const row = this.#identify(place, entry);
+      const id = row?.id ?? this.#fresh();
+      this.#claimed.add(id);
+      this.#write(id, row, place, item);
+      if (entry.kind !== "folder") continue;
+      this.#folders.push(id);
+      if (children === null) continue;
+      this.#missAllBut(id, children);
+      this.#place(id, children);
+    }
+  }
+
+  /** A folder that was deleted and made again: what it held and does not hold now is missing. */
+  #missAllBut(folder: NodeId, children: readonly Found[]): void {
+    const names = new Map(children.map(({ entry }) => [entry.name, entry.kind]));
+    for (const row of this.#trees.children("local", folder)) {
+      if (this.#claimed.has(row.id)) continue;
+      if (names.get(row.local?.name ?? "") !== row.kind) this.#missing.add(row.id);
+    }
+  }
+
+  #identify(place: Place, entry: Entry): NodeRow | undefined {
+    return entry.kind === "folder"
+      ? (this.#byInode(entry) ?? this.#byPath(place, entry))
+      : (this.#byPath(place, entry) ?? this.#byInode(entry));
+  }
+
+  #byPath(place: Place, entry: Entry): NodeRow | undefined {
+    return this.#trees.named("local", place.parent, place.name).find((row) => {
+      if (row.local?.name !== place.name || row.kind !== entry.kind) return false;
+      if (this.#claimed.has(row.id)) return false;
+      if (row.displacing !== null && row.displacing !== entry.file) return false;
+      // A folder whose own inode turned up elsewhere moved there; this is another one.
+      return (
+        row.kind !== "folder" ||
+        row.local.file === entry.file ||
+        !this.#foundFiles.has(row.local.file)
+      );
+    });
+  }
+
+  #byInode(entry: Entry): NodeRow | undefined {
+    if (entry.kind !== "folder" && entry.links > 1) return undefined;
+    return this.#trees.holding(entry.file).find((row) => {
+      if (row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
+      if (row.kind === "folder") return true;
+      return this.#missing.has(row.id) || this.#look.vacated.has(row.id);
+    });
+  }
+
+  #write(id: NodeId, row: NodeRow | undefined, place: Place, item: Found): void {
+    const { entry } = item;
+    const before = row?.local ?? null;
+    if (row === undefined && entry.kind === "file") this.#arrivals.set(place.parent, this.#nowMs);
+    const content = this.#contentOf(id, before, item);
+    const local: LocalSide = {
+      ...place,
+      content,
+      file: entry.file,
+      stamp: entry.stamp,
+      executable: entry.executable,
+      racy: before?.racy ?? false,
+      blind: null,
+      missedMs: null,
+      parkedFrom: this.#parkedFrom(place, before),
+    };
+    const blank = { id, kind: entry.kind as NodeRow["kind"], remote: null, synced: null };
+    this.#put({ ...(row ?? { ...blank, displacing: null }), local });
+    this.#disown(entry.file, id);
+  }
+
+  #parkedFrom(place: Place, before: LocalSide | null): Place | null {
+    if (place.parent !== PARK_NODE) return null;
+    if (before !== null) return before.parkedFrom ?? { parent: before.parent, name: before.name };
+    return parkedPlace(place.name);
+  }
+
+  #contentOf(id: NodeId, before: LocalSide | null, item: Found): Content | null {
+    const { entry, target } = item;
+    if (entry.kind === "folder") return FOLDER;
+    if (entry.kind === "symlink") return { kind: "symlink", target: target ?? "" };
+    const content = before?.content ?? null;
+    if (before === null || content === null || content.kind !== "file") return null;
+    const { stamp } = before;
+    const isSame =
+      before.file === entry.file &&
+      stamp.sizeBytes === entry.stamp.sizeBytes &&
+      stamp.mtimeNs === entry.stamp.mtimeNs;
+    if (!isSame) return null;
+    // A rename or a chmod changes ctime alone, and so does an edit whose mtime was put back.
+    if (before.racy || !sameStamp(stamp, entry.stamp)) this.#verify.push(id);
+    return { ...content, executable: entry.executable };
+  }
+
+  /** One inode belongs to at most one node (SPEC SC5). */
+  #disown(file: FileKey, owner: NodeId): void {
+    for (const row of this.#trees.holding(file)) {
+      if (row.id === owner || row.local === null) continue;
+      if (this.#missing.has(row.id)) this.#put({ ...row, local: { ...row.local, file: "" } });
+    }
+  }
+
+  /** A folder that could not be listed before can be now. */
+  #seeAgain(id: NodeId): void {
+    const row = this.#trees.get(id);
+    if (!row?.local || this.#look.blinded.has(id)) return;
+    if (row.local.blind === "unreadable") {
+      this.#put({ ...row, local: { ...row.local, blind: null } });
+    }
+  }
+
+  #blind(id: NodeId, blind: NonNullable<LocalSide["blind"]>): void {
+    const row = this.#trees.get(id);
+    if (!row?.local || row.local.blind === blind || this.#claimed.has(id)) return;
+    this.#put({ ...row, local: { ...row.local, blind, missedMs: null } });
+  }
+
+  #miss(id: NodeId): void {
+    if (this.#claimed.has(id)) return;
+    const row = this.#trees.get(id);
+    if (!row?.local) return;
+    const { local } = row;
+    if (local.parkedFrom !== null) {
+      // It went from the engine's own folder: no person deleted it, so it comes back.
+      this.#put({ ...row, local: null, synced: null });
+    } else if (this.#isCertain(row, local)) {
+      this.#forget(row);
+    } else if (local.missedMs === null) {
+      this.#put({ ...row, local: { ...local, blind: "absent", missedMs: this.#nowMs } });
+    }
+  }
+
+  #isCertain(row: NodeRow, local: LocalSide): boolean {
+    if (!isExpected(row)) return true;
+    const taken = this.#trees
+      .named("local", local.parent, local.name)
+      .some(({ id }) => id !== row.id && !this.#missing.has(id));
+    if (taken) return true;
+    const { missedMs } = local;
+    if (missedMs === null) return false;
+    return this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs);
+  }
+
+  /** The node is not on the disk, and nothing below it is. */
+  #forget(top: NodeRow): void {
+    const pending = [top];
+    for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
+      if (row.kind === "folder") {
+        this.#gone.push(row.id);
+        for (const child of this.#trees.children("local", row.id)) {
+          if (!this.#claimed.has(child.id)) pending.push(child);
+        }
+      }
+      this.#put({ ...row, local: null });
+    }
+  }
+}
+
+/**
+ * Content third (SPEC SC3): a file that is gone from its path and an equal one that is new are one that
+ * moved, if each is the only one of that content. Returns how many were joined.
+ */
+export function matchByContent(trees: TreeStore): number {
+  const gone = new Map<string, NodeRow | null>();
+  const come = new Map<string, NodeRow | null>();
+  const note = (into: Map<string, NodeRow | null>, row: NodeRow, sha256: string): void => {
+    into.set(sha256, into.has(sha256) ? null : row);
+  };
+  const rows = trees.changed();
+  if (!rows.some((row) => row.local?.blind === "absent")) return 0;
+  for (const row of rows) {
+    const content = row.local?.content;
+    if (content?.kind !== "file" || content.sizeBytes === 0) continue;
+    if (row.local?.blind === "absent") note(gone, row, content.sha256);
+    else if (row.synced === null && row.remote === null) note(come, row, content.sha256);
+  }
+  let joined = 0;
+  for (const [sha256, from] of gone) {
+    const to = come.get(sha256);
+    if (!from || !to?.local?.content || !from.synced) continue;
+    if (!sameBody(to.local.content, from.synced.content)) continue;
+    trees.put({ ...to, local: null });
+    trees.put({ ...from, local: to.local });
+    joined++;
+  }
+  return joined;
+}

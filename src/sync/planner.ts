@@ -1,0 +1,214 @@
+import { assert } from "#core/assert.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { sameBody, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
+import { Sight } from "./blindness.ts";
+import { Draft, type TreeView } from "./draft.ts";
+import { normaliseRow, type Fresh } from "./normalise.ts";
+import { TargetTree, type Naming, type Target } from "./target.ts";
+import type { NodeRow } from "./tree.ts";
+
+/** A step on this disk. The executor looks again before each and orders them (SPEC EX1). */
+export type LocalOp =
+  | { readonly kind: "create"; readonly id: NodeId; readonly target: Target }
+  | { readonly kind: "move"; readonly id: NodeId; readonly to: Place }
+  | { readonly kind: "replace"; readonly id: NodeId; readonly content: Content }
+  | { readonly kind: "set-executable"; readonly id: NodeId; readonly executable: boolean }
+  | { readonly kind: "remove"; readonly id: NodeId };
+
+/** One change to commit; content is read from the local side when it is sent. */
+export type RemoteOp = {
+  readonly kind: "create" | "update" | "move" | "delete";
+  readonly id: NodeId;
+  /** True when a commit may end behind this change: nothing so far needs what comes later. */
+  readonly cut: boolean;
+};
+
+export type Plan = {
+  /** Rows to store before anything is done; empty ones go. */
+  readonly records: readonly NodeRow[];
+  readonly local: readonly LocalOp[];
+  readonly remote: readonly RemoteOp[];
+};
+
+export type PlanWorld = Naming & { readonly fresh: Fresh };
+
+/** How often normalising and merging may start over: each time at least one row is settled for good. */
+const MAX_ROUNDS = 10_000;
+
+/**
+ * Decides everything, does nothing: from the three trees to the records to store, the steps on this
+ * disk, and the changes to commit (SPEC PL1–PL20). Pure: the view is only read.
+ */
+export function plan(view: TreeView, world: PlanWorld): Plan {
+  const draft = new Draft(view, world.nameKey);
+  const deferred = new Set<NodeId>();
+  let tree = merge(draft, world, deferred);
+  for (let round = 0; tree.settle(world.fresh); round++) {
+    assert(round < MAX_ROUNDS, "planning does not come to rest");
+    tree = merge(draft, world, deferred);
+  }
+  const rows = tree.rows.map((row) => draft.get(row.id) ?? row);
+  const local = rows.flatMap((row) => localOps(row, tree.of(row.id)));
+  const blocked = new Set(local.map((op) => op.id));
+  const remote = new Outgoing(draft, tree, blocked, world).ordered(rows);
+  return { records: draft.records(), local, remote };
+}
+
+function merge(draft: Draft, world: PlanWorld, deferred: Set<NodeId>): TargetTree {
+  for (let again = true; again; ) {
+    again = false;
+    const sight = new Sight(draft);
+    for (const { id } of draft.changed()) {
+      const row = draft.get(id);
+      if (row === undefined || sight.isUnsettled(row)) continue;
+      if (normaliseRow(draft, row, world.fresh)) again = true;
+    }
+  }
+  return new TargetTree(draft, world, deferred);
+}
+
+/** Target minus disk, for one node. */
+function localOps(row: NodeRow, target: Target | null): LocalOp[] {
+  const { id, local } = row;
+  if (target === null) return local === null ? [] : [{ kind: "remove", id }];
+  if (local === null || local.content === null) return [{ kind: "create", id, target }];
+  const ops: LocalOp[] = [];
+  if (!samePlace(local, target.place)) ops.push({ kind: "move", id, to: target.place });
+  const { content } = target;
+  if (!sameBody(local.content, content)) ops.push({ kind: "replace", id, content });
+  else if (content.kind === "file" && !sameContent(local.content, content)) {
+    ops.push({ kind: "set-executable", id, executable: content.executable });
+  }
+  return ops;
+}
+
+/**
+ * Target minus server, in an order in which commits can be cut: what must be in the tree (or out of the
+ * way) first comes first, and rings of names stay together.
+ */
+class Outgoing {
+  readonly #draft: Draft;
+  readonly #tree: TargetTree;
+  readonly #blocked: ReadonlySet<NodeId>;
+  readonly #nameKey: (name: string) => string;
+  readonly #wanted = new Map<NodeId, RemoteOp["kind"][]>();
+  readonly #position = new Map<NodeId, number>();
+  readonly #order: NodeId[] = [];
+  readonly #needs = new Map<NodeId, NodeId[]>();
+
+  constructor(draft: Draft, tree: TargetTree, blocked: ReadonlySet<NodeId>, world: PlanWorld) {
+    this.#draft = draft;
+    this.#tree = tree;
+    this.#blocked = blocked;
+    this.#nameKey = world.nameKey;
+  }
+
+  ordered(rows: readonly NodeRow[]): RemoteOp[] {
+    for (const row of rows) {
+      const kinds = this.#changesOf(row);
+      if (kinds.length > 0) this.#wanted.set(row.id, kinds);
+    }
+    this.#dropImpossible();
+    for (const id of this.#wanted.keys()) this.#visit(id);
+    return this.#cut();
+  }
+
+  #changesOf(row: NodeRow): RemoteOp["kind"][] {
+    if (this.#blocked.has(row.id)) return [];
+    const { remote, local } = row;
+    const target = this.#tree.of(row.id);
+    if (target === null) return remote === null ? [] : ["delete"];
+    if (remote === null) return local === null ? [] : ["create"];
+    const kinds: RemoteOp["kind"][] = [];
+    if (!samePlace(remote, target.place)) kinds.push("move");
+    if (!sameContent(remote.content, target.content)) kinds.push("update");
+    return kinds;
+  }
+
+  /** Leaves out what the server would have to refuse, until nothing more falls. */
+  #dropImpossible(): void {
+    for (let again = true; again; ) {
+      again = false;
+      for (const id of this.#wanted.keys()) {
+        const row = this.#draft.get(id);
+        if (row !== undefined && this.#isPossible(row)) continue;
+        this.#wanted.delete(id);
+        again = true;
+      }
+    }
+  }
+
+  #isPossible(row: NodeRow): boolean {
+    const target = this.#tree.of(row.id);
+    if (target === null) {
+      return this.#draft
+        .children("remote", row.id)
+        .every(({ id }) => this.#leaves(id, row.id));
+    }
+    const { parent, name } = target.place;
+    const isHome = row.remote !== null && samePlace(row.remote, target.place);
+    if (isHome) return true;
+    if (parent !== ROOT_NODE && !this.#draft.get(parent)?.remote && !this.#wanted.has(parent)) {
+      return false;
+    }
+    return this.#draft
+      .named("remote", parent, name)
+      .every(({ id }) => id === row.id || this.#leaves(id, parent, name));
+  }
+
+  /** True when the node gives up its place (its folder, or that name in it) in this plan. */
+  #leaves(id: NodeId, folder: NodeId, name?: string): boolean {
+    const kinds = this.#wanted.get(id);
+    if (kinds === undefined) return false;
+    if (kinds.includes("delete")) return true;
+    if (!kinds.includes("move")) return false;
+    const target = this.#tree.of(id);
+    if (target === null || target.place.parent !== folder) return true;
+    return name !== undefined && this.#nameKey(target.place.name) !== this.#nameKey(name);
+  }
+
+  #needsOf(id: NodeId): NodeId[] {
+    const target = this.#tree.of(id);
+    if (target === null) return this.#draft.children("remote", id).map((row) => row.id);
+    const { parent, name } = target.place;
+    const inTheWay = this.#draft.named("remote", parent, name).map((row) => row.id);
+    return [parent, ...inTheWay].filter((needed) => needed !== id);
+  }
+
+  /** Depth first, without recursion: a tree may be thousands of folders deep. */
+  #visit(start: NodeId): void {
+    const stack: { id: NodeId; left: NodeId[] }[] = [];
+    const enter = (id: NodeId): void => {
+      if (!this.#wanted.has(id) || this.#needs.has(id)) return;
+      const needs = this.#needsOf(id).filter((needed) => this.#wanted.has(needed));
+      this.#needs.set(id, needs);
+      stack.push({ id, left: [...needs] });
+    };
+    enter(start);
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const next = top.left.pop();
+      if (next !== undefined) {
+        enter(next);
+        continue;
+      }
+      stack.pop();
+      this.#position.set(top.id, this.#order.length);
+      this.#order.push(top.id);
+    }
+  }
+
+  #cut(): RemoteOp[] {
+    const ops: RemoteOp[] = [];
+    let reach = -1;
+    this.#order.forEach((id, index) => {
+      for (const needed of this.#needs.get(id) ?? []) {
+        reach = Math.max(reach, this.#position.get(needed) ?? -1);
+      }
+      const kinds = this.#wanted.get(id) ?? [];
+      kinds.forEach((kind, at) => {
+        ops.push({ kind, id, cut: at === kinds.length - 1 && reach <= index });
+      });
+    });
+    return ops;
+  }
+}

@@ -1,0 +1,57 @@
+import type { Trouble } from "./look.ts";
+
+export type Problem = Trouble & { readonly sinceMs: number };
+
+/** Which part of the engine a problem comes from: each replaces only its own. */
+export type ProblemSource = "look" | "read" | "write" | "send" | "follow";
+
+const MAX_PROBLEMS = 10_000;
+
+/** Trouble per path, each with its reason, until it is gone (SPEC ST2). */
+export class Problems {
+  readonly #bySource = new Map<ProblemSource, Map<string, Problem>>();
+
+  report(source: ProblemSource, trouble: Trouble, nowMs: number): void {
+    const own = this.#own(source);
+    const known = own.get(trouble.path);
+    if (known?.code === trouble.code && known.message === trouble.message) return;
+    if (own.size >= MAX_PROBLEMS && known === undefined) return;
+    own.set(trouble.path, { ...trouble, sinceMs: nowMs });
+  }
+
+  clear(source: ProblemSource, path: string): void {
+    this.#bySource.get(source)?.delete(path);
+  }
+
+  /** Replaces all problems of a source at and below a folder ("": everywhere). */
+  replaceBelow(
+    source: ProblemSource,
+    folders: readonly string[] | "all",
+    troubles: readonly Trouble[],
+    nowMs: number,
+  ): void {
+    const own = this.#own(source);
+    const still = new Set(troubles.map(({ path }) => path));
+    for (const path of own.keys()) {
+      const parent = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+      const covered = folders === "all" || folders.includes(parent) || folders.includes(path);
+      if (covered && !still.has(path)) own.delete(path);
+    }
+    for (const trouble of troubles) this.report(source, trouble, nowMs);
+  }
+
+  list(): Problem[] {
+    return [...this.#bySource.values()]
+      .flatMap((own) => [...own.values()])
+      .sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  #own(source: ProblemSource): Map<string, Problem> {
+    let own = this.#bySource.get(source);
+    if (own === undefined) {
+      own = new Map();
+      this.#bySource.set(source, own);
+    }
+    return own;
+  }
+}

@@ -1,0 +1,221 @@
+import { codeOf, WorldError } from "#core/errors.ts";
+import { joinPath } from "#core/names.ts";
+import { FOLDER, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
+import type { Clock } from "#core/world.ts";
+import { holdName, parkName, sameBytesStamp } from "./hold.ts";
+import { sameStamp } from "./look.ts";
+import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
+import type { DiskChange, DiskLook, Stat } from "./ports.ts";
+import type { Staged } from "./stage.ts";
+import type { LocalSide, NodeRow, SyncedSide } from "./tree.ts";
+
+/**
+ * The single steps on the disk (SPEC EX2–EX7). Each looks at what it is about to touch, acts without
+ * overwriting, and looks again; what is not as planned throws WorldError `raced`: the engine looks at
+ * the folder and plans again.
+ */
+export type PublishWorld = { readonly disk: DiskLook & DiskChange; readonly clock: Clock };
+
+export function raced(path: string): WorldError {
+  return new WorldError("raced", `${path} changed at this moment; it is looked at again.`, {
+    retryable: true,
+  });
+}
+
+/** The local side of a node that the engine has just put in place. */
+export function placed(
+  place: Place,
+  stat: Stat,
+  content: Content | null,
+  parkedFrom: Place | null = null,
+): LocalSide {
+  return {
+    parent: place.parent,
+    name: place.name,
+    content,
+    file: stat.file,
+    stamp: stat.stamp,
+    executable: stat.executable,
+    racy: false,
+    blind: null,
+    missedMs: null,
+    parkedFrom,
+  };
+}
+
+/** The synced side after the disk took what the server has: only where both agree. */
+export function agreedSide(row: NodeRow, local: LocalSide): SyncedSide | null {
+  const { remote, synced } = row;
+  const { content, file, parkedFrom } = local;
+  if (remote === null || content === null || parkedFrom !== null) return synced;
+  const samePlaces = samePlace(local, remote);
+  const sameContents = sameContent(content, remote.content);
+  const { parent, name } = remote;
+  if (samePlaces && sameContents) return { parent, name, content, file };
+  if (synced === null) return null;
+  if (samePlaces) return { ...synced, parent, name };
+  return sameContents ? { ...synced, content, file } : synced;
+}
+
+/** The inode at a path, if it is the one that the row was planned on, in that very state. */
+async function expectSame(disk: DiskLook, path: string, local: LocalSide): Promise<void> {
+  const stat = await disk.stat(path);
+  if (stat === null || stat.file !== local.file) throw raced(path);
+  if (stat.kind !== "folder" && !sameStamp(stat.stamp, local.stamp)) throw raced(path);
+}
+
+/** Moves an inode into hold; puts it back when it is not what was looked at (SPEC EX3). */
+async function displace(
+  { disk, clock }: PublishWorld,
+  row: NodeRow,
+  path: string,
+  local: LocalSide,
+): Promise<void> {
+  await expectSame(disk, path, local);
+  const name = holdName(row.id, local, local.stamp, clock.nowMs());
+  const held = joinPath(HOLD_FOLDER, name);
+  await disk.rename(path, held);
+  const stat = await disk.stat(held);
+  if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return;
+  try {
+    await disk.link(held, path);
+    await disk.remove(held);
+  } catch (error) {
+    // The name is taken again: what was moved comes back beside it, by way of park.
+    if (codeOf(error) !== "exists") throw error;
+    await disk.rename(held, joinPath(PARK_FOLDER, parkName(row.id, local)));
+  }
+  throw raced(path);
+}
+
+/** Removes a file or a link by way of hold, a folder only when it is empty. */
+export async function remove(
+  world: PublishWorld,
+  row: NodeRow,
+  path: string,
+  local: LocalSide,
+): Promise<void> {
+  if (row.kind !== "folder") {
+    await displace(world, row, path, local);
+    return;
+  }
+  await expectSame(world.disk, path, local);
+  try {
+    await world.disk.removeFolder(path);
+  } catch (error) {
+    if (codeOf(error) === "not-empty") throw raced(path);
+    throw error;
+  }
+}
+
+/** Makes a folder; one that a person made at this moment is looked at instead. */
+export async function createFolder(
+  { disk }: PublishWorld,
+  path: string,
+  place: Place,
+): Promise<LocalSide> {
+  try {
+    return placed(place, await disk.makeFolder(path), FOLDER);
+  } catch (error) {
+    if (codeOf(error) === "exists") throw raced(path);
+    throw error;
+  }
+}
+
+/** Puts a staged file or a link at a free name; never over anything. */
+export async function create(
+  { disk }: PublishWorld,
+  path: string,
+  place: Place,
+  content: Content,
+  staged: Staged | null,
+): Promise<LocalSide> {
+  try {
+    if (content.kind === "symlink") {
+      return placed(place, await disk.makeSymlink(path, content.target), content);
+    }
+    if (staged === null) throw new WorldError("not-staged", `Nothing is staged for ${path}.`);
+    await disk.link(staged.path, path);
+  } catch (error) {
+    if (codeOf(error) === "exists") throw raced(path);
+    throw error;
+  }
+  await disk.remove(staged.path);
+  const stat = await disk.stat(path);
+  if (stat === null || stat.file !== staged.stat.file) throw raced(path);
+  // Whoever was quicker than this look has changed size or time: then the bytes are read again.
+  const isAsStaged = sameBytesStamp(stat.stamp, staged.stat.stamp);
+  return placed(place, stat, isAsStaged ? content : null);
+}
+
+/** New content for a node that is on the disk: the old inode goes to hold, the staged one takes its name. */
+export async function replace(
+  world: PublishWorld,
+  row: NodeRow,
+  path: string,
+  local: LocalSide,
+  content: Content,
+  staged: Staged | null,
+): Promise<LocalSide> {
+  await displace(world, row, path, local);
+  return create(world, path, local, content, staged);
+}
+
+async function settledAt(disk: DiskLook, path: string, local: LocalSide, place: Place): Promise<LocalSide> {
+  const stat = await disk.stat(path);
+  if (stat === null || stat.file !== local.file) throw raced(path);
+  const isSame = stat.kind === "folder" || sameBytesStamp(stat.stamp, local.stamp);
+  return placed(place, stat, isSame ? local.content : null);
+}
+
+/** Takes a node out of the way, under a name of its own in park. */
+export async function park(
+  { disk }: PublishWorld,
+  row: NodeRow,
+  path: string,
+  local: LocalSide,
+  parkPlace: Place,
+): Promise<LocalSide> {
+  const parked = joinPath(PARK_FOLDER, parkPlace.name);
+  const stat = await disk.stat(path);
+  if (stat === null || stat.file !== local.file) throw raced(path);
+  await disk.rename(path, parked);
+  const from = { parent: local.parent, name: local.name };
+  const moved = await disk.stat(parked);
+  if (moved?.file !== local.file) throw raced(path);
+  const isSame = row.kind === "folder" || sameBytesStamp(moved.stamp, local.stamp);
+  return placed(parkPlace, moved, isSame ? local.content : null, from);
+}
+
+/** Moves a node to a free name, never over anything: files by way of park and a link. */
+export async function move(
+  world: PublishWorld,
+  row: NodeRow,
+  paths: { from: string; to: string },
+  local: LocalSide,
+  place: Place,
+): Promise<LocalSide> {
+  const { disk } = world;
+  const { from, to } = paths;
+  const source = await disk.stat(from);
+  if (source === null || source.file !== local.file) throw raced(from);
+  const present = await disk.stat(to);
+  const isCaseOnly = present !== null && present.file === local.file;
+  if (present !== null && !isCaseOnly) throw raced(to);
+  if (row.kind === "folder" || isCaseOnly) {
+    await disk.rename(from, to);
+    return settledAt(disk, to, local, place);
+  }
+  const parked = from.startsWith(`${PARK_FOLDER}/`)
+    ? from
+    : joinPath(PARK_FOLDER, parkName(row.id, local));
+  if (parked !== from) await disk.rename(from, parked);
+  try {
+    await disk.link(parked, to);
+  } catch (error) {
+    if (codeOf(error) === "exists") throw raced(to);
+    throw error;
+  }
+  await disk.remove(parked);
+  return settledAt(disk, to, local, place);
+}

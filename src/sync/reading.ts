@@ -1,0 +1,222 @@
+import { codeOf, messageOf } from "#core/errors.ts";
+import type { NodeId } from "#core/ids.ts";
+import type { Clock } from "#core/world.ts";
+import { sameStamp } from "./look.ts";
+import { pathOf } from "./paths.ts";
+import type { Digested, DeviceRecords, FileReader, TreeStore } from "./ports.ts";
+import type { Problems } from "./problems.ts";
+import type { LocalSide, NodeRow, Stamp } from "./tree.ts";
+
+/** Files above this are read beside the tick, so that small ones never wait for them. */
+export const LARGE_BYTES = 8 * 1024 * 1024;
+
+/** A file is left to rest this long after its last change: longer than a file system's clock tick. */
+const QUIET_MS = 20;
+/** Where a file system keeps whole seconds only (HFS+, FAT keeps two). */
+const COARSE_MS = 2_000;
+const HOT_FIRST_MS = 200;
+const HOT_MOST_MS = 5_000;
+const HOT_FORGET_MS = 10_000;
+/** After so many readings that were overtaken by a change, people are told. */
+const RESTLESS_READINGS = 5;
+const RETRY_MS = 30_000;
+/** Files whose results are stored in one transaction. */
+const BATCH_FILES = 500;
+const CONCURRENT = 16;
+const CONCURRENT_LARGE = 2;
+
+const NS_PER_MS = 1_000_000n;
+
+type Heat = { readings: number; overtaken: number; lastMs: number };
+
+type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSide };
+
+/** True when an edit within the clock tick of the last one could have left the stamp as it is. */
+export function isRacy(stamp: Stamp, beganMs: number): boolean {
+  const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
+  const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
+  return Number(stamp.mtimeNs / NS_PER_MS) > beganMs - windowMs;
+}
+
+/**
+ * Reads the bytes of local files that changed, and stores what they are. Hot files are read less often
+ * the more often they change; large ones beside the tick (SPEC RD1–RD4).
+ */
+export class Reading {
+  readonly #trees: TreeStore;
+  readonly #records: DeviceRecords;
+  readonly #reader: FileReader;
+  readonly #clock: Clock;
+  readonly #problems: Problems;
+  readonly #wake: () => void;
+  readonly #lookAgain: (folder: NodeId) => void;
+  readonly #heat = new Map<NodeId, Heat>();
+  readonly #retryMs = new Map<NodeId, number>();
+  readonly #verify = new Set<NodeId>();
+  readonly #large = new Map<NodeId, Promise<void>>();
+  #resting = 0;
+
+  constructor(
+    world: {
+      trees: TreeStore;
+      records: DeviceRecords;
+      reader: FileReader;
+      clock: Clock;
+      problems: Problems;
+    },
+    tell: { wake: () => void; lookAgain: (folder: NodeId) => void },
+  ) {
+    this.#trees = world.trees;
+    this.#records = world.records;
+    this.#reader = world.reader;
+    this.#clock = world.clock;
+    this.#problems = world.problems;
+    this.#wake = tell.wake;
+    this.#lookAgain = tell.lookAgain;
+  }
+
+  /** Files to read again although size and time are as before. */
+  verify(ids: Iterable<NodeId>): void {
+    for (const id of ids) this.#verify.add(id);
+  }
+
+  /** Files that rest before they are read, or are being read; not those that cannot be. */
+  get pending(): number {
+    return this.#resting + this.#large.size;
+  }
+
+  /**
+   * Reads all that is due; small files now, large ones in the background. Returns when the next
+   * waiting file is due (ms since 1970), or null.
+   */
+  async run(signal?: AbortSignal): Promise<number | null> {
+    const jobs: Job[] = [];
+    let nextMs: number | null = null;
+    this.#resting = 0;
+    for (const job of this.#jobs()) {
+      const dueMs = this.#dueMs(job);
+      if (dueMs > this.#clock.nowMs()) {
+        if (!this.#retryMs.has(job.id)) this.#resting++;
+        nextMs = Math.min(nextMs ?? dueMs, dueMs);
+      } else if (job.local.stamp.sizeBytes <= LARGE_BYTES) {
+        jobs.push(job);
+      } else if (this.#large.size < CONCURRENT_LARGE) this.#readLarge(job, signal);
+      else this.#resting++;
+    }
+    for (let from = 0; from < jobs.length; from += BATCH_FILES) {
+      await this.#readBatch(jobs.slice(from, from + BATCH_FILES), signal);
+      signal?.throwIfAborted();
+    }
+    return nextMs;
+  }
+
+  async settleLarge(): Promise<void> {
+    await Promise.allSettled(this.#large.values());
+  }
+
+  *#jobs(): Iterable<Job> {
+    for (const row of this.#trees.changed()) {
+      if (row.local?.content === null && row.kind === "file") yield* this.#job(row);
+    }
+    for (const id of this.#verify) {
+      const row = this.#trees.get(id);
+      if (row?.local && row.local.content !== null) yield* this.#job(row);
+      else this.#verify.delete(id);
+    }
+  }
+
+  *#job(row: NodeRow): Iterable<Job> {
+    const { id, local } = row;
+    if (local === null || local.blind !== null || this.#large.has(id)) return;
+    const path = pathOf(this.#trees, "local", id);
+    if (path !== null) yield { id, path, local };
+  }
+
+  #dueMs({ id, local }: Job): number {
+    const nowMs = this.#clock.nowMs();
+    const retryMs = this.#retryMs.get(id);
+    if (retryMs !== undefined) return retryMs;
+    const mtimeMs = Number(local.stamp.mtimeNs / NS_PER_MS);
+    const restedMs = mtimeMs <= nowMs && mtimeMs > nowMs - QUIET_MS ? mtimeMs + QUIET_MS : nowMs;
+    const heat = this.#heat.get(id);
+    if (heat === undefined) return restedMs;
+    if (nowMs - heat.lastMs > HOT_FORGET_MS || nowMs < heat.lastMs) {
+      this.#heat.delete(id);
+      return restedMs;
+    }
+    const pauseMs = Math.min(HOT_MOST_MS, HOT_FIRST_MS * 2 ** (heat.readings - 1));
+    return Math.max(restedMs, heat.lastMs + pauseMs);
+  }
+
+  #readLarge(job: Job, signal?: AbortSignal): void {
+    const reading = this.#readBatch([job], signal)
+      .catch(() => undefined)
+      .finally(() => {
+        this.#large.delete(job.id);
+        this.#wake();
+      });
+    this.#large.set(job.id, reading);
+  }
+
+  async #readBatch(jobs: readonly Job[], signal?: AbortSignal): Promise<void> {
+    const done: { job: Job; digested: Digested }[] = [];
+    const queue = [...jobs];
+    const reader = async (): Promise<void> => {
+      for (let job = queue.pop(); job !== undefined; job = queue.pop()) {
+        signal?.throwIfAborted();
+        const digested = await this.#readOne(job, signal);
+        if (digested !== null) done.push({ job, digested });
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(CONCURRENT, jobs.length) }, reader));
+    this.#trees.transaction(() => {
+      for (const { job, digested } of done) this.#store(job, digested);
+    });
+  }
+
+  async #readOne(job: Job, signal?: AbortSignal): Promise<Digested | null> {
+    const { path, id } = job;
+    try {
+      const expected = { file: job.local.file, stamp: job.local.stamp };
+      const digested = await this.#reader.digest(path, expected, signal);
+      this.#retryMs.delete(id);
+      if (digested.outcome === "read") this.#problems.clear("read", path);
+      return digested;
+    } catch (error) {
+      signal?.throwIfAborted();
+      const nowMs = this.#clock.nowMs();
+      const trouble = { path, code: codeOf(error), message: messageOf(error) };
+      this.#problems.report("read", trouble, nowMs);
+      this.#retryMs.set(id, nowMs + RETRY_MS);
+      return null;
+    }
+  }
+
+  #store(job: Job, digested: Digested): void {
+    const nowMs = this.#clock.nowMs();
+    const { id, path } = job;
+    this.#verify.delete(id);
+    const heat = this.#heat.get(id) ?? { readings: 0, overtaken: 0, lastMs: nowMs };
+    const overtaken = digested.outcome === "read" ? 0 : heat.overtaken + 1;
+    this.#heat.set(id, { readings: heat.readings + 1, overtaken, lastMs: nowMs });
+    const row = this.#trees.get(id);
+    if (!row?.local) return;
+    const { local } = row;
+    if (digested.outcome !== "read") {
+      if (overtaken >= RESTLESS_READINGS) {
+        const message = "It keeps changing while it is read; it syncs when it rests.";
+        this.#problems.report("read", { path, code: "busy", message }, nowMs);
+      }
+      this.#trees.put({ ...row, local: { ...local, content: null } });
+      this.#lookAgain(local.parent);
+      return;
+    }
+    if (local.file !== job.local.file || !sameStamp(local.stamp, job.local.stamp)) return;
+    const { sha256, manifest, stamp } = digested;
+    const { executable } = local;
+    const content = { kind: "file", sizeBytes: stamp.sizeBytes, sha256, executable } as const;
+    this.#trees.put({ ...row, local: { ...local, content, racy: isRacy(stamp, digested.beganMs) } });
+    this.#records.putManifest(sha256, manifest);
+    this.#records.setSources(id, manifest);
+  }
+}

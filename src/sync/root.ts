@@ -1,0 +1,67 @@
+import { codeOf, WorldError } from "#core/errors.ts";
+import type { SpaceId } from "#core/ids.ts";
+import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
+import { finishParkedMoves } from "./hold.ts";
+import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
+import type { DeviceRecords, DiskChange, DiskLook, TreeStore } from "./ports.ts";
+
+const MARKED = "root";
+
+type RootWorld = {
+  readonly disk: DiskLook & DiskChange;
+  readonly records: DeviceRecords;
+  readonly trees: TreeStore;
+  readonly space: SpaceId;
+};
+
+function markerPath(space: SpaceId): string {
+  return joinPath(PRIVATE_FOLDER, `root-${space}`);
+}
+
+async function ensureFolder(disk: DiskChange, path: string): Promise<void> {
+  try {
+    await disk.makeFolder(path);
+  } catch (error) {
+    if (codeOf(error) !== "exists") throw error;
+  }
+}
+
+/**
+ * Gets the root ready: the engine's own folders, and on the first run the marker that proves later that
+ * this is still the folder (SPEC RT1).
+ */
+export async function prepareRoot(world: RootWorld): Promise<void> {
+  const { disk, records, space } = world;
+  if (records.setting(MARKED) === undefined) {
+    await ensureFolder(disk, PRIVATE_FOLDER);
+    await ensureFolder(disk, markerPath(space));
+    const root = await disk.stat("");
+    records.setSetting(MARKED, root?.device ?? "");
+  }
+  await checkRoot(world);
+  for (const folder of [STAGE_FOLDER, HOLD_FOLDER, PARK_FOLDER]) await ensureFolder(disk, folder);
+  await finishParkedMoves(disk);
+  await clearStage(world);
+}
+
+/** Throws WorldError `root-gone` unless the root is the very folder that was linked (SPEC RT2). */
+export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
+  const root = await disk.stat("");
+  const marker = root?.kind === "folder" ? await disk.stat(markerPath(space)) : null;
+  if (root?.kind === "folder" && marker?.kind === "folder" && marker.device === root.device) return;
+  const detail = "it is missing, unmounted or replaced, and nothing was deleted anywhere";
+  const next = "Bring it back, or link the folder again";
+  throw new WorldError("root-gone", `The synced folder is not there: ${detail}. ${next}.`);
+}
+
+/** Removes stage files that no wanted content can use; the others are resumed. */
+async function clearStage({ disk, trees }: RootWorld): Promise<void> {
+  const wanted = new Set<string>();
+  for (const { id, remote } of trees.changed()) {
+    if (remote?.content.kind === "file") wanted.add(`${id}-${remote.content.sha256.slice(0, 32)}`);
+  }
+  const { entries } = await disk.list(STAGE_FOLDER);
+  for (const { name } of entries) {
+    if (!wanted.has(name)) await disk.remove(joinPath(STAGE_FOLDER, name));
+  }
+}

@@ -1,0 +1,264 @@
+import { toHex } from "#core/bytes.ts";
+import { assert } from "#core/assert.ts";
+import { messageOf } from "#core/errors.ts";
+import { commitId, type ContentHash, type NodeId } from "#core/ids.ts";
+import type { Chance, Clock, Log } from "#core/world.ts";
+import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
+import { MAX_CHANGES } from "#protocol/limits.ts";
+import { Draft } from "./draft.ts";
+import { rebind, type Fresh } from "./normalise.ts";
+import { shownPath } from "./paths.ts";
+import type { RemoteOp } from "./planner.ts";
+import type { Seal } from "./ports.ts";
+import type { Problems } from "./problems.ts";
+import { LARGE_BYTES } from "./reading.ts";
+import { readSent, writeSent, type Position, type Sent } from "./settings.ts";
+import type { FileKey, NodeRow } from "./tree.ts";
+import { upload, type Outbound, type UploadProgress, type UploadWorld } from "./upload.ts";
+
+/** New content of one commit, so that a cut connection costs little. */
+const SLICE_BYTES = 64 * 1024 * 1024;
+/** A change that the server refuses although nothing is newer is tried again after this. */
+const REFUSED_RETRY_MS = 60_000;
+const CONCURRENT_LARGE = 2;
+
+export type SendWorld = UploadWorld & {
+  readonly seal: Seal;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly problems: Problems;
+  readonly fresh: Fresh;
+  readonly nameKey: (name: string) => string;
+};
+
+/** What became of one commit. `sequence`: follow to there before the next one. */
+export type SendOutcome =
+  | { readonly kind: "committed"; readonly sequence: number }
+  | { readonly kind: "nothing" }
+  | { readonly kind: "plan-again" }
+  | { readonly kind: "diverged" };
+
+/**
+ * Commits what is on the disk and not at the server (SPEC SE1–SE5): contents first, then one commit of
+ * as many changes as go together. Large files are sent beside the tick, and committed when they are
+ * at the server.
+ */
+export class Sender {
+  readonly #world: SendWorld;
+  readonly #wake: () => void;
+  readonly #uploading = new Map<ContentHash, Promise<void>>();
+  readonly #uploaded = new Set<ContentHash>();
+  readonly #refused = new Map<NodeId, number>();
+  readonly progress: UploadProgress = { sentBytes: 0 };
+
+  constructor(world: SendWorld, wake: () => void) {
+    this.#world = world;
+    this.#wake = wake;
+  }
+
+  /** Large files on their way. */
+  get uploading(): number {
+    return this.#uploading.size;
+  }
+
+  /** When a refused change is due again (ms since 1970), or null. */
+  get retryMs(): number | null {
+    return this.#refused.size === 0 ? null : Math.min(...this.#refused.values());
+  }
+
+  /** Sends again what was sent and never answered: the same id, so it lands once (SPEC SE3). */
+  async resend(signal: AbortSignal): Promise<SendOutcome> {
+    const sent = readSent(this.#world.records);
+    return sent === null ? { kind: "nothing" } : this.#commit(sent, signal);
+  }
+
+  /** Sends the first slice of a plan's changes. */
+  async send(
+    ops: readonly RemoteOp[],
+    position: Position,
+    signal: AbortSignal,
+  ): Promise<{ outcome: SendOutcome; done: number }> {
+    const slice = this.#slice(ops);
+    const ready = slice.filter((op) => this.#isReady(op, signal));
+    const done = slice.length;
+    if (ready.length === 0) return { outcome: { kind: "nothing" }, done };
+    const files = ready.flatMap((op) => this.#outbound(op));
+    const small = files.filter(({ content }) => content.sizeBytes <= LARGE_BYTES);
+    const moved = await upload(this.#world, small, this.progress, signal);
+    if (moved.length > 0) {
+      this.#readAgain(moved);
+      return { outcome: { kind: "plan-again" }, done };
+    }
+    const sent = this.#compose(ready, position);
+    if (sent === null) return { outcome: { kind: "plan-again" }, done };
+    this.#world.trees.transaction(() => writeSent(this.#world.records, sent));
+    return { outcome: await this.#commit(sent, signal), done };
+  }
+
+  async settleLarge(): Promise<void> {
+    await Promise.allSettled(this.#uploading.values());
+  }
+
+  /** As many changes as one commit takes, ending where nothing needs what follows. */
+  #slice(ops: readonly RemoteOp[]): RemoteOp[] {
+    let bytes = 0;
+    let end = 0;
+    for (let at = 0; at < ops.length && at < MAX_CHANGES; at++) {
+      const op = ops[at];
+      assert(op !== undefined, "an index within the list");
+      bytes += this.#outbound(op).reduce((sum, { content }) => sum + content.sizeBytes, 0);
+      if (bytes > SLICE_BYTES && end > 0) break;
+      if (op.cut) end = at + 1;
+    }
+    // A ring longer than a commit cannot land whole: the server will say so.
+    return ops.slice(0, end === 0 ? MAX_CHANGES : end);
+  }
+
+  #outbound({ kind, id }: RemoteOp): Outbound[] {
+    if (kind !== "create" && kind !== "update") return [];
+    const content = this.#world.trees.get(id)?.local?.content;
+    return content?.kind === "file" ? [{ node: id, content }] : [];
+  }
+
+  #isReady(op: RemoteOp, signal: AbortSignal): boolean {
+    const retryMs = this.#refused.get(op.id);
+    if (retryMs !== undefined) {
+      if (retryMs > this.#world.clock.nowMs()) return false;
+      this.#refused.delete(op.id);
+    }
+    for (const file of this.#outbound(op)) {
+      const { sizeBytes, sha256 } = file.content;
+      if (sizeBytes <= LARGE_BYTES || this.#uploaded.has(sha256)) continue;
+      if (!this.#uploading.has(sha256) && this.#uploading.size < CONCURRENT_LARGE) {
+        this.#uploading.set(sha256, this.#uploadLarge(file, signal));
+      }
+      return false;
+    }
+    return true;
+  }
+
+  async #uploadLarge(file: Outbound, signal: AbortSignal): Promise<void> {
+    const { sha256 } = file.content;
+    const { clock, trees, problems } = this.#world;
+    try {
+      const moved = await upload(this.#world, [file], this.progress, signal);
+      if (moved.length > 0) this.#readAgain(moved);
+      else this.#uploaded.add(sha256);
+      problems.clear("send", shownPath(trees, file.node));
+    } catch (error) {
+      if (signal.aborted) return;
+      const path = shownPath(trees, file.node);
+      const message = messageOf(error);
+      problems.report("send", { path, code: "upload-failed", message }, clock.nowMs());
+      this.#refused.set(file.node, clock.nowMs() + 2_000);
+    } finally {
+      this.#uploading.delete(sha256);
+      this.#wake();
+    }
+  }
+
+  #readAgain(nodes: readonly NodeId[]): void {
+    const { trees } = this.#world;
+    trees.transaction(() => {
+      for (const id of nodes) {
+        const row = trees.get(id);
+        if (row?.local) trees.put({ ...row, local: { ...row.local, content: null } });
+      }
+    });
+  }
+
+  #compose(ops: readonly RemoteOp[], position: Position): Sent | null {
+    const { trees, chance } = this.#world;
+    const files: Record<NodeId, FileKey> = {};
+    const changes: Change[] = [];
+    for (const op of ops) {
+      const row = trees.get(op.id);
+      const change = row === undefined ? null : this.#change(op, row);
+      if (row === undefined || change === null) return null;
+      changes.push(change);
+      if (row.local !== null) files[op.id] = row.local.file;
+    }
+    const { sequence, chain } = position;
+    const id = commitId(toHex(chance.bytes(16)));
+    const commit: Commit = { commitId: id, base: { sequence, chain }, changes };
+    return { commit, files };
+  }
+
+  /** Null when the row is no longer what was planned on. */
+  #change({ kind, id }: RemoteOp, row: NodeRow): Change | null {
+    const { remote, local } = row;
+    const { seal } = this.#world;
+    if (kind === "delete") {
+      return remote === null ? null : { kind, node: id, crev: remote.crev, lrev: remote.lrev };
+    }
+    if (local === null) return null;
+    const { parent } = local;
+    if (kind === "move") {
+      if (remote === null) return null;
+      return { kind, node: id, lrev: remote.lrev, parent, ...seal.closeName(id, parent, local.name) };
+    }
+    const content = this.#closed(row);
+    if (content === null) return null;
+    if (kind === "update") {
+      return remote === null ? null : { kind, node: id, crev: remote.crev, ...content };
+    }
+    const name = seal.closeName(id, parent, local.name);
+    return { kind, node: id, type: row.kind, parent, ...name, ...content };
+  }
+
+  #closed({ id, local }: NodeRow): ReturnType<Seal["closeContent"]> | null {
+    const { seal, records } = this.#world;
+    const content = local?.content;
+    if (!local || !content) return null;
+    if (content.kind !== "file") {
+      return seal.closeContent(id, { content, mtimeMs: 0, manifest: [] });
+    }
+    const manifest = records.manifest(content.sha256);
+    if (manifest === undefined) {
+      this.#readAgain([id]);
+      return null;
+    }
+    const mtimeMs = Number(local.stamp.mtimeNs / 1_000_000n);
+    return seal.closeContent(id, { content, mtimeMs, manifest });
+  }
+
+  async #commit(sent: Sent, signal: AbortSignal): Promise<SendOutcome> {
+    const { remote, trees, records } = this.#world;
+    const answer = await remote.commit(sent.commit, signal);
+    if (answer.outcome === "committed") return { kind: "committed", sequence: answer.sequence };
+    // Refusals are remembered by the server too: this commit id can never land later.
+    trees.transaction(() => writeSent(records, null));
+    if (answer.outcome === "missing-chunks") {
+      this.#uploaded.clear();
+      return { kind: "plan-again" };
+    }
+    return this.#refusal(answer);
+  }
+
+  #refusal(answer: Extract<CommitAnswer, { outcome: "refused" }>): SendOutcome {
+    const { code, node, detail } = answer;
+    const { log, trees, problems, clock } = this.#world;
+    log.info("commit-refused", { code, detail });
+    if (code === "diverged") return { kind: "diverged" };
+    if (node === undefined) return { kind: "plan-again" };
+    const row = trees.get(node);
+    if (code === "stale" && row?.local && row.remote === null) this.#renew(row);
+    if (code === "bad-change" || code === "over-quota") {
+      const path = shownPath(trees, node);
+      problems.report("send", { path, code, message: detail }, clock.nowMs());
+      this.#refused.set(node, clock.nowMs() + REFUSED_RETRY_MS);
+    }
+    return { kind: "plan-again" };
+  }
+
+  /** The server had a node of this id once: what is on the disk gets an id that was never used. */
+  #renew(row: NodeRow): void {
+    const { trees, fresh, nameKey } = this.#world;
+    trees.transaction(() => {
+      const draft = new Draft(trees, nameKey);
+      rebind(draft, row, fresh);
+      for (const changed of draft.records()) trees.put(changed);
+    });
+  }
+}

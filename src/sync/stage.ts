@@ -1,0 +1,208 @@
+import { concat, toHex } from "#core/bytes.ts";
+import { codeOf, WorldError } from "#core/errors.ts";
+import type { ChunkId, NodeId } from "#core/ids.ts";
+import { joinPath } from "#core/names.ts";
+import type { FileContent, Manifest } from "#core/node.ts";
+import type { Digest } from "#core/world.ts";
+import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { pathOf, STAGE_FOLDER } from "./paths.ts";
+import type { DeviceRecords, DiskLook, DiskStage, FileReader, Remote, Stat } from "./ports.ts";
+import type { TreeStore } from "./ports.ts";
+import { LARGE_BYTES } from "./reading.ts";
+
+/** Room that is left on the disk for everybody else. */
+const RESERVE_BYTES = 100 * 1024 * 1024;
+
+export type StageWorld = {
+  readonly trees: TreeStore;
+  readonly records: DeviceRecords;
+  readonly disk: DiskLook & DiskStage;
+  readonly reader: FileReader;
+  readonly remote: Remote;
+  readonly digest: Digest;
+};
+
+/** A content to be written beside its place. */
+export type Wanted = {
+  readonly node: NodeId;
+  readonly content: FileContent;
+  readonly mtimeMs: number;
+};
+
+export type Staged = { readonly path: string; readonly stat: Stat };
+
+export type StageProgress = { receivedBytes: number };
+
+export function stagePath({ node, content }: Wanted): string {
+  return joinPath(STAGE_FOLDER, `${node}-${content.sha256.slice(0, 32)}`);
+}
+
+type Spot = { readonly path: string; readonly offset: number };
+
+/** One staging: which chunks are wanted where, and how many bytes each file still lacks. */
+class Staging {
+  readonly #world: StageWorld;
+  readonly #progress: StageProgress;
+  readonly #signal: AbortSignal;
+  readonly #spots = new Map<ChunkId, Spot[]>();
+
+  constructor(world: StageWorld, progress: StageProgress, signal: AbortSignal) {
+    this.#world = world;
+    this.#progress = progress;
+    this.#signal = signal;
+  }
+
+  /** Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept. */
+  async begin(wanted: Wanted): Promise<void> {
+    const { disk, records } = this.#world;
+    const { content } = wanted;
+    const manifest = records.manifest(content.sha256);
+    if (manifest === undefined) {
+      throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
+    }
+    if ((await disk.freeBytes()) < content.sizeBytes + RESERVE_BYTES) {
+      const detail = `${content.sizeBytes} bytes do not fit; free some space`;
+      throw new WorldError("no-space", `The disk is full: ${detail}.`, { retryable: true });
+    }
+    const path = stagePath(wanted);
+    const presentBytes = await disk.open(path);
+    await this.#note(path, manifest, content.sizeBytes <= LARGE_BYTES ? 0 : presentBytes);
+  }
+
+  async #note(path: string, manifest: Manifest, presentBytes: number): Promise<void> {
+    let offset = 0;
+    for (const { chunk, lengthBytes } of manifest) {
+      const end = offset + lengthBytes;
+      if (end > presentBytes || !(await this.#isThere(path, chunk, offset, lengthBytes))) {
+        const spots = this.#spots.get(chunk);
+        if (spots === undefined) this.#spots.set(chunk, [{ path, offset }]);
+        else spots.push({ path, offset });
+      }
+      offset = end;
+    }
+  }
+
+  async #isThere(path: string, chunk: ChunkId, offset: number, length: number): Promise<boolean> {
+    const bytes = await this.#world.disk.read(path, offset, length);
+    return this.#isChunk(chunk, bytes);
+  }
+
+  #isChunk(chunk: ChunkId, bytes: Uint8Array): boolean {
+    return toHex(this.#world.digest.sha256(bytes)) === chunk;
+  }
+
+  /** Fills all open stage files: from this disk where it has the bytes, else from the server. */
+  async fill(): Promise<void> {
+    for (const chunk of [...this.#spots.keys()]) {
+      const bytes = await this.#fromDisk(chunk);
+      if (bytes !== null) await this.#write(chunk, bytes);
+    }
+    while (this.#spots.size > 0) {
+      this.#signal.throwIfAborted();
+      const before = this.#spots.size;
+      const ids = [...this.#spots.keys()].slice(0, MAX_CHUNK_IDS);
+      for await (const { id, bytes } of this.#world.remote.fetch(ids, this.#signal)) {
+        this.#progress.receivedBytes += bytes.length;
+        await this.#write(id, bytes);
+      }
+      if (this.#spots.size === before) {
+        throw new WorldError("chunks-missing", "The server sent none of the chunks asked for.");
+      }
+    }
+  }
+
+  /** The chunk's bytes out of a local file, if they are still there (SPEC DL2). */
+  async #fromDisk(chunk: ChunkId): Promise<Uint8Array | null> {
+    const { records, trees, disk } = this.#world;
+    for (const { node, offsetBytes, lengthBytes } of records.sources(chunk)) {
+      const path = pathOf(trees, "local", node);
+      if (path === null) continue;
+      try {
+        const bytes = await disk.read(path, offsetBytes, lengthBytes);
+        if (this.#isChunk(chunk, bytes)) return bytes;
+      } catch (error) {
+        if (codeOf(error) === "unexpected") throw error;
+      }
+    }
+    return null;
+  }
+
+  async #write(chunk: ChunkId, bytes: Uint8Array): Promise<void> {
+    const spots = this.#spots.get(chunk) ?? [];
+    for (const { path, offset } of spots) {
+      await this.#world.disk.write(path, offset, bytes);
+    }
+    this.#spots.delete(chunk);
+  }
+
+  /** Makes a filled file durable and proves that it is what was wanted (SPEC DL3). */
+  async finish(wanted: Wanted): Promise<Staged> {
+    const { disk } = this.#world;
+    const { content, mtimeMs } = wanted;
+    const { sizeBytes, executable } = content;
+    const path = stagePath(wanted);
+    const stat = await disk.finish(path, { sizeBytes, executable, mtimeMs });
+    if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };
+    throw new WorldError(
+      "content-damaged",
+      `The chunks of a file of ${sizeBytes} bytes do not add up to its hash ${content.sha256}.`,
+    );
+  }
+
+  async #hash(path: string, { sizeBytes }: FileContent, stat: Stat): Promise<string> {
+    const { disk, digest, reader } = this.#world;
+    if (sizeBytes <= LARGE_BYTES) {
+      const parts: Uint8Array[] = [];
+      for (let at = 0; at < sizeBytes; ) {
+        const bytes = await disk.read(path, at, sizeBytes - at);
+        if (bytes.length === 0) break;
+        parts.push(bytes);
+        at += bytes.length;
+      }
+      return toHex(digest.sha256(concat(parts)));
+    }
+    const digested = await reader.digest(path, { file: stat.file, stamp: stat.stamp }, this.#signal);
+    return digested.outcome === "read" ? digested.sha256 : digested.outcome;
+  }
+}
+
+/**
+ * Writes contents to stage files: all chunks of all files in as few requests as can be. Failures are per
+ * file where they are the file's own (`failed`), and thrown where they are the server's.
+ */
+export async function stage(
+  world: StageWorld,
+  files: readonly Wanted[],
+  progress: StageProgress,
+  signal: AbortSignal,
+): Promise<{ staged: Map<NodeId, Staged>; failed: Map<NodeId, unknown> }> {
+  const staging = new Staging(world, progress, signal);
+  const staged = new Map<NodeId, Staged>();
+  const failed = new Map<NodeId, unknown>();
+  const open: Wanted[] = [];
+  try {
+    for (const wanted of files) {
+      try {
+        await staging.begin(wanted);
+        open.push(wanted);
+      } catch (error) {
+        failed.set(wanted.node, error);
+      }
+    }
+    await staging.fill();
+    await Promise.all(
+      open.map(async (wanted) => {
+        try {
+          staged.set(wanted.node, await staging.finish(wanted));
+        } catch (error) {
+          failed.set(wanted.node, error);
+        }
+      }),
+    );
+  } finally {
+    for (const wanted of open) {
+      if (!staged.has(wanted.node)) await world.disk.close(stagePath(wanted));
+    }
+  }
+  return { staged, failed };
+}

@@ -1,0 +1,285 @@
+import { assert } from "#core/assert.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { MAX_DEPTH } from "#protocol/limits.ts";
+import { sameBody, samePlace, type Content, type Place } from "#core/node.ts";
+import { conflictName } from "./conflict.ts";
+import { Sight } from "./blindness.ts";
+import type { Draft } from "./draft.ts";
+import { adoptChildren, localPlace, rebind, type Fresh } from "./normalise.ts";
+import type { NodeRow } from "./tree.ts";
+
+/** Where a node belongs when both sides are done, and what it holds there. */
+export type Target = { readonly place: Place; readonly content: Content };
+
+export type Naming = {
+  readonly nameKey: (name: string) => string;
+  readonly device: string;
+  /** `YYYY-MM-DD` */
+  readonly date: string;
+};
+
+function mergedContent(row: NodeRow): Content {
+  const { remote, synced, local } = row;
+  const content = local?.content ?? remote?.content;
+  assert(content !== undefined, `node ${row.id} has content on no side`);
+  if (remote === null || local === null || local.content === null || synced === null) {
+    return content;
+  }
+  const body = sameBody(local.content, synced.content) ? remote.content : local.content;
+  if (body.kind !== "file" || local.content.kind !== "file" || synced.content.kind !== "file") {
+    return body;
+  }
+  assert(remote.content.kind === "file", `node ${row.id} changed its kind`);
+  const executable =
+    local.content.executable === synced.content.executable
+      ? remote.content.executable
+      : local.content.executable;
+  return body.executable === executable ? body : { ...body, executable };
+}
+
+function mergedPlace(row: NodeRow): Place | null {
+  const { remote, synced, local } = row;
+  if (remote === null) {
+    if (local === null || synced !== null) return null;
+    return localPlace(local);
+  }
+  if (local === null) return synced === null ? remote : null;
+  if (synced === null) return remote;
+  const mine = localPlace(local);
+  return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;
+}
+
+/**
+ * The one merged tree (SPEC PL10–PL15): for every row that is not in agreement its target, null for one
+ * that goes. Building it may find that rows must first be changed (a parent that must live on, two
+ * folders that are one); then `settle` returns true and all starts over on the changed rows.
+ */
+export class TargetTree {
+  readonly #draft: Draft;
+  readonly #naming: Naming;
+  readonly #sight: Sight;
+  readonly #targets = new Map<NodeId, Target | null>();
+  /** Targets by parent and name key. */
+  readonly #slots = new Map<string, Set<NodeId>>();
+  readonly #rows: NodeRow[] = [];
+
+  readonly #deferred: Set<NodeId>;
+
+  /** `deferred` collects, over all rounds of one plan, nodes whose names wait for unsettled ones. */
+  constructor(draft: Draft, naming: Naming, deferred: Set<NodeId>) {
+    this.#draft = draft;
+    this.#naming = naming;
+    this.#deferred = deferred;
+    this.#sight = new Sight(draft);
+    for (const row of draft.changed()) {
+      if (deferred.has(row.id) || this.#sight.isUnsettled(row)) continue;
+      this.#rows.push(row);
+      const place = mergedPlace(row);
+      const target =
+        place === null ? null : { place: this.#rooted(row, place), content: mergedContent(row) };
+      this.#set(row.id, target);
+    }
+  }
+
+  /** The rows that have a target (or null) of their own. */
+  get rows(): readonly NodeRow[] {
+    return this.#rows;
+  }
+
+  get sight(): Sight {
+    return this.#sight;
+  }
+
+  /** The target of any node: one that is settled or unseen stays where it is. */
+  of(id: NodeId): Target | null {
+    const known = this.#targets.get(id);
+    if (known !== undefined) return known;
+    const row = this.#draft.get(id);
+    if (row === undefined) return null;
+    const at = row.remote ?? (row.local === null ? null : localPlace(row.local));
+    const content = row.remote?.content ?? row.local?.content ?? row.synced?.content;
+    return at === null || content === undefined
+      ? null
+      : { place: { parent: at.parent, name: at.name }, content };
+  }
+
+  /** True when rows changed and everything must be looked at again. */
+  settle(fresh: Fresh): boolean {
+    if (this.#keepParents(fresh)) return true;
+    this.#undoCycles();
+    return this.#resolveClashes();
+  }
+
+  #set(id: NodeId, target: Target | null): void {
+    const before = this.#targets.get(id);
+    if (before) this.#slots.get(this.#slot(before.place))?.delete(id);
+    this.#targets.set(id, target);
+    if (target === null) return;
+    const slot = this.#slot(target.place);
+    const holders = this.#slots.get(slot);
+    if (holders === undefined) this.#slots.set(slot, new Set([id]));
+    else holders.add(id);
+  }
+
+  #slot(place: Place): string {
+    return `${place.parent}/${this.#naming.nameKey(place.name)}`;
+  }
+
+  /** Parked out of a folder that is gone everywhere: back to the server's place, or to the root. */
+  #rooted(row: NodeRow, place: Place): Place {
+    if (place.parent === ROOT_NODE || this.#draft.get(place.parent) !== undefined) return place;
+    return row.remote ?? { ...place, parent: ROOT_NODE };
+  }
+
+  /** PL12: a folder that something survives in lives on, as a shell if need be. */
+  #keepParents(fresh: Fresh): boolean {
+    let kept = false;
+    for (const row of this.#rows) {
+      const target = this.#targets.get(row.id);
+      if (!target || target.place.parent === ROOT_NODE) continue;
+      const parentId = target.place.parent;
+      if (this.of(parentId) !== null) continue;
+      const parent = this.#draft.get(parentId);
+      if (parent === undefined) {
+        // A server that names folders it never sent: the node waits, the others go on.
+        this.#deferred.add(row.id);
+      } else if (parent.remote !== null) {
+        // Deleted here, but somebody put something into it: it comes back.
+        if (parent.synced !== null) this.#draft.put({ ...parent, synced: null });
+      } else {
+        rebind(this.#draft, parent, fresh);
+      }
+      kept = true;
+    }
+    return kept;
+  }
+
+  /** PL13: of two moves that close a ring the first committed stands, ours is undone. */
+  #undoCycles(): void {
+    const moved: NodeRow[] = [];
+    for (const row of this.#rows) {
+      const target = this.#targets.get(row.id);
+      if (row.kind !== "folder" || !target || row.remote === null) continue;
+      if (samePlace(target.place, row.remote)) continue;
+      moved.push(row);
+      this.#set(row.id, { ...target, place: row.remote });
+    }
+    for (const row of moved) {
+      const { remote, local } = row;
+      if (remote === null || local === null) continue;
+      const target = this.of(row.id);
+      assert(target !== null, `moved folder ${row.id} has no target`);
+      const place = localPlace(local);
+      if (!this.#isBelow(place.parent, row.id)) this.#set(row.id, { ...target, place });
+    }
+  }
+
+  #isBelow(folder: NodeId, ancestor: NodeId): boolean {
+    let at = folder;
+    for (let depth = 0; depth <= MAX_DEPTH; depth++) {
+      if (at === ancestor) return true;
+      if (at === ROOT_NODE) return false;
+      const target = this.of(at);
+      if (target === null) return false;
+      at = target.place.parent;
+    }
+    return true;
+  }
+
+  #isServerOwned(row: NodeRow, place: Place): boolean {
+    return row.remote !== null && samePlace(row.remote, place);
+  }
+
+  /** PL14: one name, one node: the server's keeps it, equal ones become one, others step aside. */
+  #resolveClashes(): boolean {
+    let merged = false;
+    for (const row of this.#rows) {
+      const target = this.#targets.get(row.id);
+      if (!target || this.#isServerOwned(row, target.place)) continue;
+      if (this.#waitsForUnsettled(row, target.place)) {
+        this.#deferred.add(row.id);
+        merged = true;
+        continue;
+      }
+      const holder = this.#holderOf(row, target.place);
+      if (holder === null) continue;
+      if (this.#unite(row, holder)) {
+        this.#set(row.id, null);
+        merged = true;
+      } else {
+        this.#set(row.id, { ...target, place: this.#freeName(row, target.place) });
+      }
+    }
+    return merged;
+  }
+
+  /** Who else wants the name and comes first: the server's node, else the lesser name or id. */
+  #holderOf(row: NodeRow, place: Place): NodeRow | null {
+    for (const other of this.#claimants(place)) {
+      if (other.id === row.id) continue;
+      const target = this.of(other.id);
+      if (target === null || this.#slot(target.place) !== this.#slot(place)) continue;
+      if (this.#isServerOwned(other, target.place)) return other;
+      const settledBefore =
+        target.place.name < place.name || (target.place.name === place.name && other.id < row.id);
+      if (settledBefore) return other;
+    }
+    return null;
+  }
+
+  /** What is not settled may be about to give the name up: nobody takes another one because of it. */
+  #waitsForUnsettled(row: NodeRow, place: Place): boolean {
+    for (const other of this.#claimants(place)) {
+      if (other.id !== row.id && (this.#deferred.has(other.id) || this.#sight.isUnsettled(other))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  *#claimants(place: Place): Iterable<NodeRow> {
+    for (const id of this.#slots.get(this.#slot(place)) ?? []) {
+      const row = this.#draft.get(id);
+      if (row !== undefined) yield row;
+    }
+    yield* this.#draft.named("remote", place.parent, place.name);
+    yield* this.#draft.named("local", place.parent, place.name);
+  }
+
+  /** Makes a new local node and the server's node of equal content one (PL14). */
+  #unite(row: NodeRow, holder: NodeRow): boolean {
+    const { local } = row;
+    if (row.remote !== null || row.synced !== null || local === null || local.content === null) {
+      return false;
+    }
+    if (holder.remote === null || holder.local !== null || holder.kind !== row.kind) return false;
+    if (!sameBody(local.content, holder.remote.content)) return false;
+    const { parent, name } = localPlace(local);
+    this.#draft.put({
+      ...holder,
+      local,
+      synced: { parent, name, content: local.content, file: local.file },
+      displacing: null,
+    });
+    this.#draft.put({ ...row, local: null });
+    if (row.kind === "folder") adoptChildren(this.#draft, row.id, holder.id);
+    return true;
+  }
+
+  #freeName(row: NodeRow, place: Place): Place {
+    for (let attempt = 1; ; attempt++) {
+      const name = conflictName(place.name, {
+        device: this.#naming.device,
+        date: this.#naming.date,
+        attempt,
+        folder: row.kind === "folder",
+      });
+      const free = { parent: place.parent, name };
+      let taken = false;
+      for (const other of this.#claimants(free)) {
+        if (other.id !== row.id) taken = true;
+      }
+      if (!taken) return free;
+    }
+  }
+}

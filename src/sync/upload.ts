@@ -1,0 +1,204 @@
+import { toHex } from "#core/bytes.ts";
+import { codeOf } from "#core/errors.ts";
+import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
+import type { FileContent, Manifest, ManifestEntry } from "#core/node.ts";
+import type { Digest } from "#core/world.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
+import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
+import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { pathOf } from "./paths.ts";
+import type { DeviceRecords, DiskLook, Remote, TreeStore } from "./ports.ts";
+
+/** One framed batch: large enough for the wire, small enough to lose. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+const BATCH_CHUNKS = 2_000;
+const BATCHES_IN_FLIGHT = 3;
+/** Adjacent chunks of one file are read together up to this size. */
+const READ_BYTES = 4 * 1024 * 1024;
+
+export type UploadWorld = {
+  readonly trees: TreeStore;
+  readonly records: DeviceRecords;
+  readonly disk: DiskLook;
+  readonly remote: Remote;
+  readonly digest: Digest;
+};
+
+/** A file whose chunks the server must have before a commit names them. */
+export type Outbound = { readonly node: NodeId; readonly content: FileContent };
+
+export type UploadProgress = { sentBytes: number };
+
+type Piece = { readonly chunk: ChunkId; readonly offset: number; readonly length: number };
+
+/** Thrown when a file is no longer what was read: it is read again, the others go on. */
+export class FileMoved extends Error {
+  override readonly name = "FileMoved";
+  readonly node: NodeId;
+
+  constructor(node: NodeId) {
+    super(`file of node ${node} changed while it was sent`);
+    this.node = node;
+  }
+}
+
+/** Holds frames until a batch is full and keeps a bounded number of batches on the wire. */
+class BatchSender {
+  readonly #world: UploadWorld;
+  readonly #signal: AbortSignal | undefined;
+  readonly #progress: UploadProgress;
+  readonly #flying = new Set<Promise<void>>();
+  #frames: ChunkFrame[] = [];
+  #bytes = 0;
+
+  constructor(world: UploadWorld, progress: UploadProgress, signal?: AbortSignal) {
+    this.#world = world;
+    this.#progress = progress;
+    this.#signal = signal;
+  }
+
+  async add(frame: ChunkFrame): Promise<void> {
+    this.#frames.push(frame);
+    this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
+    if (this.#bytes >= BATCH_BYTES || this.#frames.length >= BATCH_CHUNKS) await this.#launch();
+  }
+
+  async finish(): Promise<void> {
+    if (this.#frames.length > 0) await this.#launch();
+    await Promise.all(this.#flying);
+  }
+
+  /** Waits for what is on the wire without judging it: the caller has a failure to report. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#flying);
+  }
+
+  async #launch(): Promise<void> {
+    const frames = this.#frames;
+    const bytes = this.#bytes;
+    this.#frames = [];
+    this.#bytes = 0;
+    while (this.#flying.size >= BATCHES_IN_FLIGHT) await Promise.race(this.#flying);
+    const flight = this.#world.remote.put(frames, this.#signal).then(() => {
+      this.#progress.sentBytes += bytes;
+      this.#flying.delete(flight);
+    });
+    // The failure is met by whoever awaits the flight; it must not count as unhandled before.
+    flight.catch(() => undefined);
+    this.#flying.add(flight);
+  }
+}
+
+/** Asks which of these chunks the space lacks. */
+async function missingOf(
+  remote: Remote,
+  ids: ReadonlySet<ChunkId>,
+  signal?: AbortSignal,
+): Promise<Set<ChunkId>> {
+  const all = [...ids];
+  const missing = new Set<ChunkId>();
+  for (let from = 0; from < all.length; from += MAX_CHUNK_IDS) {
+    const page = all.slice(from, from + MAX_CHUNK_IDS);
+    for (const id of await remote.missing(page, signal)) missing.add(id);
+  }
+  return missing;
+}
+
+/** Runs of adjacent wanted pieces of a manifest, each at most READ_BYTES unless one chunk is larger. */
+function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
+  let run: Piece[] = [];
+  let runBytes = 0;
+  let offset = 0;
+  for (const { chunk, lengthBytes } of manifest) {
+    const isWanted = wanted.delete(chunk);
+    if (run.length > 0 && (!isWanted || runBytes + lengthBytes > READ_BYTES)) {
+      yield run;
+      run = [];
+      runBytes = 0;
+    }
+    if (isWanted) {
+      run.push({ chunk, offset, length: lengthBytes });
+      runBytes += lengthBytes;
+    }
+    offset += lengthBytes;
+  }
+  if (run.length > 0) yield run;
+}
+
+async function* framesOf(
+  world: UploadWorld,
+  file: Outbound,
+  wanted: Set<ChunkId>,
+): AsyncIterable<ChunkFrame> {
+  const manifest = world.records.manifest(file.content.sha256);
+  const path = pathOf(world.trees, "local", file.node);
+  if (manifest === undefined || path === null) throw new FileMoved(file.node);
+  for (const run of runsOf(manifest, wanted)) {
+    const first = run[0];
+    const last = run.at(-1);
+    if (first === undefined || last === undefined) continue;
+    const length = last.offset + last.length - first.offset;
+    const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
+    for (const { chunk, offset, length: size } of run) {
+      const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
+      if (toHex(world.digest.sha256(part)) !== chunk) throw new FileMoved(file.node);
+      yield { id: chunk, bytes: part };
+    }
+  }
+}
+
+async function readPiece(
+  disk: DiskLook,
+  path: string,
+  offset: number,
+  length: number,
+  node: NodeId,
+): Promise<Uint8Array> {
+  try {
+    return await disk.read(path, offset, length);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "not-found" || code === "not-a-folder") throw new FileMoved(node);
+    throw error;
+  }
+}
+
+/**
+ * Sends what the server lacks of these files (SPEC UP1–UP3): one question, then framed batches, several
+ * in flight. Chunks are verified against their ids as they are read. Returns the files that changed
+ * meanwhile; throws WorldError when the server cannot be reached or refuses.
+ */
+export async function upload(
+  world: UploadWorld,
+  files: readonly Outbound[],
+  progress: UploadProgress,
+  signal?: AbortSignal,
+): Promise<NodeId[]> {
+  const ids = new Set<ChunkId>();
+  for (const { content } of files) {
+    for (const { chunk } of manifestOf(world.records, content.sha256)) ids.add(chunk);
+  }
+  if (ids.size === 0) return [];
+  const wanted = await missingOf(world.remote, ids, signal);
+  const sender = new BatchSender(world, progress, signal);
+  const moved: NodeId[] = [];
+  try {
+    for (const file of files) {
+      if (wanted.size === 0) break;
+      try {
+        for await (const frame of framesOf(world, file, wanted)) await sender.add(frame);
+      } catch (error) {
+        if (!(error instanceof FileMoved)) throw error;
+        moved.push(error.node);
+      }
+    }
+    await sender.finish();
+  } finally {
+    await sender.settle();
+  }
+  return moved;
+}
+
+function manifestOf(records: DeviceRecords, content: ContentHash): readonly ManifestEntry[] {
+  return records.manifest(content) ?? [];
+}
