@@ -96,7 +96,7 @@ test("CH5: what is stored already or comes twice is written once", async () => {
   assert.equal(await store.packCount(), 2);
 });
 
-test("CH5: a batch without anything fresh writes no pack, an empty one nothing at all", async () => {
+test("CH5: a batch without anything fresh writes no pack, an empty one nothing", async () => {
   await using store = await open();
   const { intake, space, metadata } = store;
   await intake.store(space.id, stream(frame("a")), 0);

@@ -121,7 +121,7 @@ test("JN4: whoever follows the feed computes the same chain", async () => {
   assert.deepEqual(await tree.metadata.journals.head(tree.space.id), { sequence: 3, chain });
 });
 
-test("JN5: a commit on top of an older head lands, on top of another past it does not", async () => {
+test("JN5: a commit on top of an older head lands, on another past it does not", async () => {
   await using tree = await open();
   const commitOn = async (base: Commit["base"]) =>
     tree.send({ commitId: newCommit(), base, changes: [createFile(newCommit())] });

@@ -27,7 +27,7 @@ async function open(folding = true) {
   });
 }
 
-test("JN6: an edit planned on an older content is stale, a move of the same node is not", async () => {
+test("JN6: an edit of an older content is stale, a move of the same node is not", async () => {
   await using tree = await open();
   const file = createFile("a");
   const { node } = file;
@@ -92,7 +92,7 @@ test("JN8: a folder and what is in it are created by one commit, in any order", 
   assert.equal(child?.id, file.node);
 });
 
-test("JN8: nothing lands in a folder that is unknown, deleted, just being deleted, or a file", async () => {
+test("JN8: nothing lands in what is unknown, deleted, being deleted, or a file", async () => {
   await using tree = await open();
   const [gone, going, file] = [createFolder("gone"), createFolder("going"), createFile("file")];
   await tree.land(gone, going, file);
@@ -309,7 +309,7 @@ test("JN15: a folder goes with all that is in it, or what stays in it is named",
   );
 });
 
-test("JN16: chunks that the space lacks are named once each, and another's do not help", async () => {
+test("JN16: chunks that the space lacks are named, and another space's do not help", async () => {
   await using tree = await open();
   const other = await newSpace(tree.metadata);
   const [mine] = await stageChunks(tree.metadata, tree.space, [10]);
@@ -319,6 +319,9 @@ test("JN16: chunks that the space lacks are named once each, and another's do no
   const file = createFile("a", ROOT_NODE, fileOf([mine, theirs, unknown, theirs]));
   const missing = [theirs.id, unknown.id];
   assert.deepEqual(await tree.try(file), { outcome: "missing-chunks", missing });
+  const many = Array.from({ length: 10_001 }, () => ({ ...mine, id: newChunk() }));
+  const answer = await tree.try(createFile("b", ROOT_NODE, fileOf(many)));
+  assert.equal(answer.outcome === "missing-chunks" && answer.missing.length, 10_000);
   await tree.metadata.chunks.stage(tree.space.id, [unknown], missing, 1_000);
   await tree.land(file);
 });
