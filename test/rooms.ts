@@ -56,7 +56,7 @@ export const rooms: Readonly<Record<RoomName, Room>> = {
   platform: {
     climate: "node",
     rooms: ["core", "chunking", "crypto", "protocol"],
-    doors: ["sync/ports.ts", "sync/ports/"],
+    doors: ["sync/ports.ts", "sync/tree.ts"],
   },
   sim: {
     climate: "node",

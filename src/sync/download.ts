@@ -5,7 +5,6 @@ import type { Clock } from "#core/world.ts";
 import type { Executor } from "./execute.ts";
 import { shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
-import type { DiskChange } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 import { LARGE_BYTES } from "./reading.ts";
 import { stage, stagePath, type Staged, type StageProgress, type StageWorld, type Wanted } from "./stage.ts";
@@ -16,7 +15,6 @@ const BATCH_BYTES = 24 * 1024 * 1024;
 const CONCURRENT_LARGE = 2;
 
 export type DownloadWorld = StageWorld & {
-  readonly disk: StageWorld["disk"] & DiskChange;
   readonly clock: Clock;
   readonly problems: Problems;
 };
@@ -119,7 +117,7 @@ export class Downloader {
     const code = codeOf(error);
     // After a failed fsync the pages are gone: the file is written anew, never synced again.
     if (own && (code === "io" || code === "content-damaged")) {
-      await this.#world.disk.remove(stagePath(own)).catch(() => undefined);
+      await this.#world.disk.change.remove(stagePath(own)).catch(() => undefined);
     }
   }
 

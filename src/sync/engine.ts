@@ -12,17 +12,7 @@ import { IgnoreRules } from "./ignore.ts";
 import { Looking } from "./looking.ts";
 import { matchByContent } from "./match.ts";
 import { plan, type LocalOp, type RemoteOp } from "./planner.ts";
-import type {
-  DeviceRecords,
-  DiskChange,
-  DiskLook,
-  DiskStage,
-  FileReader,
-  Remote,
-  Seal,
-  TreeStore,
-  Watcher,
-} from "./ports.ts";
+import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
 import { Pauses } from "./pauses.ts";
 import { Problems } from "./problems.ts";
 import { Reading } from "./reading.ts";
@@ -34,7 +24,7 @@ import { forgetAgreement } from "./union.ts";
 export type EngineWorld = {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
-  readonly disk: DiskLook & DiskChange & DiskStage;
+  readonly disk: Disk;
   readonly reader: FileReader;
   readonly watcher: Watcher;
   readonly remote: Remote;

@@ -99,7 +99,7 @@ export class Executor {
 
   /** Makes the folders touched so far durable, then stores what was done in them. */
   async flush(): Promise<void> {
-    if (this.#folders.size > 0) await this.#world.disk.syncFolders([...this.#folders]);
+    if (this.#folders.size > 0) await this.#world.disk.change.syncFolders([...this.#folders]);
     this.#folders.clear();
     this.#unstored = 0;
     const records = this.#draft.records();
@@ -284,11 +284,11 @@ export class Executor {
     const { local } = row;
     if (local === null) return;
     const path = this.#path(row.id);
-    const stat = await this.#world.disk.stat(path);
+    const stat = await this.#world.disk.look.stat(path);
     if (stat?.file !== local.file || stat.stamp.ctimeNs !== local.stamp.ctimeNs) {
       throw publish.raced(path);
     }
-    const after = await this.#world.disk.setExecutable(path, executable);
+    const after = await this.#world.disk.change.setExecutable(path, executable);
     const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
     this.#done(row, publish.placed(local, after, content), local.parent);
   }

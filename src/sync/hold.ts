@@ -3,7 +3,7 @@ import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import type { Place } from "#core/node.ts";
 import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
-import type { DiskChange, DiskLook, Stat } from "./ports.ts";
+import type { Disk, Stat } from "./ports.ts";
 import type { Stamp } from "./tree.ts";
 
 /**
@@ -46,18 +46,18 @@ export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
  * changed goes to park, from where it comes back as a file of its own; what rested a week goes. Returns
  * how many come back (SPEC EX6).
  */
-export async function sweepHold(disk: DiskLook & DiskChange, nowMs: number): Promise<number> {
+export async function sweepHold(disk: Disk, nowMs: number): Promise<number> {
   let recovered = 0;
-  const { entries } = await disk.list(HOLD_FOLDER);
+  const { entries } = await disk.look.list(HOLD_FOLDER);
   for (const entry of entries) {
     const groups = HELD.exec(entry.name)?.groups;
     const path = joinPath(HOLD_FOLDER, entry.name);
     const { heldMs = "0", size = "", mtime = "", rest = entry.name } = groups ?? {};
     const isSame = isUntouched(entry, size, mtime);
     if (!isSame) {
-      await disk.rename(path, joinPath(PARK_FOLDER, rest));
+      await disk.change.rename(path, joinPath(PARK_FOLDER, rest));
       recovered++;
-    } else if (nowMs - Number(heldMs) > PURGE_MS) await disk.remove(path);
+    } else if (nowMs - Number(heldMs) > PURGE_MS) await disk.change.remove(path);
   }
   return recovered;
 }
@@ -71,12 +71,12 @@ function isUntouched(entry: Stat, size: string, mtime: string): boolean {
  * A move of a file stopped between its two halves leaves the inode under two names: the parked one is
  * taken away, so that the inode has one place again.
  */
-export async function finishParkedMoves(disk: DiskLook & DiskChange): Promise<void> {
-  const { entries } = await disk.list(PARK_FOLDER);
+export async function finishParkedMoves(disk: Disk): Promise<void> {
+  const { entries } = await disk.look.list(PARK_FOLDER);
   for (const entry of entries) {
     if (entry.kind === "folder" || entry.links < 2) continue;
     try {
-      await disk.remove(joinPath(PARK_FOLDER, entry.name));
+      await disk.change.remove(joinPath(PARK_FOLDER, entry.name));
     } catch (error) {
       if (codeOf(error) !== "not-found") throw error;
     }

@@ -3,7 +3,7 @@ import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath, nameProblem } from "#core/names.ts";
 import { IGNORE_FILE, type IgnoreRules } from "./ignore.ts";
 import { PARK_FOLDER, pathOf } from "./paths.ts";
-import type { DiskLook, Entry, TreeStore } from "./ports.ts";
+import type { Disk, Entry, TreeStore } from "./ports.ts";
 import { PARK_NODE, type Blindness, type FileKey, type NodeRow, type Stamp } from "./tree.ts";
 
 /** Something on the disk that is not as the local tree has it. */
@@ -58,7 +58,7 @@ function isUnchanged(row: NodeRow, entry: Entry): boolean {
 
 /** Walks folders breadth first and collects what differs. The disk is only read. */
 class Walk {
-  readonly #disk: DiskLook;
+  readonly #disk: Disk;
   readonly #trees: TreeStore;
   readonly #rules: IgnoreRules;
   readonly #everything: boolean;
@@ -75,7 +75,7 @@ class Walk {
   unsteady = false;
 
   constructor(
-    world: { disk: DiskLook; trees: TreeStore; rules: IgnoreRules },
+    world: { disk: Disk; trees: TreeStore; rules: IgnoreRules },
     rootDevice: string,
     everything: boolean,
   ) {
@@ -114,7 +114,7 @@ class Walk {
   ): Promise<void> {
     let listing;
     try {
-      listing = await this.#disk.list(path, signal);
+      listing = await this.#disk.look.list(path, signal);
     } catch (error) {
       this.#unlisted(path, base, error);
       return;
@@ -164,7 +164,7 @@ class Walk {
     }
     try {
       const file = joinPath(path, IGNORE_FILE);
-      const bytes = await this.#disk.read(file, 0, MAX_IGNORE_FILE_BYTES);
+      const bytes = await this.#disk.look.read(file, 0, MAX_IGNORE_FILE_BYTES);
       if (this.#rules.set(path, new TextDecoder().decode(bytes))) this.rulesChanged = true;
     } catch (error) {
       // The rules as last read stay in force: nothing becomes synced by accident.
@@ -191,7 +191,7 @@ class Walk {
     const isOtherFolder = entry.kind === "folder" && row?.local?.file !== entry.file;
     if (row !== undefined && (isOther || isOtherFolder)) this.displaced.add(row.id);
     if (entry.kind === "symlink") {
-      return { entry, target: await this.#disk.readLink(path), children: null };
+      return { entry, target: await this.#disk.look.readLink(path), children: null };
     }
     if (entry.kind === "folder") return this.#seeFolder(path, entry);
     return { entry, target: null, children: null };
@@ -251,7 +251,7 @@ class Walk {
       if (this.missing.has(row.id) || this.displaced.has(row.id)) continue;
       if (row.local === null || this.#queued.has(row.local.parent)) continue;
       const path = pathOf(this.#trees, "local", row.id);
-      const stat = path === null ? null : await this.#disk.stat(path);
+      const stat = path === null ? null : await this.#disk.look.stat(path);
       if (stat?.file !== file) this.vacated.add(row.id);
     }
   }
@@ -262,11 +262,11 @@ class Walk {
  * tree. Throws WorldError when the root itself cannot be listed.
  */
 export async function look(
-  world: { disk: DiskLook; trees: TreeStore; rules: IgnoreRules },
+  world: { disk: Disk; trees: TreeStore; rules: IgnoreRules },
   folders: Iterable<NodeId> | "all",
   signal?: AbortSignal,
 ): Promise<Look> {
-  const root = await world.disk.stat("");
+  const root = await world.disk.look.stat("");
   const walk = new Walk(world, root?.device ?? "", folders === "all");
   if (folders === "all") {
     walk.queueFolder(ROOT_NODE);

@@ -5,12 +5,12 @@ import { look } from "./look.ts";
 import { absenceMs, Matcher, type Arrivals } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
 import { pathOf } from "./paths.ts";
-import type { DiskLook, TreeStore, Watcher } from "./ports.ts";
+import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 
 export type LookingWorld = {
   readonly trees: TreeStore;
-  readonly disk: DiskLook;
+  readonly disk: Disk;
   readonly watcher: Watcher;
   readonly clock: Clock;
   readonly problems: Problems;

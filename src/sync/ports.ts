@@ -85,6 +85,13 @@ export interface DiskStage {
   close(path: string): Promise<void>;
 }
 
+/** The three sides of one root. */
+export type Disk = {
+  readonly look: DiskLook;
+  readonly change: DiskChange;
+  readonly stage: DiskStage;
+};
+
 export type Digested =
   | {
       readonly outcome: "read";

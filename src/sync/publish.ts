@@ -5,7 +5,7 @@ import type { Clock } from "#core/world.ts";
 import { holdName, parkName, sameBytesStamp } from "./hold.ts";
 import { sameStamp } from "./look.ts";
 import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
-import type { DiskChange, DiskLook, Stat } from "./ports.ts";
+import type { Disk, Stat } from "./ports.ts";
 import type { Staged } from "./stage.ts";
 import type { LocalSide, NodeRow, SyncedSide } from "./tree.ts";
 
@@ -14,7 +14,7 @@ import type { LocalSide, NodeRow, SyncedSide } from "./tree.ts";
  * overwriting, and looks again; what is not as planned throws WorldError `raced`: the engine looks at
  * the folder and plans again.
  */
-export type PublishWorld = { readonly disk: DiskLook & DiskChange; readonly clock: Clock };
+export type PublishWorld = { readonly disk: Disk; readonly clock: Clock };
 
 export function raced(path: string): WorldError {
   return new WorldError("raced", `${path} changed at this moment; it is looked at again.`, {
@@ -58,8 +58,8 @@ export function agreedSide(row: NodeRow, local: LocalSide): SyncedSide | null {
 }
 
 /** The inode at a path, if it is the one that the row was planned on, in that very state. */
-async function expectSame(disk: DiskLook, path: string, local: LocalSide): Promise<void> {
-  const stat = await disk.stat(path);
+async function expectSame(disk: Disk, path: string, local: LocalSide): Promise<void> {
+  const stat = await disk.look.stat(path);
   if (stat === null || stat.file !== local.file) throw raced(path);
   if (stat.kind !== "folder" && !sameStamp(stat.stamp, local.stamp)) throw raced(path);
 }
@@ -74,16 +74,16 @@ async function displace(
   await expectSame(disk, path, local);
   const name = holdName(row.id, local, local.stamp, clock.nowMs());
   const held = joinPath(HOLD_FOLDER, name);
-  await disk.rename(path, held);
-  const stat = await disk.stat(held);
+  await disk.change.rename(path, held);
+  const stat = await disk.look.stat(held);
   if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return;
   try {
-    await disk.link(held, path);
-    await disk.remove(held);
+    await disk.change.link(held, path);
+    await disk.change.remove(held);
   } catch (error) {
     // The name is taken again: what was moved comes back beside it, by way of park.
     if (codeOf(error) !== "exists") throw error;
-    await disk.rename(held, joinPath(PARK_FOLDER, parkName(row.id, local)));
+    await disk.change.rename(held, joinPath(PARK_FOLDER, parkName(row.id, local)));
   }
   throw raced(path);
 }
@@ -101,7 +101,7 @@ export async function remove(
   }
   await expectSame(world.disk, path, local);
   try {
-    await world.disk.removeFolder(path);
+    await world.disk.change.removeFolder(path);
   } catch (error) {
     if (codeOf(error) === "not-empty") throw raced(path);
     throw error;
@@ -115,7 +115,7 @@ export async function createFolder(
   place: Place,
 ): Promise<LocalSide> {
   try {
-    return placed(place, await disk.makeFolder(path), FOLDER);
+    return placed(place, await disk.change.makeFolder(path), FOLDER);
   } catch (error) {
     if (codeOf(error) === "exists") throw raced(path);
     throw error;
@@ -132,16 +132,16 @@ export async function create(
 ): Promise<LocalSide> {
   try {
     if (content.kind === "symlink") {
-      return placed(place, await disk.makeSymlink(path, content.target), content);
+      return placed(place, await disk.change.makeSymlink(path, content.target), content);
     }
     if (staged === null) throw new WorldError("not-staged", `Nothing is staged for ${path}.`);
-    await disk.link(staged.path, path);
+    await disk.change.link(staged.path, path);
   } catch (error) {
     if (codeOf(error) === "exists") throw raced(path);
     throw error;
   }
-  await disk.remove(staged.path);
-  const stat = await disk.stat(path);
+  await disk.change.remove(staged.path);
+  const stat = await disk.look.stat(path);
   if (stat === null || stat.file !== staged.stat.file) throw raced(path);
   // Whoever was quicker than this look has changed size or time: then the bytes are read again.
   const isAsStaged = sameBytesStamp(stat.stamp, staged.stat.stamp);
@@ -161,8 +161,8 @@ export async function replace(
   return create(world, path, local, content, staged);
 }
 
-async function settledAt(disk: DiskLook, path: string, local: LocalSide, place: Place): Promise<LocalSide> {
-  const stat = await disk.stat(path);
+async function settledAt(disk: Disk, path: string, local: LocalSide, place: Place): Promise<LocalSide> {
+  const stat = await disk.look.stat(path);
   if (stat === null || stat.file !== local.file) throw raced(path);
   const isSame = stat.kind === "folder" || sameBytesStamp(stat.stamp, local.stamp);
   return placed(place, stat, isSame ? local.content : null);
@@ -177,11 +177,11 @@ export async function park(
   parkPlace: Place,
 ): Promise<LocalSide> {
   const parked = joinPath(PARK_FOLDER, parkPlace.name);
-  const stat = await disk.stat(path);
+  const stat = await disk.look.stat(path);
   if (stat === null || stat.file !== local.file) throw raced(path);
-  await disk.rename(path, parked);
+  await disk.change.rename(path, parked);
   const from = { parent: local.parent, name: local.name };
-  const moved = await disk.stat(parked);
+  const moved = await disk.look.stat(parked);
   if (moved?.file !== local.file) throw raced(path);
   const isSame = row.kind === "folder" || sameBytesStamp(moved.stamp, local.stamp);
   return placed(parkPlace, moved, isSame ? local.content : null, from);
@@ -197,25 +197,25 @@ export async function move(
 ): Promise<LocalSide> {
   const { disk } = world;
   const { from, to } = paths;
-  const source = await disk.stat(from);
+  const source = await disk.look.stat(from);
   if (source === null || source.file !== local.file) throw raced(from);
-  const present = await disk.stat(to);
+  const present = await disk.look.stat(to);
   const isCaseOnly = present !== null && present.file === local.file;
   if (present !== null && !isCaseOnly) throw raced(to);
   if (row.kind === "folder" || isCaseOnly) {
-    await disk.rename(from, to);
+    await disk.change.rename(from, to);
     return settledAt(disk, to, local, place);
   }
   const parked = from.startsWith(`${PARK_FOLDER}/`)
     ? from
     : joinPath(PARK_FOLDER, parkName(row.id, local));
-  if (parked !== from) await disk.rename(from, parked);
+  if (parked !== from) await disk.change.rename(from, parked);
   try {
-    await disk.link(parked, to);
+    await disk.change.link(parked, to);
   } catch (error) {
     if (codeOf(error) === "exists") throw raced(to);
     throw error;
   }
-  await disk.remove(parked);
+  await disk.change.remove(parked);
   return settledAt(disk, to, local, place);
 }

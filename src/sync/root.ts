@@ -3,12 +3,12 @@ import type { SpaceId } from "#core/ids.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { finishParkedMoves } from "./hold.ts";
 import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
-import type { DeviceRecords, DiskChange, DiskLook, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Disk, TreeStore } from "./ports.ts";
 
 const MARKED = "root";
 
 type RootWorld = {
-  readonly disk: DiskLook & DiskChange;
+  readonly disk: Disk;
   readonly records: DeviceRecords;
   readonly trees: TreeStore;
   readonly space: SpaceId;
@@ -18,9 +18,9 @@ function markerPath(space: SpaceId): string {
   return joinPath(PRIVATE_FOLDER, `root-${space}`);
 }
 
-async function ensureFolder(disk: DiskChange, path: string): Promise<void> {
+async function ensureFolder(disk: Disk, path: string): Promise<void> {
   try {
-    await disk.makeFolder(path);
+    await disk.change.makeFolder(path);
   } catch (error) {
     if (codeOf(error) !== "exists") throw error;
   }
@@ -35,7 +35,7 @@ export async function prepareRoot(world: RootWorld): Promise<void> {
   if (records.setting(MARKED) === undefined) {
     await ensureFolder(disk, PRIVATE_FOLDER);
     await ensureFolder(disk, markerPath(space));
-    const root = await disk.stat("");
+    const root = await disk.look.stat("");
     records.setSetting(MARKED, root?.device ?? "");
   }
   await checkRoot(world);
@@ -46,8 +46,8 @@ export async function prepareRoot(world: RootWorld): Promise<void> {
 
 /** Throws WorldError `root-gone` unless the root is the very folder that was linked (SPEC RT2). */
 export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
-  const root = await disk.stat("");
-  const marker = root?.kind === "folder" ? await disk.stat(markerPath(space)) : null;
+  const root = await disk.look.stat("");
+  const marker = root?.kind === "folder" ? await disk.look.stat(markerPath(space)) : null;
   if (root?.kind === "folder" && marker?.kind === "folder" && marker.device === root.device) return;
   const detail = "it is missing, unmounted or replaced, and nothing was deleted anywhere";
   const next = "Bring it back, or link the folder again";
@@ -60,8 +60,8 @@ async function clearStage({ disk, trees }: RootWorld): Promise<void> {
   for (const { id, remote } of trees.changed()) {
     if (remote?.content.kind === "file") wanted.add(`${id}-${remote.content.sha256.slice(0, 32)}`);
   }
-  const { entries } = await disk.list(STAGE_FOLDER);
+  const { entries } = await disk.look.list(STAGE_FOLDER);
   for (const { name } of entries) {
-    if (!wanted.has(name)) await disk.remove(joinPath(STAGE_FOLDER, name));
+    if (!wanted.has(name)) await disk.change.remove(joinPath(STAGE_FOLDER, name));
   }
 }

@@ -6,7 +6,7 @@ import type { FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { pathOf, STAGE_FOLDER } from "./paths.ts";
-import type { DeviceRecords, DiskLook, DiskStage, FileReader, Remote, Stat } from "./ports.ts";
+import type { DeviceRecords, Disk, FileReader, Remote, Stat } from "./ports.ts";
 import type { TreeStore } from "./ports.ts";
 import { LARGE_BYTES } from "./reading.ts";
 
@@ -16,7 +16,7 @@ const RESERVE_BYTES = 100 * 1024 * 1024;
 export type StageWorld = {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
-  readonly disk: DiskLook & DiskStage;
+  readonly disk: Disk;
   readonly reader: FileReader;
   readonly remote: Remote;
   readonly digest: Digest;
@@ -60,12 +60,12 @@ class Staging {
     if (manifest === undefined) {
       throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
     }
-    if ((await disk.freeBytes()) < content.sizeBytes + RESERVE_BYTES) {
+    if ((await disk.look.freeBytes()) < content.sizeBytes + RESERVE_BYTES) {
       const detail = `${content.sizeBytes} bytes do not fit; free some space`;
       throw new WorldError("no-space", `The disk is full: ${detail}.`, { retryable: true });
     }
     const path = stagePath(wanted);
-    const presentBytes = await disk.open(path);
+    const presentBytes = await disk.stage.open(path);
     await this.#note(path, manifest, content.sizeBytes <= LARGE_BYTES ? 0 : presentBytes);
   }
 
@@ -83,7 +83,7 @@ class Staging {
   }
 
   async #isThere(path: string, chunk: ChunkId, offset: number, length: number): Promise<boolean> {
-    const bytes = await this.#world.disk.read(path, offset, length);
+    const bytes = await this.#world.disk.look.read(path, offset, length);
     return this.#isChunk(chunk, bytes);
   }
 
@@ -118,7 +118,7 @@ class Staging {
       const path = pathOf(trees, "local", node);
       if (path === null) continue;
       try {
-        const bytes = await disk.read(path, offsetBytes, lengthBytes);
+        const bytes = await disk.look.read(path, offsetBytes, lengthBytes);
         if (this.#isChunk(chunk, bytes)) return bytes;
       } catch (error) {
         if (codeOf(error) === "unexpected") throw error;
@@ -130,7 +130,7 @@ class Staging {
   async #write(chunk: ChunkId, bytes: Uint8Array): Promise<void> {
     const spots = this.#spots.get(chunk) ?? [];
     for (const { path, offset } of spots) {
-      await this.#world.disk.write(path, offset, bytes);
+      await this.#world.disk.stage.write(path, offset, bytes);
     }
     this.#spots.delete(chunk);
   }
@@ -141,7 +141,7 @@ class Staging {
     const { content, mtimeMs } = wanted;
     const { sizeBytes, executable } = content;
     const path = stagePath(wanted);
-    const stat = await disk.finish(path, { sizeBytes, executable, mtimeMs });
+    const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });
     if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };
     throw new WorldError(
       "content-damaged",
@@ -154,7 +154,7 @@ class Staging {
     if (sizeBytes <= LARGE_BYTES) {
       const parts: Uint8Array[] = [];
       for (let at = 0; at < sizeBytes; ) {
-        const bytes = await disk.read(path, at, sizeBytes - at);
+        const bytes = await disk.look.read(path, at, sizeBytes - at);
         if (bytes.length === 0) break;
         parts.push(bytes);
         at += bytes.length;
@@ -201,7 +201,7 @@ export async function stage(
     );
   } finally {
     for (const wanted of open) {
-      if (!staged.has(wanted.node)) await world.disk.close(stagePath(wanted));
+      if (!staged.has(wanted.node)) await world.disk.stage.close(stagePath(wanted));
     }
   }
   return { staged, failed };

@@ -7,7 +7,7 @@ import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { pathOf } from "./paths.ts";
-import type { DeviceRecords, DiskLook, Remote, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Disk, Remote, TreeStore } from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -19,7 +19,7 @@ const READ_BYTES = 4 * 1024 * 1024;
 export type UploadWorld = {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
-  readonly disk: DiskLook;
+  readonly disk: Disk;
   readonly remote: Remote;
   readonly digest: Digest;
 };
@@ -148,14 +148,14 @@ async function* framesOf(
 }
 
 async function readPiece(
-  disk: DiskLook,
+  disk: Disk,
   path: string,
   offset: number,
   length: number,
   node: NodeId,
 ): Promise<Uint8Array> {
   try {
-    return await disk.read(path, offset, length);
+    return await disk.look.read(path, offset, length);
   } catch (error) {
     const code = codeOf(error);
     if (code === "not-found" || code === "not-a-folder") throw new FileMoved(node);

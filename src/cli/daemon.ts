@@ -1,0 +1,57 @@
+import { fromHex } from "#core/bytes.ts";
+import type { DeviceId, SpaceId } from "#core/ids.ts";
+import type { Log } from "#core/world.ts";
+import { systemChance } from "#platform/chance.ts";
+import { systemClock } from "#platform/clock.ts";
+import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
+import { systemDigest } from "#platform/digest.ts";
+import { openDisk } from "#platform/disk.ts";
+import { openFileReader } from "#platform/file-reader.ts";
+import { HttpRemote } from "#platform/remote-http.ts";
+import { FolderWatcher } from "#platform/watcher.ts";
+import { Engine } from "#sync/engine.ts";
+import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+
+/** A folder of this machine, bound to a space of an account. */
+export type Link = {
+  readonly dir: string;
+  readonly server: string;
+  readonly account: string;
+  readonly device: DeviceId;
+  readonly deviceName: string;
+  readonly token: string;
+  readonly space: SpaceId;
+  readonly spaceName: string;
+  readonly folding: boolean;
+  /** 96 hex digits, what the space's files are cut by. */
+  readonly cutKey: string;
+  /** The cursor before the space's first entry. */
+  readonly startCursor: string;
+};
+
+export type OpenFolder = AsyncDisposable & {
+  readonly engine: Engine;
+  readonly store: DeviceStore;
+};
+
+/** Wires the real world to the engine for one linked folder; nothing runs before `engine.run`. */
+export function openFolder(link: Link, databasePath: string, log: Log): OpenFolder {
+  const store = openDeviceStore(databasePath, { folding: link.folding });
+  const disk = openDisk(link.dir);
+  const reader = openFileReader({ root: link.dir, cutKey: fromHex(link.cutKey) });
+  const watcher = new FolderWatcher(link.dir);
+  const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
+  const { server: url, token, space } = link;
+  const remote = new HttpRemote({ ...shared, url, token, space });
+  const world = { ...shared, ...store, disk, reader, watcher, remote, seal: PLAIN_SEAL, log };
+  return {
+    engine: new Engine(world, link),
+    store,
+    async [Symbol.asyncDispose](): Promise<void> {
+      await watcher[Symbol.asyncDispose]();
+      await reader[Symbol.asyncDispose]();
+      await disk[Symbol.asyncDispose]();
+      store.close();
+    },
+  };
+}
