@@ -53,8 +53,8 @@ export function refuseForNow(waitMs: number, detail: string): ProblemError {
 }
 
 /**
- * The account that name and password open. Throws ProblemError `bad-credentials`, the same at the same
- * price whether the account exists or not, and `too-many-requests` after MAX_WRONG_PASSWORDS.
+ * The account that name and password open. Throws ProblemError `bad-credentials`, the same at the
+ * same price whether the account exists or not, and `too-many-requests` after MAX_WRONG_PASSWORDS.
  */
 export async function signIn(
   parts: AccountParts,

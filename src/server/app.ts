@@ -1,7 +1,6 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { messageOf } from "#core/errors.ts";
-import { ROUTES } from "#protocol/routes.ts";
 import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
 import { Announcer } from "./announcer.ts";
 import { Attempts } from "./attempts.ts";
@@ -9,6 +8,7 @@ import type { PackStore } from "./chunks/port.ts";
 import { mountAccounts } from "./http/accounts.ts";
 import { mountChunks } from "./http/chunks.ts";
 import { mountCommits } from "./http/commits.ts";
+import { mountDocument } from "./http/document.ts";
 import { mountFeed } from "./http/feed.ts";
 import { mountFiles } from "./http/files.ts";
 import { buildGates, type Env } from "./http/gates.ts";
@@ -82,26 +82,9 @@ function refuseBadEscapes(app: App): void {
   });
 }
 
-function withDocument(app: App, version: string): void {
-  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
-    type: "http",
-    scheme: "bearer",
-    description: "A device's or a program's token",
-  });
-  app.doc31(ROUTES.openapi, {
-    openapi: "3.1.0",
-    info: {
-      title: "Lockstep",
-      version,
-      description: "Keeps folders the same on all devices of an account.",
-      license: { name: "Apache-2.0" },
-    },
-  });
-}
-
 /**
- * The whole server as a function of requests. It holds no timer but through the clock and touches no
- * global: `app.request(...)` is how tests and simulations talk to it.
+ * The whole server as a function of requests. It holds no timer but through the clock and touches
+ * no global: `app.request(...)` is how tests and simulations talk to it.
  */
 export function buildApp(world: AppWorld): App {
   const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
@@ -128,6 +111,6 @@ export function buildApp(world: AppWorld): App {
   mountChunks(app, { journals, chunks, intake, clock }, gates);
   mountFiles(app, { journals, chunks, journal, intake, clock, chance, digest }, gates);
   mountRevisions(app, metadata, gates);
-  withDocument(app, version);
+  mountDocument(app, version);
   return app;
 }

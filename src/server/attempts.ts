@@ -21,7 +21,7 @@ export class Attempts {
     this.#windowMs = windowMs;
   }
 
-  /** Takes one attempt; a positive answer refuses it and says in how many milliseconds to ask again. */
+  /** Takes one attempt; a positive answer refuses it and says in how many milliseconds to ask. */
   take(key: string): number {
     const nowMs = this.#clock.monotonicMs();
     const known = this.#counts.get(key);

@@ -62,7 +62,7 @@ export async function describeContent(
   if (sizeBytes > MAX_REST_FILE_BYTES) {
     throw new ProblemError(
       "bad-request",
-      `The file has ${sizeBytes} bytes, this call takes ${MAX_REST_FILE_BYTES}; sync it with a device.`,
+      `The file has ${sizeBytes} bytes, the most is ${MAX_REST_FILE_BYTES}; sync it with a device.`,
     );
   }
   const [only] = chunks;

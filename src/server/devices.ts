@@ -16,7 +16,7 @@ export type DeviceParts = {
 
 export type Enrolment = { readonly device: DeviceRow; readonly token: string };
 
-/** Makes a machine one of the account's devices. Throws ProblemError `conflict` when it has too many. */
+/** Makes a machine one of the account's devices. ProblemError `conflict` when it has too many. */
 export async function enrol(
   parts: DeviceParts,
   account: AccountRow,

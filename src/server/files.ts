@@ -58,7 +58,7 @@ export type FileCommitted =
   | { readonly outcome: "committed"; readonly version: number }
   | { readonly outcome: "pending"; readonly version: number; readonly missing: ChunkId[] };
 
-/** Where a file can be written. Throws ProblemError `conflict` when something else is in the way. */
+/** Where a file can be written. ProblemError `conflict` when something else is in the way. */
 function freeOrFile(path: string, found: Found): Exclude<Found, { outcome: "blocked" }> {
   if (found.outcome === "missing") return found;
   const { type } = found.node;

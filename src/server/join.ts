@@ -45,8 +45,8 @@ export async function offerJoin(
 }
 
 /**
- * Takes the code and enrols the device. Throws ProblemError `not-found` for a code that is unknown, used
- * or expired alike, and `too-many-requests` after MAX_WRONG_JOINS of one beginning.
+ * Takes the code and enrols the device. Throws ProblemError `not-found` for a code that is unknown,
+ * used or expired alike, and `too-many-requests` after MAX_WRONG_JOINS of one beginning.
  */
 export async function join(
   parts: JoinParts,

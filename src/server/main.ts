@@ -36,7 +36,7 @@ export type RunningServer = {
 function listen(server: Server, { host, port }: ServerConfig): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause) => {
-      const detail = `Cannot listen on ${host} port ${port}; is another program there? Choose another.`;
+      const detail = `Cannot listen on ${host} port ${port}; free it or choose another one.`;
       reject(new WorldError("cannot-listen", detail, { cause }));
     });
     server.listen(port, host, () => {

@@ -12,7 +12,7 @@ export type PasswordCost = {
 /** RFC 9106's second recommended setting: 64 MiB, three passes; about 0.15 s on one core. */
 export const PASSWORD_COST: PasswordCost = { memoryKib: 64 * 1024, passes: 3, parallelism: 1 };
 
-/** Hashes at the same time: each holds 64 MiB and one thread of the pool that file access shares. */
+/** Hashes at the same time: each holds 64 MiB and a thread of the pool that file access shares. */
 export const MAX_HASHES_AT_ONCE = 2;
 
 /** Requests that may wait for a hash; the next one is told to come back. */

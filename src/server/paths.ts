@@ -42,7 +42,7 @@ export function parsePath(path: string): string[] {
 /** What a path leads to. */
 export type Found =
   | { readonly outcome: "found"; readonly node: NodeRow }
-  /** Nothing there: `rest` are the names that are missing below `parent`, the last one the file's. */
+  /** Nothing there: `rest` are the names that are missing below `parent`, the file's last. */
   | { readonly outcome: "missing"; readonly parent: NodeId; readonly rest: readonly string[] }
   /** A file or link stands where a folder should. */
   | { readonly outcome: "blocked"; readonly node: NodeRow };

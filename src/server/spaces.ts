@@ -41,13 +41,13 @@ export async function makeSpace(
   if ((await parts.journals.spaces(account.id)).length >= MAX_SPACES) {
     throw new ProblemError(
       "conflict",
-      `The account ${account.name} has ${MAX_SPACES} spaces, the most there may be; use one of them.`,
+      `The account ${account.name} has ${MAX_SPACES} spaces, the most there may be; use one.`,
     );
   }
   if (!(await parts.journals.createSpace(row))) {
     throw new ProblemError(
       "conflict",
-      `The account ${account.name} has a space named ${name} already; use it or choose another name.`,
+      `The account ${account.name} has a space named ${name} already; choose another name.`,
     );
   }
   return row;

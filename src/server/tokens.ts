@@ -23,7 +23,7 @@ export function drawToken(chance: Chance, kind: "dev" | "pat"): string {
   return `ls_${kind}_${Buffer.from(chance.bytes(TOKEN_BYTES)).toString("base64url")}`;
 }
 
-/** What is stored of a token. It is 256 random bits, so a plain hash can be neither guessed nor reversed. */
+/** What is stored of a token: 256 random bits need no slow hash, nobody guesses them. */
 export function tokenHash(token: string): string {
   return hash("sha256", token, "hex");
 }
@@ -88,7 +88,7 @@ export class Sessions {
     return { account, device: row.device, tokenHash: wanted };
   }
 
-  /** Throws ProblemError `bad-token` when the session's token has expired or was revoked meanwhile. */
+  /** Throws ProblemError `bad-token` when the token has expired or was revoked meanwhile. */
   async check(session: Session): Promise<void> {
     if ((await this.#living(session.tokenHash)) === undefined) throw refuseToken();
   }

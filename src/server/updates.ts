@@ -14,86 +14,127 @@ export type FileUpdate = {
 
 export type Updates = {
   readonly updates: readonly FileUpdate[];
-  /** All changes up to this version are told. */
+  /** The updates lead from the files at `since` to exactly the files at this version. */
   readonly upTo: number;
 };
 
-/** The tree as it is, and as it was at `since`; each node is read once. */
-class TwoTrees {
+/** A space's nodes as they are now, each read once. */
+class PresentNodes {
   readonly #journals: JournalStore;
   readonly #space: SpaceRow;
-  readonly #since: number;
-  readonly #now = new Map<NodeId, NodeRow | undefined>();
-  readonly #past = new Map<NodeId, NodeRow | undefined>();
-  readonly pathsNow = new Paths((id) => this.now(id));
-  readonly pathsPast = new Paths((id) => this.past(id));
+  readonly #rows = new Map<NodeId, NodeRow | undefined>();
 
-  constructor(journals: JournalStore, space: SpaceRow, since: number) {
+  constructor(journals: JournalStore, space: SpaceRow) {
     this.#journals = journals;
     this.#space = space;
-    this.#since = since;
   }
 
   remember(row: NodeRow): void {
-    this.#now.set(row.id, row);
+    this.#rows.set(row.id, row);
   }
 
-  async now(id: NodeId): Promise<NodeRow | undefined> {
-    if (!this.#now.has(id))
-      this.#now.set(id, (await this.#journals.nodes(this.#space.id, [id]))[0]);
-    return this.#now.get(id);
+  async row(id: NodeId): Promise<NodeRow | undefined> {
+    if (!this.#rows.has(id)) {
+      this.#rows.set(id, (await this.#journals.nodes(this.#space.id, [id]))[0]);
+    }
+    return this.#rows.get(id);
   }
 
-  /** Undefined when the node did not live then. */
-  async past(id: NodeId): Promise<NodeRow | undefined> {
-    if (!this.#past.has(id)) this.#past.set(id, await this.#readPast(id));
-    return this.#past.get(id);
+  async rowAt(id: NodeId, sequence: number): Promise<NodeRow | undefined> {
+    const row = await this.row(id);
+    if (row === undefined || versionOf(row) <= sequence) return row;
+    return this.#journals.revisionAt(this.#space.id, id, sequence);
+  }
+}
+
+/** The tree as it was at one sequence, tombstones included. */
+class TreeAt {
+  readonly #nodes: PresentNodes;
+  readonly #sequence: number;
+  readonly #rows = new Map<NodeId, NodeRow | undefined>();
+  readonly paths = new Paths((id) => this.row(id));
+
+  constructor(nodes: PresentNodes, sequence: number) {
+    this.#nodes = nodes;
+    this.#sequence = sequence;
   }
 
-  async #readPast(id: NodeId): Promise<NodeRow | undefined> {
-    const now = await this.now(id);
-    if (now === undefined) return undefined;
-    const unchanged = versionOf(now) <= this.#since;
-    const row = unchanged ? now : await this.#journals.revisionAt(this.#space.id, id, this.#since);
-    return row?.deleted === false ? row : undefined;
+  /** Undefined before the node was created. */
+  async row(id: NodeId): Promise<NodeRow | undefined> {
+    if (!this.#rows.has(id)) this.#rows.set(id, await this.#nodes.rowAt(id, this.#sequence));
+    return this.#rows.get(id);
   }
 
-  /** When the file's content or any part of its path last changed. */
+  /** The path of a living node. */
+  async livingPath(id: NodeId): Promise<string | undefined> {
+    return (await this.row(id))?.deleted === false ? this.paths.of(id) : undefined;
+  }
+
+  /** When the file's content or any part of its path last changed; for a dead one, when it died. */
   async changedAt(file: NodeRow): Promise<number> {
     let latest = versionOf(file);
-    for (let above = await this.now(file.parent); above !== undefined;) {
+    if (file.deleted) return latest;
+    for (let above = await this.row(file.parent); above !== undefined;) {
       latest = Math.max(latest, above.lrev);
-      above = await this.now(above.parent);
+      above = await this.row(above.parent);
     }
     return latest;
   }
 }
 
-async function addFilesBelow(
+async function* filesBelow(
   journals: JournalStore,
   space: SpaceRow,
   folder: NodeId,
-  add: (row: NodeRow) => void,
-): Promise<void> {
+): AsyncGenerator<NodeRow, void, undefined> {
   const open = [folder];
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
     let after: NodeId | undefined;
-    for (;;) {
+    do {
       const rows = await journals.children(space.id, at, CHILDREN_AT_ONCE, after);
       for (const row of rows) {
         if (row.type === "folder") open.push(row.id);
-        else if (row.type === "file") add(row);
+        else if (row.type === "file") yield row;
       }
-      after = rows.at(-1)?.id;
-      if (after === undefined || rows.length < CHILDREN_AT_ONCE) break;
-    }
+      after = rows.length < CHILDREN_AT_ONCE ? undefined : rows.at(-1)?.id;
+    } while (after !== undefined);
   }
 }
 
 /**
+ * The files whose content or path may have changed after `since`, and perhaps some more: all that
+ * were touched themselves, and all that stand now below a folder that was moved. What stood below it
+ * and left was touched or stands below another one that was moved.
+ */
+async function touchedFiles(
+  journals: JournalStore,
+  space: SpaceRow,
+  since: number,
+  nodes: PresentNodes,
+): Promise<ReadonlySet<NodeId>> {
+  const files = new Set<NodeId>();
+  const moved: NodeId[] = [];
+  for await (const row of changedNodes(journals, space, since)) {
+    nodes.remember(row);
+    if (row.type === "file") files.add(row.id);
+    if (row.type === "folder" && !row.deleted && row.lrev > since) moved.push(row.id);
+  }
+  for (const folder of moved) {
+    for await (const row of filesBelow(journals, space, folder)) {
+      nodes.remember(row);
+      files.add(row.id);
+    }
+  }
+  return files;
+}
+
+/**
  * What became of a space's files after version `since`: new and changed ones, those whose path
- * changed because a folder above was renamed, and as deleted the paths that lead nowhere now. Told in
- * the order of changes, deletions first. With a `limit` it stops after the version that reaches it.
+ * changed because a folder above was renamed, and as deleted the paths that lead nowhere any more.
+ * Told in the order of changes; with `limit`, only of that many versions.
+ *
+ * Both ends are looked at as of their sequence, whatever is committed meanwhile: so whoever goes on
+ * from `upTo` has exactly the files that were there then, and the next answer fits.
  */
 export async function updatesSince(
   journals: JournalStore,
@@ -101,47 +142,29 @@ export async function updatesSince(
   since: number,
   limit: number = Number.POSITIVE_INFINITY,
 ): Promise<Updates> {
-  let upTo = (await journals.head(space.id)).sequence;
-  const trees = new TwoTrees(journals, space, since);
-  const files = new Map<NodeId, NodeRow>();
-  const renamed: NodeId[] = [];
-  let count = 0;
-  let reached = since;
-  for await (const row of changedNodes(journals, space, since)) {
-    if (count >= limit && versionOf(row) > reached) {
-      upTo = reached;
-      break;
-    }
-    reached = versionOf(row);
-    count++;
-    trees.remember(row);
-    if (row.type === "file") files.set(row.id, row);
-    if (row.type !== "folder" || row.deleted || row.lrev <= since) continue;
-    if ((await trees.past(row.id)) !== undefined) renamed.push(row.id);
-  }
-  for (const folder of renamed) {
-    await addFilesBelow(journals, space, folder, (row) => files.set(row.id, row));
-  }
-  return { updates: await tell(trees, [...files.values()]), upTo };
-}
-
-async function tell(trees: TwoTrees, files: readonly NodeRow[]): Promise<FileUpdate[]> {
+  const head = (await journals.head(space.id)).sequence;
+  const upTo = Math.min(head, since + limit);
+  if (upTo <= since) return { updates: [], upTo };
+  const nodes = new PresentNodes(journals, space);
+  const files = await touchedFiles(journals, space, since, nodes);
+  const [before, after] = [new TreeAt(nodes, since), new TreeAt(nodes, upTo)];
   const living = new Map<string, FileUpdate>();
   const gone = new Map<string, FileUpdate>();
-  for (const file of files) {
-    trees.remember(file);
-    const version = file.deleted ? versionOf(file) : await trees.changedAt(file);
-    const path = await trees.pathsNow.of(file.id);
-    const before = await trees.pathsPast.of(file.id);
-    if (!file.deleted && path !== undefined) living.set(path, { path, version, deleted: false });
-    // A file that came and went in between is told too: an earlier answer may have told of it.
-    const lost = before ?? (file.deleted ? path : undefined);
-    if (lost !== undefined && (file.deleted || lost !== path)) {
-      gone.set(lost, { path: lost, version, deleted: true });
+  for (const id of files) {
+    const file = await after.row(id);
+    if (file === undefined) continue;
+    const version = await after.changedAt(file);
+    const path = await after.livingPath(id);
+    const past = await before.livingPath(id);
+    if (path !== undefined && (path !== past || versionOf(file) > since)) {
+      living.set(path, { path, version, deleted: false });
     }
+    // A file that came and went in between is told by the path that it had last.
+    const lost = past ?? (file.deleted && version > since ? await after.paths.of(id) : undefined);
+    if (lost !== undefined && lost !== path) gone.set(lost, { path: lost, version, deleted: true });
   }
-  // Who now has the path of something gone came to it after `since`, so it is among the living here.
+  // Whoever has the path of something gone came to it after `since`, so it is among `living`.
   const updates = [...gone.values()].filter(({ path }) => !living.has(path));
   updates.push(...living.values());
-  return updates.sort((left, right) => left.version - right.version);
+  return { updates: updates.sort((left, right) => left.version - right.version), upTo };
 }

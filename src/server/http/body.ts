@@ -75,8 +75,8 @@ class Patience {
 
 /**
  * The body as it comes, never more than `maxBytes` of it, from a sender that keeps up with
- * MIN_BODY_BYTES_PER_S. Throws ProblemError `body-too-large` (before reading when the length is declared)
- * and `timeout`.
+ * MIN_BODY_BYTES_PER_S. Throws ProblemError `body-too-large` (before reading when the length is
+ * declared) and `timeout`.
  */
 export async function* readBody(
   context: Context,

@@ -118,8 +118,8 @@ async function longPoll(
 }
 
 /**
- * Events from a cursor on. Reading and waiting use one sequence: whatever is appended between the two
- * was announced beyond it, so the wait ends at once and nothing falls into a gap.
+ * Events from a cursor on. Reading and waiting use one sequence: whatever is appended between the
+ * two was announced beyond it, so the wait ends at once and nothing falls into a gap.
  */
 async function* events(
   parts: FeedParts,

@@ -102,7 +102,7 @@ function checkChunk(bytes: Uint8Array, claimed: string, digest: Digest): ChunkId
   if (actual !== claimed.toLowerCase()) {
     throw new ProblemError(
       "hash-mismatch",
-      `The ${bytes.length} bytes have the SHA-256 ${actual}, not the one in the path; send them again.`,
+      `The bytes have the SHA-256 ${actual}, not that of the path; send them again.`,
     );
   }
   if (bytes.length === 0) {

@@ -72,7 +72,8 @@ const listRoute = createRoute({
 const updatesRoute = createRoute({
   method: "get",
   path: ROUTES.getUpdates,
-  summary: "What changed after a version; with `limit` in pages, ask on from `latest_version`",
+  summary:
+    "What changed after a version; `limit` bounds how many versions, ask on from `latest_version`",
   security: WITH_TOKEN,
   request: {
     params: z.object({ user_id: UserId, since_version: version }),
@@ -99,7 +100,7 @@ const revertRoute = createRoute({
   },
 });
 
-/** A route of which the last parameter takes the rest of the path, slashes and newlines included. */
+/** A route whose last parameter takes the rest of the path, slashes and newlines included. */
 function asRest<Route extends RouteConfig>(app: OpenAPIHono<Env>, route: Route) {
   // The document knows no such parameter: there it is an ordinary one.
   app.openAPIRegistry.registerPath(route);

@@ -35,8 +35,8 @@ export function buildGates(sessions: Sessions, clock: Clock): Gates {
 export const WITH_TOKEN: { bearer: string[] }[] = [{ bearer: [] }];
 
 /**
- * The space of a path, if it is the session's. Throws ProblemError `not-found`: somebody else's space gets
- * the answer of one that does not exist.
+ * The space of a path, if it is the session's. Throws ProblemError `not-found`: somebody else's
+ * space gets the answer of one that does not exist.
  */
 export async function ownSpace(
   journals: JournalStore,

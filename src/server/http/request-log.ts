@@ -23,8 +23,8 @@ async function* counted(
 }
 
 /**
- * One line a request, when its answer is through: id, account (its id), route (its pattern), status,
- * milliseconds, bytes. Never a path, a name, a token or a body: those are people's.
+ * One line a request, when its answer is through: id, account (its id), route (its pattern),
+ * status, milliseconds, bytes. Never a path, a name, a token or a body: those are people's.
  */
 export function logRequests(log: Log, clock: Clock, chance: Chance): MiddlewareHandler<Env> {
   return async (context, next) => {
