@@ -1,4 +1,4 @@
-import type { NodeId } from "#core/ids.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { look } from "./look.ts";
@@ -115,7 +115,7 @@ export class Looking {
   /** Known folders are watched before the first look, so that nothing falls between. */
   async #start(): Promise<void> {
     const { trees, watcher } = this.#world;
-    for (const id of trees.localFolders()) {
+    for (const id of [ROOT_NODE, ...trees.localFolders()]) {
       const path = pathOf(trees, "local", id);
       if (path !== null) watcher.watch(id, path);
     }
