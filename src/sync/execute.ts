@@ -1,5 +1,5 @@
 import { codeOf, messageOf } from "#core/errors.ts";
-import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { ROOT_NODE, type ContentHash, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import { samePlace, type Place } from "#core/node.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
@@ -7,7 +7,7 @@ import { Draft } from "./draft.ts";
 import { parkName } from "./hold.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
-import type { TreeStore } from "./ports.ts";
+import type { DeviceRecords, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 import * as publish from "./publish.ts";
 import type { Staged } from "./stage.ts";
@@ -15,6 +15,7 @@ import { PARK_NODE, type LocalSide, type NodeRow } from "./tree.ts";
 
 export type ExecuteWorld = publish.PublishWorld & {
   readonly trees: TreeStore;
+  readonly records: DeviceRecords;
   readonly problems: Problems;
   readonly nameKey: (name: string) => string;
   /** Asks for another look at a folder whose contents were not as planned. */
@@ -40,6 +41,8 @@ export class Executor {
   readonly #ops = new Map<NodeId, LocalOp[]>();
   readonly #state = new Map<NodeId, State>();
   readonly #folders = new Set<string>();
+  /** Files whose bytes the engine put in place: others may be built from their chunks. */
+  readonly #written = new Map<NodeId, ContentHash>();
   readonly #failed = new Set<NodeId>();
   readonly #raced = new Set<NodeId>();
   #unstored = 0;
@@ -106,7 +109,11 @@ export class Executor {
     if (records.length === 0) return;
     this.#world.trees.transaction(() => {
       for (const row of records) this.#world.trees.put(row);
+      for (const [id, content] of this.#written) {
+        this.#world.records.setSources(id, this.#world.records.manifest(content) ?? null);
+      }
     });
+    this.#written.clear();
     this.#draft = new Draft(this.#world.trees, this.#world.nameKey);
   }
 
@@ -302,11 +309,13 @@ export class Executor {
       if (!(await this.#freePlace(id, place))) return;
       const path = this.#childPath(place);
       this.#done(row, await publish.create(this.#world, path, place, content, staged), place.parent);
+      if (content.kind === "file") this.#written.set(id, content.sha256);
     } else if (op.kind === "replace" && row.local !== null) {
       const { local } = row;
       const path = this.#path(id);
       const after = await publish.replace(this.#world, row, path, local, op.content, staged);
       this.#done(row, after, local.parent);
+      if (op.content.kind === "file") this.#written.set(id, op.content.sha256);
     }
   }
 
