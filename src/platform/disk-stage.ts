@@ -77,7 +77,7 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     try {
       ftruncateSync(descriptor, as.sizeBytes);
       fchmodSync(descriptor, withExecutable(fstatSync(descriptor).mode, as.executable));
-      const seconds = as.mtimeMs / 1_000;
+      const seconds = secondsOf(as.mtimeMs);
       futimesSync(descriptor, seconds, seconds);
       await syncDescriptor(descriptor).catch((error: unknown) => {
         throw syncFailed(path, error);
@@ -112,7 +112,7 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     }
     const opened = this.#openFile(path, more);
     this.#open.set(path, opened);
-    this.#closeOldest();
+    this.#closeOldest(opened);
     return opened;
   }
 
@@ -133,14 +133,24 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     throw new WorldError("exists", message);
   }
 
-  #closeOldest(): void {
+  #closeOldest(opened: Open): void {
     for (const [path, file] of this.#open) {
       if (this.#open.size <= MAX_OPEN_STAGED) return;
-      if (file.writes > 0) continue;
+      if (file.writes > 0 || file === opened) continue;
       this.#open.delete(path);
       closeWhenIdle(file);
     }
   }
+}
+
+/**
+ * Seconds that come out of the system as these milliseconds: few thousandths have an exact double, and
+ * libuv cuts off, so it has to be the next one from zero. As text, because Node takes a negative number for
+ * "now".
+ */
+function secondsOf(mtimeMs: number): string {
+  const seconds = mtimeMs / 1_000;
+  return String(seconds + (seconds * Number.EPSILON) / 2);
 }
 
 function closeWhenIdle(file: Open): void {
