@@ -7,7 +7,7 @@ import type { LogLevel } from "./real-world.ts";
 /** Where a server listens when nobody says otherwise. */
 export const DEFAULT_PORT = 7420;
 /** Only this machine: who wants to be reached from others says so. */
-export const DEFAULT_HOST = "127.0.0.1";
+const DEFAULT_HOST = "127.0.0.1";
 
 /** What can be set, as it is written in a flag, an environment variable or the file. */
 export const SETTINGS = ["data", "host", "port", "metadata", "chunks", "log", "logFile"] as const;
@@ -39,9 +39,8 @@ export type ServerConfig = {
 
 const MAX_VALUE = 4_096;
 const Value = z.string().min(1).max(MAX_VALUE);
-const FileSettings = z
-  .record(z.enum(SETTINGS), z.union([Value, z.int().transform(String)]).optional())
-  .or(z.partialRecord(z.enum(SETTINGS), Value));
+const Written = z.union([Value, z.int().transform(String)]);
+const FileSettings = z.partialRecord(z.enum(SETTINGS), Written);
 
 function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Settings {
   const found: Partial<Record<Setting, string>> = {};
@@ -64,7 +63,7 @@ function fromFile(data: string | undefined, problems: string[]): Settings {
     return {};
   }
   try {
-    return FileSettings.parse(JSON.parse(text)) as Settings;
+    return FileSettings.parse(JSON.parse(text));
   } catch {
     problems.push(`${path} is no JSON object of ${SETTINGS.join(", ")} with texts; correct it`);
     return {};

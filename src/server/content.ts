@@ -7,7 +7,7 @@ import type { ChunkIndex, ChunkPlace } from "./metadata/port.ts";
 import { ProblemError } from "./problem-error.ts";
 
 /** The server reads a file once to know its hash: this bounds what one call can make it do. */
-export const MAX_REST_FILE_BYTES = 64 * 1024 ** 3;
+const MAX_REST_FILE_BYTES = 64 * 1024 ** 3;
 
 export type Described =
   | {

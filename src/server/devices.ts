@@ -6,7 +6,7 @@ import { ProblemError } from "./problem-error.ts";
 import { drawToken, tokenHash } from "./tokens.ts";
 
 /** Devices that an account may have at once; revoked ones do not count. */
-export const MAX_DEVICES = 500;
+const MAX_DEVICES = 500;
 
 export type DeviceParts = {
   readonly accounts: AccountStore;

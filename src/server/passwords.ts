@@ -13,7 +13,7 @@ export type PasswordCost = {
 export const PASSWORD_COST: PasswordCost = { memoryKib: 64 * 1024, passes: 3, parallelism: 1 };
 
 /** Hashes at the same time: each holds 64 MiB and a thread of the pool that file access shares. */
-export const MAX_HASHES_AT_ONCE = 2;
+const MAX_HASHES_AT_ONCE = 2;
 
 /** Requests that may wait for a hash; the next one is told to come back. */
 export const MAX_HASHES_WAITING = 64;

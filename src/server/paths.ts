@@ -13,7 +13,7 @@ import type { JournalStore, NodeRow, SpaceRow } from "./metadata/port.ts";
 import { ProblemError } from "./problem-error.ts";
 
 /** Folders that a REST path may go through; all that are missing are made in one commit. */
-export const MAX_PATH_NAMES = 512;
+const MAX_PATH_NAMES = 512;
 
 const WHY: Readonly<Record<NameProblem, string>> = {
   empty: "an empty name (two slashes, or one at an end)",

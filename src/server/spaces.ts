@@ -6,7 +6,7 @@ import type { AccountRow, JournalStore, SpaceRow } from "./metadata/port.ts";
 import { ProblemError } from "./problem-error.ts";
 
 /** Spaces that an account may have. */
-export const MAX_SPACES = 200;
+const MAX_SPACES = 200;
 
 const CUT_KEY_BYTES = 48;
 

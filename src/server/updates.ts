@@ -103,8 +103,8 @@ async function* filesBelow(
 
 /**
  * The files whose content or path may have changed after `since`, and perhaps some more: all that
- * were touched themselves, and all that stand now below a folder that was moved. What stood below it
- * and left was touched or stands below another one that was moved.
+ * were touched themselves, and all that stand now below a folder that was moved. What stood below
+ * it and left was touched or stands below another one that was moved.
  */
 async function touchedFiles(
   journals: JournalStore,

@@ -39,7 +39,7 @@ describe("POST /metadata_commit", () => {
     assert.equal(again.json.version_id, 3);
   });
 
-  test("RS2: with chunks missing nothing is committed, and the same call again commits", async () => {
+  test("RS2: with chunks missing it commits nothing, and the same call again does", async () => {
     await using it = await alone();
     const [one, two] = [sha256("one"), sha256("two")];
     const wish = { user_id: "alice", file_path: "a.txt", chunk_hashes: [one, two, one] };
@@ -186,7 +186,7 @@ describe("chunks of the REST calls", () => {
     }
   });
 
-  test("RS11: a chunk above 8 MiB is 413, an empty one and a form without a file are 400", async () => {
+  test("RS11: a chunk above 8 MiB is 413, none at all or a form without one 400", async () => {
     await using it = await alone();
     const large = new Uint8Array(8 * 1024 * 1024 + 1);
     const upload = `/upload_chunk/alice/${sha256(large)}`;
@@ -205,7 +205,7 @@ describe("chunks of the REST calls", () => {
     assert.equal(noFile.status, 400);
   });
 
-  test("RS12: who knows a hash but never sent the bytes neither gets nor commits them", async () => {
+  test("RS12: who knows a hash but never sent its bytes cannot get or commit it", async () => {
     await using it = await alone();
     const bob = await it.world.signUp("bob");
     await it.alice.write("secret.txt", "secret");
@@ -346,7 +346,7 @@ describe("GET /get_updates", () => {
     assert.deepEqual(await updatesSince(it.alice, 4), { updated_files: [], latest_version: 4 });
   });
 
-  test("RS20: a renamed folder moves all paths below it: old ones deleted, new ones told", async () => {
+  test("RS20: a renamed folder moves all below it: old paths deleted, new ones told", async () => {
     await using it = await alone();
     await it.alice.write("old/a.txt", "one");
     await it.alice.write("old/deep/b.txt", "two");
@@ -391,7 +391,7 @@ describe("GET /get_updates", () => {
     assert.ok(told.every((file: { deleted?: boolean }) => file.deleted === undefined));
   });
 
-  test("RS22: whoever follows the updates, in pages or not, ends with the listed files", async () => {
+  test("RS22: whoever follows the updates, in pages or not, has the listed files", async () => {
     await using it = await alone();
     const space = (await it.alice.space("files")).space;
     const { changes, steps } = story();

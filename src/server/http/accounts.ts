@@ -20,7 +20,7 @@ import { enrol, revoke, type Enrolment } from "../devices.ts";
 import { join, offerJoin, type JoinParts } from "../join.ts";
 import type { AccountRow } from "../metadata/port.ts";
 import { createToken } from "../tokens.ts";
-import { PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { BODY_PROBLEMS, PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { pageOf } from "./page.ts";
 import { problems } from "./problem.ts";
 
@@ -36,7 +36,7 @@ const signUpRoute = createRoute({
   request: body(SignUp),
   responses: {
     201: { description: "The account exists now", content: json(SignedUp) },
-    ...problems("bad-request", "account-taken", "body-too-large", "unavailable"),
+    ...problems(...BODY_PROBLEMS, "account-taken"),
   },
 });
 
@@ -47,7 +47,13 @@ const enrolRoute = createRoute({
   request: body(Enrol),
   responses: {
     201: { description: "The device and its token", content: json(Enrolled) },
-    ...problems("bad-request", "bad-credentials", "conflict", "too-many-requests", "unavailable"),
+    ...problems(
+      ...BODY_PROBLEMS,
+      "bad-credentials",
+      "conflict",
+      "too-many-requests",
+      "unavailable",
+    ),
   },
 });
 
@@ -82,7 +88,7 @@ const tokenRoute = createRoute({
   request: body(TokenRequest),
   responses: {
     201: { description: "The token, shown this once", content: json(TokenAnswer) },
-    ...problems("bad-request", "bad-credentials", "too-many-requests", "unavailable"),
+    ...problems(...BODY_PROBLEMS, "bad-credentials", "too-many-requests"),
   },
 });
 
@@ -94,7 +100,7 @@ const offerRoute = createRoute({
   request: body(JoinOffer),
   responses: {
     201: { description: "The code's secret, for 10 minutes", content: json(JoinCode) },
-    ...problems("bad-request", "no-token", "bad-token"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token"),
   },
 });
 
@@ -105,7 +111,7 @@ const joinRoute = createRoute({
   request: body(Join),
   responses: {
     201: { description: "The device and its token", content: json(Joined) },
-    ...problems("bad-request", "not-found", "conflict", "too-many-requests"),
+    ...problems(...BODY_PROBLEMS, "not-found", "conflict", "too-many-requests"),
   },
 });
 

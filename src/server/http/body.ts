@@ -4,10 +4,10 @@ import type { Clock } from "#core/world.ts";
 import { ProblemError } from "../problem-error.ts";
 
 /** What a sender may take to begin, beside what its bytes may take. */
-export const BODY_GRACE_MS = 20_000;
+const BODY_GRACE_MS = 20_000;
 
 /** The slowest sender that is waited for; below it a connection is worth less than it holds. */
-export const MIN_BODY_BYTES_PER_S = 4 * 1024;
+const MIN_BODY_BYTES_PER_S = 4 * 1024;
 
 function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError(
@@ -21,6 +21,11 @@ function tooLarge(maxBytes: number): ProblemError {
 function refuseDeclared(context: Context, maxBytes: number): void {
   const declared = context.req.header("content-length");
   if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes);
+}
+
+/** The sender went away: nobody reads this, but the log must not call it a fault of the server. */
+function endedEarly(): never {
+  throw new ProblemError("bad-request", "The body ended before its end; send it again.");
 }
 
 /** Counts the time that is spent waiting for a sender, and gives it up when it is too slow. */
@@ -93,7 +98,7 @@ export async function* readBody(
   try {
     for (;;) {
       patience.begin();
-      const piece = await reader.read();
+      const piece = await reader.read().catch(endedEarly);
       patience.end(piece.value?.byteLength ?? 0);
       if (patience.spent) {
         throw new ProblemError(

@@ -9,7 +9,7 @@ import { LEASE_MS, type Intake } from "../intake.ts";
 import type { ChunkIndex, JournalStore } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
 import { readBody } from "./body.ts";
-import { ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { BODY_PROBLEMS, ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { problems } from "./problem.ts";
 import { streamOf } from "./stream.ts";
 
@@ -37,7 +37,7 @@ const missingRoute = createRoute({
       description: "Those to send",
       content: { "application/json": { schema: MissingAnswer } },
     },
-    ...problems("bad-request", "no-token", "bad-token", "not-found", "body-too-large"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
   },
 });
 
@@ -49,8 +49,8 @@ const storeRoute = createRoute({
   request: { params, body: { required: true, content: frames } },
   responses: {
     200: { description: "Stored", content: { "application/json": { schema: StoredAnswer } } },
-    ...problems("bad-request", "no-token", "bad-token", "not-found", "timeout"),
-    ...problems("body-too-large", "unsupported-media-type", "hash-mismatch", "storage-full"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
+    ...problems("hash-mismatch"),
   },
 });
 
@@ -65,7 +65,7 @@ const fetchRoute = createRoute({
   },
   responses: {
     200: { description: "The frames", content: frames },
-    ...problems("bad-request", "no-token", "bad-token", "not-found", "body-too-large"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
   },
 });
 

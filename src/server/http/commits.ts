@@ -6,7 +6,7 @@ import { MAX_JSON_BYTES } from "#protocol/limits.ts";
 import { ROUTES } from "#protocol/routes.ts";
 import type { Journal } from "../journal.ts";
 import type { JournalStore } from "../metadata/port.ts";
-import { ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { BODY_PROBLEMS, ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { problems } from "./problem.ts";
 
 const answer = { "application/json": { schema: CommitAnswer } };
@@ -23,7 +23,7 @@ const commitRoute = createRoute({
   responses: {
     200: { description: "It landed, or chunks are missing", content: answer },
     409: { description: "Nothing of it landed, and why", content: answer },
-    ...problems("bad-request", "no-token", "bad-token", "not-found", "body-too-large"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
   },
 });
 

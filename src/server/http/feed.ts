@@ -16,7 +16,7 @@ import { problems } from "./problem.ts";
 import { streamOf } from "./stream.ts";
 
 /** A comment this often keeps proxies from closing a quiet stream of events. */
-export const KEEP_ALIVE_MS = 25_000;
+const KEEP_ALIVE_MS = 25_000;
 
 /** Entries that a stream of events reads at a time, and so what it holds in memory. */
 const EVENTS_AT_ONCE = 50;

@@ -12,7 +12,7 @@ import { REST_SPACE } from "#protocol/spaces.ts";
 import { ProblemError } from "../problem-error.ts";
 import { spaceForWriting } from "../spaces.ts";
 import { readWholeBody } from "./body.ts";
-import { WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { BODY_PROBLEMS, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { ALWAYS, onlyOwn, SpaceQuery, spaceThatHas, UserId, type RestParts } from "./own-files.ts";
 import { problems } from "./problem.ts";
 
@@ -46,7 +46,7 @@ const uploadRoute = createRoute({
       description: "Stored, durable",
       content: { "application/json": { schema: ChunkUploaded } },
     },
-    ...problems(...ALWAYS, "timeout", "body-too-large", "hash-mismatch", "storage-full"),
+    ...problems(...BODY_PROBLEMS, ...ALWAYS, "hash-mismatch"),
   },
 });
 

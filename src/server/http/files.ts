@@ -15,7 +15,14 @@ import { commitFile, findFile, listFiles, revertFile, versionOf } from "../files
 import { spaceForWriting } from "../spaces.ts";
 import { updatesSince } from "../updates.ts";
 import { mountFileChunks } from "./file-chunks.ts";
-import { PageLimit, queryInteger, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import {
+  BODY_PROBLEMS,
+  PageLimit,
+  queryInteger,
+  WITH_TOKEN,
+  type Env,
+  type Gates,
+} from "./gates.ts";
 import {
   ALWAYS,
   onlyOwn,
@@ -38,7 +45,7 @@ const commitRoute = createRoute({
   request: { query: SpaceQuery, body: { required: true, content: json(MetadataCommit) } },
   responses: {
     200: { description: "Committed, or chunks are missing", content: json(MetadataCommitted) },
-    ...problems(...ALWAYS, "conflict", "stale-version", "body-too-large", "unavailable"),
+    ...problems(...BODY_PROBLEMS, ...ALWAYS, "conflict", "stale-version"),
   },
 });
 
@@ -96,7 +103,7 @@ const revertRoute = createRoute({
   },
   responses: {
     200: { description: "It is current again", content: json(FileReverted) },
-    ...problems(...ALWAYS, "conflict", "unavailable"),
+    ...problems(...ALWAYS, "conflict"),
   },
 });
 

@@ -34,6 +34,15 @@ export function buildGates(sessions: Sessions, clock: Clock): Gates {
 /** In a route definition: this call needs a token. */
 export const WITH_TOKEN: { bearer: string[] }[] = [{ bearer: [] }];
 
+/** What any call with a body may be answered beside its own problems. */
+export const BODY_PROBLEMS = [
+  "bad-request",
+  "timeout",
+  "body-too-large",
+  "unsupported-media-type",
+  "storage-full",
+] as const;
+
 /**
  * The space of a path, if it is the session's. Throws ProblemError `not-found`: somebody else's
  * space gets the answer of one that does not exist.

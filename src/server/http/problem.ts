@@ -119,16 +119,17 @@ export function refuseInvalid(
 
 const ProblemBody = Problem.meta({ id: "Problem" });
 
-/** The response definitions of these codes, for a route. */
-export function problems<const Codes extends readonly ProblemCode[]>(...codes: Codes) {
+/** The response definitions of these codes, and of those that any call may be answered. */
+export function problems(...codes: readonly ProblemCode[]) {
   const byStatus: Record<number, { description: string; content: ProblemContent }> = {};
-  for (const code of codes) {
+  for (const code of new Set<ProblemCode>([...codes, "internal", "unavailable"])) {
     const status = PROBLEM_STATUS[code];
     const known = byStatus[status];
     const description =
       known === undefined ? `\`${code}\`: ${TITLES[code]}` : `${known.description}; \`${code}\``;
     byStatus[status] = { description, content: PROBLEM_CONTENT };
   }
+  // Problems are thrown, never returned: no status of theirs is one that a handler may answer.
   return byStatus as Readonly<Record<never, never>>;
 }
 

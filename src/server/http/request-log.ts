@@ -9,13 +9,19 @@ const REQUEST_ID_BYTES = 8;
 
 async function* counted(
   body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
   end: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = body.getReader();
+  // A reader that went away must be felt at once, not with the next piece: an event stream rests.
+  signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined));
   let bytes = 0;
   try {
-    for await (const piece of body) {
-      bytes += piece.byteLength;
-      yield piece;
+    for (;;) {
+      const piece = await reader.read();
+      if (piece.done) return;
+      bytes += piece.value.byteLength;
+      yield piece.value;
     }
   } finally {
     end(bytes);
@@ -34,7 +40,8 @@ export function logRequests(log: Log, clock: Clock, chance: Chance): MiddlewareH
     await next();
     const { method } = context.req;
     const route = matchedRoutes(context).at(-1)?.path ?? "*";
-    const { status, body, headers } = context.res;
+    const { status, headers } = context.res;
+    const body: ReadableStream<Uint8Array> | null = context.res.body;
     const session: Env["Variables"]["session"] | undefined = context.get("session");
     const write = (bytes: number): void =>
       log.info("request", {
@@ -51,7 +58,7 @@ export function logRequests(log: Log, clock: Clock, chance: Chance): MiddlewareH
     if (body === null) write(0);
     else
       context.res = new Response(
-        streamOf(() => counted(body, write)),
+        streamOf((signal) => counted(body, signal, write)),
         context.res,
       );
   };

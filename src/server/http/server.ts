@@ -2,7 +2,7 @@ import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import { ROUTES } from "#protocol/routes.ts";
 import type { Env } from "./gates.ts";
 
-export const ServerAnswer = z.object({ name: z.literal("lockstep"), version: z.string() });
+const ServerAnswer = z.object({ name: z.literal("lockstep"), version: z.string() });
 
 const health = createRoute({
   method: "get",

@@ -5,7 +5,7 @@ import { SpaceList, SpaceRequest, SpaceRow as WireRow } from "#protocol/spaces.t
 import { writeCursor } from "../cursor.ts";
 import type { JournalStore, SpaceRow } from "../metadata/port.ts";
 import { makeSpace, type SpaceParts } from "../spaces.ts";
-import { ownSpace, PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { BODY_PROBLEMS, ownSpace, PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { pageOf } from "./page.ts";
 import { problems } from "./problem.ts";
 
@@ -36,7 +36,7 @@ const makeRoute = createRoute({
   },
   responses: {
     201: oneSpace("The space exists now"),
-    ...problems("bad-request", "no-token", "bad-token", "conflict", "body-too-large"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "conflict"),
   },
 });
 
