@@ -230,6 +230,15 @@ test("JN21: a cursor from another journal resets the feed", async () => {
   assert.equal(await tree.journal.feed(tree.space, writeCursor(tree.space, 2)), "reset");
 });
 
+test("JN22: who waits for the journal is woken by what lands, not by what is refused", async () => {
+  await using tree = await open();
+  const wait = tree.announcer.waitBeyond(tree.space.id, 0, 1_000);
+  await tree.refusal(createFile(".."));
+  assert.equal(tree.announcer.waiting, 1);
+  await tree.land(createFile("a"));
+  assert.equal(await wait, true);
+});
+
 test("JN23: too many commits at once are turned away and may come again", async () => {
   await using tree = await open();
   const elsewhere = await TreeWriter.open(tree.metadata);

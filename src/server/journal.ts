@@ -126,8 +126,7 @@ export class Journal {
   async #judge(space: SpaceRow, commit: Commit, head: Head) {
     const { journals } = this.#metadata;
     const { base } = commit;
-    const past = await journals.chainAt(space.id, base.sequence);
-    if (base.sequence > head.sequence || past !== base.chain) {
+    if ((await journals.chainAt(space.id, base.sequence)) !== base.chain) {
       return refused("diverged", `The base ${base.sequence} is not in this journal's past.`);
     }
     const draft = draftOf(commit, space.folding);

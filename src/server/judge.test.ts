@@ -220,6 +220,8 @@ test("JN11: a file's chunks and lengths agree with its size and with what is sto
   const { node } = createFile("a");
   const { lengths: __, ...bare } = createFile("a", ROOT_NODE, good);
   assert.equal(await tree.refusal({ ...bare, node, ...unmeasured }), `bad-change ${node}`);
+  const broken = { ...createFolder("b"), meta: '{"kind":"folder","more":"\ud800"}' };
+  assert.equal(await tree.refusal(broken), `bad-change ${broken.node}`);
   await tree.land(createFile("a", ROOT_NODE, good));
 });
 

@@ -69,7 +69,8 @@ async function loadAncestors(
     if (unknown.length > 0) await load(unknown);
     const above = new Set<NodeId>();
     for (const id of level) {
-      const parent = newSlot(steps.get(id))?.parent ?? nodes.get(id)?.parent;
+      // The parents of what moves were on the first level.
+      const parent = newSlot(steps.get(id)) === undefined ? nodes.get(id)?.parent : undefined;
       if (parent !== undefined && !seen.has(parent)) above.add(parent);
     }
     level = above;
@@ -88,8 +89,8 @@ async function findLeftBehind(
   const found = new Map<NodeId, NodeId>();
   for (const [id, step] of steps) {
     if (step.kind !== "delete") continue;
-    // Among more children than leave, one stays: no need to read them all.
-    const children = await journals.children(space, id, leaving.size + 1);
+    // The folder itself leaves: of as many children as leave one has to stay, so no more are read.
+    const children = await journals.children(space, id, leaving.size);
     const stays = children.find((child) => !leaving.has(child.id));
     if (stays === undefined) continue;
     // One is enough to refuse the commit.

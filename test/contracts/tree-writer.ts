@@ -12,6 +12,7 @@ import { newCommit, newSpace } from "./tree.ts";
 export class TreeWriter {
   readonly metadata: Metadata;
   readonly space: SpaceRow;
+  readonly announcer = new Announcer(new StandingClock());
   readonly journal: Journal;
   nowMs = 1_000;
   device: DeviceId | undefined = undefined;
@@ -19,8 +20,7 @@ export class TreeWriter {
   constructor(metadata: Metadata, space: SpaceRow) {
     this.metadata = metadata;
     this.space = space;
-    const announcer = new Announcer(new StandingClock());
-    this.journal = new Journal({ metadata, digest: nodeDigest, announcer });
+    this.journal = new Journal({ metadata, digest: nodeDigest, announcer: this.announcer });
   }
 
   static async open(metadata: Metadata, more: Partial<SpaceRow> = {}): Promise<TreeWriter> {

@@ -237,7 +237,6 @@ export class SqliteJournals implements JournalStore {
   ): Promise<void> {
     this.#file.write(() => {
       this.#write.forgetRefusals.run(nowMs - REFUSAL_LIFE_MS);
-      if (this.#answered(raw(space), commit) !== undefined) return;
       this.#write.addRefusal.run(raw(space), raw(commit), JSON.stringify(answer), nowMs);
     });
   }
