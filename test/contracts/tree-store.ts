@@ -74,13 +74,7 @@ const anyStamp = fc
   .tuple(fc.maxSafeNat(), anyNs, anyNs)
   .map(([sizeBytes, mtimeNs, ctimeNs]) => ({ sizeBytes, mtimeNs, ctimeNs }));
 const anyMs = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value || 0);
-const anyBlind = fc.constantFrom<Blindness>(
-  "absent",
-  "unreadable",
-  "ignored",
-  "busy",
-  "unsupported",
-);
+const anyBlind = fc.constantFrom<Blindness>("absent", "unreadable", "ignored", "unsupported");
 
 const anyRemote = fc
   .tuple(anyPlace, anyContent, anyMs, fc.maxSafeNat(), fc.maxSafeNat())

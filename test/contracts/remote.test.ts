@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import * as fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { WorldError } from "#core/errors.ts";
+import { nodeId } from "#core/ids.ts";
+import { HttpAccount } from "#platform/account-http.ts";
+import { systemChance } from "#platform/chance.ts";
+import { systemClock } from "#platform/clock.ts";
+import { systemDigest } from "#platform/digest.ts";
+import { HttpRemote } from "#platform/remote-http.ts";
+import { readConfig } from "../../src/server/config.ts";
+import { startServer } from "../../src/server/main.ts";
+import { remoteContract } from "./remote.ts";
+
+const world = { clock: systemClock, chance: systemChance, digest: systemDigest };
+
+async function openServer(): Promise<AsyncDisposable & { url: string }> {
+  const data = await fs.mkdtemp(join(tmpdir(), "lockstep-remote-"));
+  const server = await startServer(readConfig({ data, port: "0", log: "silent" }, {}), "0.0.0");
+  return {
+    url: server.address.url,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      await fs.rm(data, { recursive: true });
+    },
+  };
+}
+
+const credentials = { account: "ada", password: "correct horse" };
+
+async function signIn(url: string, device: string): Promise<{ token: string; url: string }> {
+  const enrolled = await new HttpAccount({ ...world, url }).enrol({ ...credentials, device });
+  return { token: enrolled.token, url };
+}
+
+remoteContract("over HTTP", async () => {
+  const server = await openServer();
+  const { url } = server;
+  await new HttpAccount({ ...world, url }).signUp(credentials);
+  const [one, other] = [await signIn(url, "laptop"), await signIn(url, "desk")];
+  const account = new HttpAccount({ ...world, ...one });
+  const { space, start } = await account.createSpace({ name: "Main", kind: "plain" });
+  return {
+    remote: new HttpRemote({ ...world, ...one, space }),
+    other: new HttpRemote({ ...world, ...other, space }),
+    start,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+});
+
+async function rejectsWith(code: string, work: Promise<unknown>): Promise<WorldError> {
+  const error = await work.then(
+    () => assert.fail(`it went through, and had to fail with ${code}`),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof WorldError, `a WorldError, not ${String(error)}`);
+  assert.equal(error.code, code, error.message);
+  return error;
+}
+
+test("HC4: an account is made, joined by code, listed, and loses a device", async () => {
+  await using server = await openServer();
+  const { url } = server;
+  const stranger = new HttpAccount({ ...world, url });
+  await stranger.signUp(credentials);
+  await rejectsWith("account-taken", stranger.signUp(credentials));
+  const wrong = { ...credentials, password: "wrong horse", device: "x" };
+  await rejectsWith("bad-credentials", stranger.enrol(wrong));
+  const laptop = await signIn(url, "laptop");
+  const account = new HttpAccount({ ...world, ...laptop });
+  const made = await account.createSpace({ name: "Main", kind: "plain" });
+  await rejectsWith("conflict", account.createSpace({ name: "Main", kind: "plain" }));
+  assert.ok((await account.listSpaces()).some(({ space }) => space === made.space));
+  assert.equal((await account.space(made.space)).head, 0);
+  const { secret } = await account.createJoinCode(made.space);
+  const joined = await stranger.join({ secret, device: "desk" });
+  assert.equal(joined.space, made.space);
+  await rejectsWith("not-found", stranger.join({ secret, device: "another" }));
+  const desk = new HttpAccount({ ...world, url, token: joined.token });
+  assert.deepEqual((await desk.devices()).map((row) => row.name).sort(), ["desk", "laptop"]);
+  const { token } = await stranger.createToken({ ...credentials, label: "script" });
+  assert.equal((await new HttpAccount({ ...world, url, token }).listSpaces()).length > 0, true);
+  await account.revokeDevice(joined.device);
+  const error = await rejectsWith("signed-out", desk.devices());
+  assert.equal(error.retryable, false);
+  assert.deepEqual(await account.trash(made.space, { limit: 5 }), { nodes: [] });
+  const node = nodeId("1".repeat(32));
+  await rejectsWith("not-found", account.revisions(made.space, node, { limit: 5 }));
+  await rejectsWith("not-found", account.revisionContent(made.space, node, 1));
+});
