@@ -14,6 +14,7 @@ import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 
 /** A folder of this machine, bound to a space of an account. */
 export type Link = {
+  /** Absolute, without symlinks. */
   readonly dir: string;
   readonly server: string;
   readonly account: string;

@@ -1,0 +1,55 @@
+import { Option, type Command } from "commander";
+import { askPassword } from "../ask-person.ts";
+import { bindFolder, DEFAULT_SPACE, defaultDeviceName, prepareFolder } from "../linking.ts";
+import { quoted } from "../links.ts";
+import { print, printJson } from "../output.ts";
+import { callServer, serverUrl } from "../server-calls.ts";
+import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
+
+type Options = {
+  readonly server: string;
+  readonly account: string;
+  readonly device?: string;
+  readonly spaceName?: string;
+  readonly json?: true;
+};
+
+async function link(path: string, options: Options): Promise<void> {
+  const { account, device = defaultDeviceName(), spaceName = DEFAULT_SPACE, json } = options;
+  const server = serverUrl(options.server);
+  const home = thisHome();
+  const dir = prepareFolder(home, folderArgument(path));
+  const password = await askPassword(account);
+  const enrolled = await callServer(server).enrol({ account, password, device });
+  const folder = await bindFolder(home, dir, server, enrolled, { name: spaceName });
+  const { link: made } = folder;
+  if (json) {
+    const { deviceName, space } = made;
+    printJson({ dir, server, account: made.account, device: deviceName, space, spaceName });
+    return;
+  }
+  print(`${dir} is linked to the space ${made.spaceName} of ${made.account} at ${server}.`);
+  print(`Keep it in sync with: lockstep sync ${quoted(dir)}`);
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<dir>", "the folder; made when it is not there")
+    .requiredOption("--server <url>", "the server's address")
+    .requiredOption("--account <name>", "the account")
+    .option("--device <name>", "what to call this machine (default: its host name)")
+    .addOption(new Option("--space <kind>", "the kind of space").choices(["plain"]))
+    .option(
+      "--space-name <name>",
+      `the space, made when it is not there (default: ${DEFAULT_SPACE})`,
+    )
+    .addOption(jsonOption())
+    .action(link);
+  explain(command, {
+    examples: ["lockstep link ~/Work --server http://nas.local:7420 --account alice"],
+    about:
+      "Makes this machine a device of the account and binds the folder to a space of it; nothing\n" +
+      "is synced before lockstep sync runs. What the folder and the space hold is united then: no\n" +
+      "file is lost. The password is asked for, or taken from LOCKSTEP_PASSWORD.",
+  });
+}

@@ -1,0 +1,52 @@
+import { Option, type Command } from "commander";
+import { join } from "node:path";
+import { DEFAULT_PORT, readConfig, type Settings } from "#server/config.ts";
+import { startServer } from "#server/main.ts";
+import { print } from "../output.ts";
+import { stopSignal } from "../stopping.ts";
+import { explain, thisHome } from "../usage.ts";
+import { readVersion } from "../version.ts";
+
+type Options = {
+  readonly data?: string;
+  readonly host?: string;
+  readonly port?: string;
+  readonly metadata?: string;
+  readonly chunks?: string;
+};
+
+/** Begins to listen for signals first: one that comes while the server starts is not lost. */
+export async function serve(options: Options): Promise<void> {
+  const stop = stopSignal();
+  const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
+  const { data, host, port, metadata, chunks } = options;
+  const given = Object.entries({ data, host, port, metadata, chunks }).filter(([, value]) => value);
+  const flags: Settings = { ...standard, ...Object.fromEntries(given) };
+  const server = await startServer(readConfig(flags, process.env), readVersion());
+  print(`listening on ${server.address.url}`);
+  await new Promise<void>((resolve) => {
+    if (stop.aborted) resolve();
+    else stop.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await server.close();
+}
+
+export function register(command: Command): void {
+  command
+    .addOption(new Option("--data <dir>", "where everything is kept (default: in LOCKSTEP_HOME)"))
+    .option("--host <host>", "the address to listen on (default: 127.0.0.1)")
+    .option("--port <port>", `the port, 0 for any free one (default: ${DEFAULT_PORT})`)
+    .option("--metadata <url>", "sqlite:PATH (default: inside --data)")
+    .option("--chunks <url>", "file:PATH (default: inside --data)")
+    .action(serve);
+  explain(command, {
+    examples: [
+      "lockstep serve --data /srv/lockstep",
+      "lockstep serve --data /srv/lockstep --host 0.0.0.0 --port 7420",
+    ],
+    about:
+      "Prints one line, listening on http://HOST:PORT, when it is ready; logs go to stderr.\n" +
+      "Only this machine can reach it unless --host says otherwise. Put a proxy with TLS before it\n" +
+      "wherever the network is not your own. Ctrl-C or SIGTERM stops it cleanly.",
+  });
+}

@@ -1,0 +1,69 @@
+import { basename } from "node:path";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
+import { systemClock } from "#platform/clock.ts";
+import { lockFolder } from "#platform/folder-lock.ts";
+import type { Status } from "#sync/status.ts";
+import { openControl } from "./control.ts";
+import { openFolder, type OpenFolder } from "./daemon.ts";
+import type { Home } from "./home.ts";
+import { clearHalt, storeHalt } from "./halt.ts";
+import { databaseOf, type LinkedFolder } from "./links.ts";
+import { openEngineLog } from "./log.ts";
+import { engineAnswers, statusOf } from "./answers.ts";
+
+/** What was displaced by the engine is looked at this often. */
+const SWEEP_EVERY_MS = 60 * 60_000;
+
+export type RunningFolder = {
+  readonly folder: LinkedFolder;
+  readonly open: OpenFolder;
+  status(): Status;
+};
+
+/**
+ * Runs the engine of a linked folder until the signal aborts (resolves) or it stops for good (throws):
+ * one engine a folder, reachable by other commands through its control socket.
+ */
+export async function runFolder(
+  home: Home,
+  folder: LinkedFolder,
+  signal: AbortSignal,
+  started: (running: RunningFolder) => void,
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  stack.use(lockFolder(folder.link.dir, systemClock));
+  clearHalt(folder);
+  const log = stack.use(openEngineLog(home, `sync-${basename(folder.state)}`));
+  try {
+    const open = stack.use(openFolder(folder.link, databaseOf(folder), log));
+    stack.use(await openControl(folder.state, engineAnswers(folder, open)));
+    const stop = new AbortController();
+    stack.defer(() => stop.abort());
+    const running = { folder, open, status: () => statusOf(open) };
+    started(running);
+    void sweepNowAndThen(open, log, AbortSignal.any([signal, stop.signal]));
+    log.info("engine-started", { dir: folder.link.dir, space: folder.link.space });
+    await open.engine.run(signal);
+    log.info("engine-stopped");
+  } catch (error) {
+    log.error("engine-halted", { code: codeOf(error), message: messageOf(error) });
+    if (error instanceof WorldError) storeHalt(folder, error);
+    throw error;
+  }
+}
+
+async function sweepNowAndThen(
+  { engine }: OpenFolder,
+  log: { warn(event: string, fields: { message: string }): void },
+  signal: AbortSignal,
+): Promise<void> {
+  for (let waitMs = 10_000; !signal.aborted; waitMs = SWEEP_EVERY_MS) {
+    try {
+      await systemClock.sleep(waitMs, signal);
+      await engine.sweepHold();
+    } catch (error) {
+      // Tried again in an hour; what lies in hold is lost to nobody meanwhile.
+      if (!signal.aborted) log.warn("sweep-failed", { message: messageOf(error) });
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import { systemClock } from "#platform/clock.ts";
+import type { Status } from "#sync/status.ts";
+import { CommandError, EXIT } from "./exit.ts";
+import type { Home } from "./home.ts";
+import type { LinkedFolder } from "./links.ts";
+import { print } from "./output.ts";
+import { runFolder, type RunningFolder } from "./run-folder.ts";
+import { verdictOf } from "./settling.ts";
+
+/** A server that does not answer for so long will not answer this run. */
+const OFFLINE_MS = 10_000;
+const LOOK_MS = 200;
+
+/** Syncs until device and server agree (resolves) or cannot (throws CommandError). */
+export async function runOnce(home: Home, folder: LinkedFolder, stop: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  let agreed: Promise<Status> | undefined;
+  await runFolder(home, folder, AbortSignal.any([stop, done.signal]), (running) => {
+    agreed = agree(running, stop).finally(() => done.abort());
+    // Awaited below; until then a failure is nobody's yet.
+    agreed.catch(() => undefined);
+  });
+  const status = await agreed;
+  if (stop.aborted) throw new CommandError("Stopped before this device and the server agreed.");
+  if (status !== undefined) print(`${folder.link.dir} is in sync.`);
+}
+
+async function agree(running: RunningFolder, stop: AbortSignal): Promise<Status> {
+  const { engine } = running.open;
+  let offlineSinceMs: number | null = null;
+  const settled = { yes: false };
+  void engine.settle().then(() => (settled.yes = true));
+  for (;;) {
+    const status = running.status();
+    if (stop.aborted || status.state === "halted") return status;
+    const nowMs = systemClock.monotonicMs();
+    offlineSinceMs = status.state === "offline" ? (offlineSinceMs ?? nowMs) : null;
+    if (offlineSinceMs !== null && nowMs - offlineSinceMs > OFFLINE_MS) {
+      throw new CommandError(status.reason ?? "The server cannot be reached.", EXIT.failed);
+    }
+    if (settled.yes) {
+      const verdict = verdictOf(status);
+      if (verdict.kind === "in-sync") return status;
+      if (verdict.kind === "stuck") throw new CommandError(verdict.reason, verdict.exitCode);
+      settled.yes = false;
+      void engine.settle().then(() => (settled.yes = true));
+    }
+    await systemClock.sleep(LOOK_MS, stop).catch(() => undefined);
+  }
+}

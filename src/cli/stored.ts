@@ -1,0 +1,34 @@
+import { existsSync } from "node:fs";
+import { toHex } from "#core/bytes.ts";
+import { nodeId } from "#core/ids.ts";
+import { foldName, plainNameKey } from "#core/names.ts";
+import { systemChance } from "#platform/chance.ts";
+import { systemClock } from "#platform/clock.ts";
+import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
+import { plan } from "#sync/planner.ts";
+import { databaseOf, type LinkedFolder } from "./links.ts";
+
+/** The device's database, for a look at it while no engine runs; null before the first run. */
+export function openStored(folder: LinkedFolder): (DeviceStore & Disposable) | null {
+  const path = databaseOf(folder);
+  if (!existsSync(path)) return null;
+  const store = openDeviceStore(path, { folding: folder.link.folding });
+  return { ...store, [Symbol.dispose]: () => store.close() };
+}
+
+/** What the last run knew to be left to do. */
+export function countStored(folder: LinkedFolder): {
+  readonly pending: { readonly up: number; readonly down: number };
+  readonly conflicts: number;
+} {
+  using store = openStored(folder);
+  if (store === null) return { pending: { up: 0, down: 0 }, conflicts: 0 };
+  const planned = plan(store.trees, {
+    nameKey: folder.link.folding ? foldName : plainNameKey,
+    device: folder.link.deviceName,
+    date: systemClock.today(),
+    fresh: () => nodeId(toHex(systemChance.bytes(16))),
+  });
+  const pending = { up: planned.remote.length, down: planned.local.length };
+  return { pending, conflicts: 0 };
+}
