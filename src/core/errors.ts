@@ -1,7 +1,7 @@
 /**
- * The world failed: a disk, a network, a peer. `code` is stable and lower-kebab-case, `message` is one
- * sentence that names the thing, the value and the next step; `retryable` says whether the same call
- * may succeed later without anybody changing anything.
+ * The world failed: a disk, a network, a peer. `code` is stable and lower-kebab-case, `message` is
+ * one sentence that names the thing, the value and the next step; `retryable` says whether the same
+ * call may succeed later without anybody changing anything.
  */
 export class WorldError extends Error {
   override readonly name = "WorldError";

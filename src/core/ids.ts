@@ -1,6 +1,6 @@
 /**
- * Branded ids, one parser each. All are lower-case hexadecimal: they stand in URLs, in file names on
- * case-folding disks and in SQL without any escaping.
+ * Branded ids, one parser each. All are lower-case hexadecimal: they stand in URLs, in file names
+ * on case-folding disks and in SQL without any escaping.
  */
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };

@@ -1,6 +1,8 @@
 import { utf8Length } from "./bytes.ts";
 
-/** Longest name in UTF-8 bytes that a folder entry may have (the limit of ext4, APFS, NTFS alike). */
+/**
+ * Longest name in UTF-8 bytes that a folder entry may have (the limit of ext4, APFS, NTFS alike).
+ */
 export const MAX_NAME_BYTES = 255;
 
 /** Longest path in UTF-8 bytes, from the root of a space. */
@@ -10,7 +12,13 @@ export const MAX_PATH_BYTES = 4096;
 export const PRIVATE_FOLDER = ".lockstep";
 
 export type NameProblem =
-  "empty" | "dot" | "slash" | "control" | "too-long" | "not-unicode" | "private";
+  | "empty"
+  | "dot"
+  | "slash"
+  | "control"
+  | "too-long"
+  | "not-unicode"
+  | "private";
 
 /** True for characters that no name may hold: C0 controls other than newline and tab, and DEL. */
 function isForbiddenControl(code: number): boolean {
@@ -18,8 +26,8 @@ function isForbiddenControl(code: number): boolean {
 }
 
 /**
- * Why `name` can stand in no tree, or null when it can. Newline and tab are legal on POSIX disks and
- * therefore sync; a device that cannot hold them reports it per path.
+ * Why `name` can stand in no tree, or null when it can. Newline and tab are legal on POSIX disks
+ * and therefore sync; a device that cannot hold them reports it per path.
  */
 export function nameProblem(name: string): NameProblem | null {
   if (name.length === 0) return "empty";

@@ -14,7 +14,9 @@ export type FileContent = {
 export type FolderContent = { readonly kind: "folder" };
 export type SymlinkContent = { readonly kind: "symlink"; readonly target: string };
 
-/** What a node holds. Modification times are carried beside it and never compared between machines. */
+/**
+ * What a node holds. Modification times are carried beside it and never compared between machines.
+ */
 export type Content = FileContent | FolderContent | SymlinkContent;
 
 export const FOLDER: FolderContent = { kind: "folder" };

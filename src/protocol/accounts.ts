@@ -1,7 +1,10 @@
 import { z } from "zod";
 import { AccountId, DeviceId } from "./ids.ts";
 
-/** 1 to 64 letters, digits, `.`, `_`, `-`, `@`; begins with a letter or digit; compared in lower case. */
+/**
+ * 1 to 64 letters, digits, `.`, `_`, `-`, `@`; begins with a letter or digit; compared in lower
+ * case.
+ */
 export const AccountName = z
   .string()
   .regex(/^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$/u, "1 to 64 letters, digits, '.', '_', '-', '@'");
@@ -12,7 +15,9 @@ export const Password = z.string().min(8, "at least 8 characters").max(1_024);
 /** What a person calls a machine. */
 export const DeviceName = z.string().trim().min(1).max(64);
 
-/** `ls_dev_…` opens an account for a device, `ls_pat_…` for a program. 256 random bits, base64url. */
+/**
+ * `ls_dev_…` opens an account for a device, `ls_pat_…` for a program. 256 random bits, base64url.
+ */
 export const Token = z.string().regex(/^ls_(dev|pat)_[A-Za-z0-9_-]{43}$/);
 
 export const SignUp = z.object({ account: AccountName, password: Password });

@@ -34,8 +34,8 @@ function canonicalChange(change: Change): unknown[] {
 }
 
 /**
- * The chain value after `entry`: SHA-256 over a label, the value before it and the entry's canonical
- * bytes, so that two journals with one chain value have the same past.
+ * The chain value after `entry`: SHA-256 over a label, the value before it and the entry's
+ * canonical bytes, so that two journals with one chain value have the same past.
  */
 export function nextChain(digest: Digest, before: string, entry: Omit<Entry, "chain">): string {
   const { sequence, commitId, device, timeMs, changes } = entry;

@@ -10,8 +10,8 @@ export const MissingAnswer = z.object({ missing: z.array(ChunkId) });
 export const StoredAnswer = z.object({ stored: z.int() });
 
 /**
- * Asks for chunks of this space; the answer is a framed batch in the order of the question, cut short
- * (never within a frame) where MAX_BATCH_BYTES would be passed: ask again for the rest. A chunk that
- * this space does not hold is a 404 that names it, before the first byte.
+ * Asks for chunks of this space; the answer is a framed batch in the order of the question, cut
+ * short (never within a frame) where MAX_BATCH_BYTES would be passed: ask again for the rest. A
+ * chunk that this space does not hold is a 404 that names it, before the first byte.
  */
 export const FetchQuestion = z.object({ chunks: z.array(ChunkId).min(1).max(MAX_CHUNK_IDS) });

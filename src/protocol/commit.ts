@@ -3,8 +3,9 @@ import { MAX_CHANGES, MAX_META_BYTES, MAX_WIRE_NAME_BYTES } from "./limits.ts";
 import { Chain, ChunkId, CommitId, NodeId, Sequence } from "./ids.ts";
 
 /**
- * A name as the server sees it. In a plain space it is the name itself and `key` is absent (the server
- * folds it); in a sealed space it is the sealed name and `key` the token that makes it unique.
+ * A name as the server sees it. In a plain space it is the name itself and `key` is absent (the
+ * server folds it); in a sealed space it is the sealed name and `key` the token that makes it
+ * unique.
  */
 const WireName = z.string().min(1).max(MAX_WIRE_NAME_BYTES);
 const NameKey = z.string().min(1).max(MAX_WIRE_NAME_BYTES);
@@ -63,12 +64,12 @@ export const Change = z.discriminatedUnion("kind", [Create, Update, Move, Delete
 export type Change = z.infer<typeof Change>;
 
 /** The head that a commit was planned on. */
-export const Base = z.object({ sequence: Sequence, chain: Chain });
-export type Base = z.infer<typeof Base>;
+export const PlannedOn = z.object({ sequence: Sequence, chain: Chain });
+export type PlannedOn = z.infer<typeof PlannedOn>;
 
 export const Commit = z.object({
   commitId: CommitId,
-  base: Base,
+  base: PlannedOn,
   changes: z.array(Change).min(1).max(MAX_CHANGES),
 });
 export type Commit = z.infer<typeof Commit>;

@@ -4,8 +4,8 @@ import { WorldError } from "../core/errors.ts";
 import { MAX_CHUNK_BYTES } from "./limits.ts";
 
 /**
- * A batch of chunks on the wire: `[id 32][length 4, big endian][bytes]…`, nothing before, between or
- * behind the frames. Media type `application/vnd.lockstep.chunks`.
+ * A batch of chunks on the wire: `[id 32][length 4, big endian][bytes]…`, nothing before, between
+ * or behind the frames. Media type `application/vnd.lockstep.chunks`.
  */
 export const FRAMES_MEDIA_TYPE = "application/vnd.lockstep.chunks";
 
@@ -27,7 +27,8 @@ function bad(detail: string): WorldError {
 
 /**
  * Splits a stream into frames, holding at most one chunk and one piece of the stream. Throws
- * WorldError `bad-frames` when a length is 0 or above MAX_CHUNK_BYTES or the stream ends within a frame.
+ * WorldError `bad-frames` when a length is 0 or above MAX_CHUNK_BYTES or the stream ends within a
+ * frame.
  */
 export async function* readFrames(
   stream: AsyncIterable<Uint8Array>,

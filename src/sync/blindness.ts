@@ -3,8 +3,8 @@ import type { TreeView } from "./draft.ts";
 import { PARK_NODE, type NodeRow } from "./tree.ts";
 
 /**
- * Tells which nodes must be left alone on both sides because the disk cannot be seen there: unknown is
- * not deleted (SPEC PL9). Remembers what it found: make one for each plan.
+ * Tells which nodes must be left alone on both sides because the disk cannot be seen there: unknown
+ * is not deleted (SPEC PL9). Remembers what it found: make one for each plan.
  */
 export class Sight {
   readonly #view: TreeView;

@@ -5,7 +5,8 @@ import { MAX_NAME_BYTES } from "#core/names.ts";
 const MAX_ENDING_BYTES = 32;
 
 const COMPOUND_ENDING = /(\.tar\.[a-z0-9]{1,5})$/i;
-const COPY = /^(?<stem>.*) \((?<device>.+)'s Conflict Copy (?<date>\d{4}-\d{2}-\d{2})(?: \d+)?\)$/su;
+const COPY =
+  /^(?<stem>.*) \((?<device>.+)'s Conflict Copy (?<date>\d{4}-\d{2}-\d{2})(?: \d+)?\)$/su;
 
 /** Characters that some system refuses in names, and those that would break the pattern's look. */
 // eslint-disable-next-line no-control-regex -- control characters are what is replaced

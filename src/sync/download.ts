@@ -7,7 +7,14 @@ import { shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
 import type { Problems } from "./problems.ts";
 import { LARGE_BYTES } from "./reading.ts";
-import { stage, stagePath, type Staged, type StageProgress, type StageWorld, type Wanted } from "./stage.ts";
+import {
+  stage,
+  stagePath,
+  type Staged,
+  type StageProgress,
+  type StageWorld,
+  type Wanted,
+} from "./stage.ts";
 
 /** One batch of small files: one request, one round of fsyncs, two transactions. */
 const BATCH_FILES = 500;
@@ -22,8 +29,8 @@ export type DownloadWorld = StageWorld & {
 type Due = { readonly op: LocalOp; readonly wanted: Wanted | null };
 
 /**
- * Brings contents to the disk: small files in batches within the tick, large ones beside it, resumed
- * where they stopped (SPEC DL1–DL5).
+ * Brings contents to the disk: small files in batches within the tick, large ones beside it,
+ * resumed where they stopped (SPEC DL1–DL5).
  */
 export class Downloader {
   readonly #world: DownloadWorld;
@@ -43,7 +50,9 @@ export class Downloader {
     return this.#large.size;
   }
 
-  /** Puts the contents of these steps in place; returns nodes that failed for reasons of their own. */
+  /**
+   * Puts the contents of these steps in place; returns nodes that failed for reasons of their own.
+   */
   async run(
     executor: Executor,
     ops: readonly LocalOp[],
@@ -123,7 +132,11 @@ export class Downloader {
 
   #report(node: NodeId, error: unknown): void {
     const { problems, trees, clock } = this.#world;
-    const trouble = { path: shownPath(trees, node), code: codeOf(error), message: messageOf(error) };
+    const trouble = {
+      path: shownPath(trees, node),
+      code: codeOf(error),
+      message: messageOf(error),
+    };
     problems.report("write", trouble, clock.nowMs());
   }
 

@@ -9,8 +9,8 @@ const SIDES: readonly Side[] = ["remote", "synced", "local"];
 export type TreeView = Pick<TreeStore, "get" | "children" | "named" | "changed">;
 
 /**
- * Rows under change laid over a view, so that planning is a pure function: it reads the view, writes
- * here, and returns what it wrote.
+ * Rows under change laid over a view, so that planning is a pure function: it reads the view,
+ * writes here, and returns what it wrote.
  */
 export class Draft implements TreeView {
   readonly #view: TreeView;

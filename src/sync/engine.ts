@@ -61,8 +61,8 @@ type TickResult = {
 };
 
 /**
- * One folder, one space, one loop: look → follow → plan → execute → commit, from observations that are
- * stored, with decisions that never are (SPEC EN1–EN6). Everything heals by the next tick.
+ * One folder, one space, one loop: look → follow → plan → execute → commit, from observations that
+ * are stored, with decisions that never are (SPEC EN1–EN6). Everything heals by the next tick.
  */
 export class Engine {
   readonly #world: EngineWorld;
@@ -114,8 +114,8 @@ export class Engine {
   }
 
   /**
-   * Runs until the signal aborts (resolves) or something stops it for good (throws WorldError: `root-gone`,
-   * `signed-out`, `journal-broken`, …).
+   * Runs until the signal aborts (resolves) or something stops it for good (throws WorldError:
+   * `root-gone`, `signed-out`, `journal-broken`, …).
    */
   async run(signal: AbortSignal): Promise<void> {
     try {
@@ -140,7 +140,9 @@ export class Engine {
     }
   }
 
-  /** Looks at everything once more; resolves when nothing is left to do, or when the engine stops. */
+  /**
+   * Looks at everything once more; resolves when nothing is left to do, or when the engine stops.
+   */
   async settle(): Promise<void> {
     this.#looking.lookAtEverything();
     const settled = new Promise<void>((resolve) => {
@@ -250,7 +252,10 @@ export class Engine {
 
   #readingDueMs = Number.POSITIVE_INFINITY;
 
-  /** A tick whose failures are sorted: those that stop the engine, those that unite, those that pass. */
+  /**
+   * A tick whose failures are sorted: those that stop the engine, those that unite, those that
+   * pass.
+   */
   async #guardedTick(signal: AbortSignal): Promise<TickResult> {
     try {
       return await this.#tick(signal);
@@ -333,7 +338,7 @@ export class Engine {
 
   async #send(ops: readonly RemoteOp[], signal: AbortSignal): Promise<TickResult> {
     let progress = 0;
-    for (let at = 0; at < ops.length; ) {
+    for (let at = 0; at < ops.length;) {
       const { outcome, done } = await this.#sender.send(
         ops.slice(at),
         this.#follower.position,
@@ -351,7 +356,10 @@ export class Engine {
   }
 
   /** Follows the journal to an own commit; tells whether others' came with it. */
-  async #follow(outcome: SendOutcome, signal: AbortSignal): Promise<"own" | "foreign" | "plan-again"> {
+  async #follow(
+    outcome: SendOutcome,
+    signal: AbortSignal,
+  ): Promise<"own" | "foreign" | "plan-again"> {
     switch (outcome.kind) {
       case "nothing":
         return "own";
@@ -382,7 +390,9 @@ export class Engine {
     return foreign;
   }
 
-  /** Planning waits until the server was followed to its head: deciding on half a journal is noise. */
+  /**
+   * Planning waits until the server was followed to its head: deciding on half a journal is noise.
+   */
   #isCaughtUp(): boolean {
     const feeder = this.#feeder;
     if (feeder === null) return false;

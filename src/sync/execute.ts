@@ -31,9 +31,9 @@ const FLUSH_STEPS = 256;
 type State = "visiting" | "done" | "blocked";
 
 /**
- * Carries out a plan's steps on the disk in an order that is always possible (SPEC EX1): folders before
- * what goes into them, a name is vacated before it is taken, rings of names go through park. A step
- * that is not possible now is left for the next plan; the others go on.
+ * Carries out a plan's steps on the disk in an order that is always possible (SPEC EX1): folders
+ * before what goes into them, a name is vacated before it is taken, rings of names go through park.
+ * A step that is not possible now is left for the next plan; the others go on.
  */
 export class Executor {
   readonly #world: ExecuteWorld;
@@ -308,7 +308,11 @@ export class Executor {
       const { place, content } = op.target;
       if (!(await this.#freePlace(id, place))) return;
       const path = this.#childPath(place);
-      this.#done(row, await publish.create(this.#world, path, place, content, staged), place.parent);
+      this.#done(
+        row,
+        await publish.create(this.#world, path, place, content, staged),
+        place.parent,
+      );
       if (content.kind === "file") this.#written.set(id, content.sha256);
     } else if (op.kind === "replace" && row.local !== null) {
       const { local } = row;

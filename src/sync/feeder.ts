@@ -29,11 +29,7 @@ export class Feeder {
   #failures = 0;
   #failure: WorldError | null = null;
 
-  constructor(
-    world: { remote: Remote; clock: Clock; log: Log },
-    cursor: string,
-    wake: () => void,
-  ) {
+  constructor(world: { remote: Remote; clock: Clock; log: Log }, cursor: string, wake: () => void) {
     this.#remote = world.remote;
     this.#clock = world.clock;
     this.#log = world.log;
@@ -85,7 +81,8 @@ export class Feeder {
         this.#answered = true;
         this.#failure = null;
         this.#head = Math.max(this.#head, feed.head);
-        waitMs = feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head ? 0 : WAIT_MS;
+        waitMs =
+          feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head ? 0 : WAIT_MS;
         if (feed.entries.length > 0) {
           this.#cursor = feed.cursor;
           this.#pages.push({ cursor, feed });

@@ -36,8 +36,8 @@ export type FollowWorld = {
 };
 
 /**
- * Applies the journal to the remote tree: tree and cursor in one transaction, everybody's commits and
- * this device's own by the same code (SPEC FO1–FO5).
+ * Applies the journal to the remote tree: tree and cursor in one transaction, everybody's commits
+ * and this device's own by the same code (SPEC FO1–FO5).
  */
 export class Follower {
   readonly #world: FollowWorld;
@@ -50,7 +50,9 @@ export class Follower {
     return readPosition(this.#world.records, this.#world.startCursor);
   }
 
-  /** Applies one page that was asked for at `cursor`; true when anything but own commits was in it. */
+  /**
+   * Applies one page that was asked for at `cursor`; true when anything but own commits was in it.
+   */
   apply(cursor: string, feed: Feed): boolean {
     const { trees, records } = this.#world;
     return trees.transaction(() => {
@@ -78,7 +80,10 @@ export class Follower {
     }
     if (nextChain(this.#world.digest, chain, rest) !== claimed) {
       const detail = `entry ${entry.sequence} does not follow from the one before`;
-      throw new WorldError("journal-broken", `The server's journal is not the one known: ${detail}.`);
+      throw new WorldError(
+        "journal-broken",
+        `The server's journal is not the one known: ${detail}.`,
+      );
     }
     return claimed;
   }
@@ -150,7 +155,9 @@ export class Follower {
     }
   }
 
-  #open(change: Extract<Change, { kind: "create" | "update" }>): Pick<RemoteSide, "content" | "mtimeMs"> {
+  #open(
+    change: Extract<Change, { kind: "create" | "update" }>,
+  ): Pick<RemoteSide, "content" | "mtimeMs"> {
     const { content, mtimeMs, manifest } = this.#world.seal.openContent(change.node, change);
     if (content.kind === "file") this.#world.records.putManifest(content.sha256, manifest);
     return { content, mtimeMs };
@@ -161,7 +168,10 @@ export class Follower {
     const problem = nameProblem(name);
     if (problem === null) return name;
     const shown = JSON.stringify(name.slice(0, 80));
-    throw new WorldError("bad-name", `The server sent the name ${shown}, which is refused (${problem}).`);
+    throw new WorldError(
+      "bad-name",
+      `The server sent the name ${shown}, which is refused (${problem}).`,
+    );
   }
 
   /** An own commit read back: what was sent is what both sides agreed on, whatever came since. */

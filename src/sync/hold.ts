@@ -43,8 +43,8 @@ export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
 
 /**
  * Looks at what was displaced: an editor that still had the file open may have written to it. What
- * changed goes to park, from where it comes back as a file of its own; what rested a week goes. Returns
- * how many come back (SPEC EX6).
+ * changed goes to park, from where it comes back as a file of its own; what rested a week goes.
+ * Returns how many come back (SPEC EX6).
  */
 export async function sweepHold(disk: Disk, nowMs: number): Promise<number> {
   let recovered = 0;
@@ -68,8 +68,8 @@ function isUntouched(entry: Stat, size: string, mtime: string): boolean {
 }
 
 /**
- * A move of a file stopped between its two halves leaves the inode under two names: the parked one is
- * taken away, so that the inode has one place again.
+ * A move of a file stopped between its two halves leaves the inode under two names: the parked one
+ * is taken away, so that the inode has one place again.
  */
 export async function finishParkedMoves(disk: Disk): Promise<void> {
   const { entries } = await disk.look.list(PARK_FOLDER);

@@ -25,7 +25,9 @@ export type Look = {
   readonly missing: ReadonlySet<NodeId>;
   /** Local nodes whose name now belongs to another kind of thing or another folder. */
   readonly displaced: ReadonlySet<NodeId>;
-  /** Local nodes outside the folders looked at whose name was checked because their inode was found. */
+  /**
+   * Local nodes outside the folders looked at whose name was checked because their inode was found.
+   */
   readonly vacated: ReadonlySet<NodeId>;
   readonly blinded: ReadonlyMap<NodeId, Blindness>;
   readonly troubles: readonly Trouble[];
@@ -258,8 +260,8 @@ class Walk {
 }
 
 /**
- * Looks at these folders ("all": at everything below the root) and returns what differs from the local
- * tree. Throws WorldError when the root itself cannot be listed.
+ * Looks at these folders ("all": at everything below the root) and returns what differs from the
+ * local tree. Throws WorldError when the root itself cannot be listed.
  */
 export async function look(
   world: { disk: Disk; trees: TreeStore; rules: IgnoreRules },

@@ -29,8 +29,8 @@ const POLL_SHARE = 20;
 const UNSTEADY_MS = 100;
 
 /**
- * Decides which folders to look at and when: what the watcher hinted, what a step found changed, what
- * was missed once, and everything now and then (SPEC SC9).
+ * Decides which folders to look at and when: what the watcher hinted, what a step found changed,
+ * what was missed once, and everything now and then (SPEC SC9).
  */
 export class Looking {
   readonly #world: LookingWorld;
@@ -81,7 +81,9 @@ export class Looking {
     if (isFull) this.#fullDone(clock.monotonicMs() - beganMs);
     this.#unsteadyMs = seen.unsteady ? clock.nowMs() + UNSTEADY_MS : null;
     if (seen.rulesChanged) this.#everything = true;
-    const lookedAt = isFull ? "all" : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
+    const lookedAt = isFull
+      ? "all"
+      : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
     this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
     const matched = trees.transaction(() => new Matcher(this.#matchWorld(), seen, nowMs).run());
     await this.#follow(matched.folders, matched.gone);
@@ -123,7 +125,9 @@ export class Looking {
     this.#started = true;
   }
 
-  /** Newly found folders are watched, then looked at once more: what came in between is seen then. */
+  /**
+   * Newly found folders are watched, then looked at once more: what came in between is seen then.
+   */
   async #follow(found: readonly NodeId[], gone: readonly NodeId[]): Promise<void> {
     const { trees, watcher } = this.#world;
     for (const id of gone) if (!trees.get(id)?.local) watcher.unwatch(id);

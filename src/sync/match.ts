@@ -257,8 +257,8 @@ export class Matcher {
 }
 
 /**
- * Content third (SPEC SC3): a file that is gone from its path and an equal one that is new are one that
- * moved, if each is the only one of that content. Returns how many were joined.
+ * Content third (SPEC SC3): a file that is gone from its path and an equal one that is new are one
+ * that moved, if each is the only one of that content. Returns how many were joined.
  */
 export function matchByContent(trees: TreeStore): number {
   const gone = new Map<string, NodeRow | null>();

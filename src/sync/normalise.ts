@@ -22,8 +22,8 @@ const without = (row: NodeRow): NodeRow => ({
 });
 
 /**
- * Gives what is on the disk a node of its own: the old row keeps only its remote side, which is then
- * written beside it. The children of a folder come along, and count as unmoved.
+ * Gives what is on the disk a node of its own: the old row keeps only its remote side, which is
+ * then written beside it. The children of a folder come along, and count as unmoved.
  */
 export function rebind(draft: Draft, row: NodeRow, fresh: Fresh): NodeRow {
   const moved: NodeRow = {

@@ -4,7 +4,9 @@ import { MAX_DEPTH } from "#protocol/limits.ts";
 import type { Side, TreeView } from "./draft.ts";
 import { PARK_NODE } from "./tree.ts";
 
-/** Folders of the engine's own in the root: on the same file system, never synced, never scanned. */
+/**
+ * Folders of the engine's own in the root: on the same file system, never synced, never scanned.
+ */
 export const STAGE_FOLDER = `${PRIVATE_FOLDER}/stage`;
 export const HOLD_FOLDER = `${PRIVATE_FOLDER}/hold`;
 export const PARK_FOLDER = `${PRIVATE_FOLDER}/park`;
@@ -24,7 +26,9 @@ export function pathOf(view: Pick<TreeView, "get">, side: Side, id: NodeId): str
   return null;
 }
 
-/** The path of a node as people know it: on the disk, else at the server, else where it last was. */
+/**
+ * The path of a node as people know it: on the disk, else at the server, else where it last was.
+ */
 export function shownPath(view: Pick<TreeView, "get">, id: NodeId): string {
   const row = view.get(id);
   const local = row?.local;

@@ -32,7 +32,9 @@ export type Plan = {
 
 export type PlanWorld = Naming & { readonly fresh: Fresh };
 
-/** How often normalising and merging may start over: each time at least one row is settled for good. */
+/**
+ * How often normalising and merging may start over: each time at least one row is settled for good.
+ */
 const MAX_ROUNDS = 10_000;
 
 /**
@@ -55,7 +57,7 @@ export function plan(view: TreeView, world: PlanWorld): Plan {
 }
 
 function merge(draft: Draft, world: PlanWorld, deferred: Set<NodeId>): TargetTree {
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false;
     const sight = new Sight(draft);
     for (const { id } of draft.changed()) {
@@ -83,8 +85,8 @@ function localOps(row: NodeRow, target: Target | null): LocalOp[] {
 }
 
 /**
- * Target minus server, in an order in which commits can be cut: what must be in the tree (or out of the
- * way) first comes first, and rings of names stay together.
+ * Target minus server, in an order in which commits can be cut: what must be in the tree (or out of
+ * the way) first comes first, and rings of names stay together.
  */
 class Outgoing {
   readonly #draft: Draft;
@@ -127,7 +129,7 @@ class Outgoing {
 
   /** Leaves out what the server would have to refuse, until nothing more falls. */
   #dropImpossible(): void {
-    for (let again = true; again; ) {
+    for (let again = true; again;) {
       again = false;
       for (const id of this.#wanted.keys()) {
         const row = this.#draft.get(id);
@@ -141,9 +143,7 @@ class Outgoing {
   #isPossible(row: NodeRow): boolean {
     const target = this.#tree.of(row.id);
     if (target === null) {
-      return this.#draft
-        .children("remote", row.id)
-        .every(({ id }) => this.#leaves(id, row.id));
+      return this.#draft.children("remote", row.id).every(({ id }) => this.#leaves(id, row.id));
     }
     const { parent, name } = target.place;
     const isHome = row.remote !== null && samePlace(row.remote, target.place);

@@ -37,7 +37,10 @@ export type Listing = {
 
 /** Looking at the disk. Nothing here changes it. */
 export interface DiskLook {
-  /** All entries but `.lockstep` in the root, in no order. A folder swapped for a link: `not-a-folder`. */
+  /**
+   * All entries but `.lockstep` in the root, in no order. A folder swapped for a link:
+   * `not-a-folder`.
+   */
   list(folder: string, signal?: AbortSignal): Promise<Listing>;
   /** Null when there is nothing (or a parent is gone or not a folder). */
   stat(path: string): Promise<Stat | null>;
@@ -60,7 +63,10 @@ export interface DiskChange {
   makeSymlink(path: string, target: string): Promise<Stat>;
   /** A second name for an inode (files and symlinks); `exists` when the name is taken. */
   link(from: string, to: string): Promise<void>;
-  /** Renames a file, symlink or folder. Only for targets that were seen to be free, or in `.lockstep`. */
+  /**
+   * Renames a file, symlink or folder. Only for targets that were seen to be free, or in
+   * `.lockstep`.
+   */
   rename(from: string, to: string): Promise<void>;
   /** Only empty folders: `not-empty` else. */
   removeFolder(path: string): Promise<void>;
@@ -80,7 +86,10 @@ export interface DiskStage {
    * Sets size, mode and modification time, makes the bytes durable, closes. An fsync that fails
    * throws `io`: the file must then be removed and written anew, never synced again.
    */
-  finish(path: string, as: { sizeBytes: number; executable: boolean; mtimeMs: number }): Promise<Stat>;
+  finish(
+    path: string,
+    as: { sizeBytes: number; executable: boolean; mtimeMs: number },
+  ): Promise<Stat>;
   /** Closes without finishing; what was written may be resumed. */
   close(path: string): Promise<void>;
 }
@@ -205,4 +214,7 @@ export type OpenContent = {
   readonly manifest: Manifest;
 };
 
-export type ClosedContent = Pick<Extract<Change, { kind: "update" }>, "meta" | "chunks" | "lengths">;
+export type ClosedContent = Pick<
+  Extract<Change, { kind: "update" }>,
+  "meta" | "chunks" | "lengths"
+>;

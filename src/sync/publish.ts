@@ -10,9 +10,9 @@ import type { Staged } from "./stage.ts";
 import type { LocalSide, NodeRow, SyncedSide } from "./tree.ts";
 
 /**
- * The single steps on the disk (SPEC EX2–EX7). Each looks at what it is about to touch, acts without
- * overwriting, and looks again; what is not as planned throws WorldError `raced`: the engine looks at
- * the folder and plans again.
+ * The single steps on the disk (SPEC EX2–EX7). Each looks at what it is about to touch, acts
+ * without overwriting, and looks again; what is not as planned throws WorldError `raced`: the
+ * engine looks at the folder and plans again.
  */
 export type PublishWorld = { readonly disk: Disk; readonly clock: Clock };
 
@@ -148,7 +148,10 @@ export async function create(
   return placed(place, stat, isAsStaged ? content : null);
 }
 
-/** New content for a node that is on the disk: the old inode goes to hold, the staged one takes its name. */
+/**
+ * New content for a node that is on the disk: the old inode goes to hold, the staged one takes its
+ * name.
+ */
 export async function replace(
   world: PublishWorld,
   row: NodeRow,
@@ -161,7 +164,12 @@ export async function replace(
   return create(world, path, local, content, staged);
 }
 
-async function settledAt(disk: Disk, path: string, local: LocalSide, place: Place): Promise<LocalSide> {
+async function settledAt(
+  disk: Disk,
+  path: string,
+  local: LocalSide,
+  place: Place,
+): Promise<LocalSide> {
   const stat = await disk.look.stat(path);
   if (stat === null || stat.file !== local.file) throw raced(path);
   const isSame = stat.kind === "folder" || sameBytesStamp(stat.stamp, local.stamp);

@@ -10,7 +10,9 @@ import type { LocalSide, NodeRow, Stamp } from "./tree.ts";
 /** Files above this are read beside the tick, so that small ones never wait for them. */
 export const LARGE_BYTES = 8 * 1024 * 1024;
 
-/** A file is left to rest this long after its last change: longer than a file system's clock tick. */
+/**
+ * A file is left to rest this long after its last change: longer than a file system's clock tick.
+ */
 const QUIET_MS = 20;
 /** Where a file system keeps whole seconds only (HFS+, FAT keeps two). */
 const COARSE_MS = 2_000;
@@ -39,8 +41,8 @@ export function isRacy(stamp: Stamp, beganMs: number): boolean {
 }
 
 /**
- * Reads the bytes of local files that changed, and stores what they are. Hot files are read less often
- * the more often they change; large ones beside the tick (SPEC RD1–RD4).
+ * Reads the bytes of local files that changed, and stores what they are. Hot files are read less
+ * often the more often they change; large ones beside the tick (SPEC RD1–RD4).
  */
 export class Reading {
   readonly #trees: TreeStore;
@@ -215,7 +217,10 @@ export class Reading {
     const { sha256, manifest, stamp } = digested;
     const { executable } = local;
     const content = { kind: "file", sizeBytes: stamp.sizeBytes, sha256, executable } as const;
-    this.#trees.put({ ...row, local: { ...local, content, racy: isRacy(stamp, digested.beganMs) } });
+    this.#trees.put({
+      ...row,
+      local: { ...local, content, racy: isRacy(stamp, digested.beganMs) },
+    });
     this.#records.putManifest(sha256, manifest);
     this.#records.setSources(id, manifest);
   }

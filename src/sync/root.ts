@@ -27,8 +27,8 @@ async function ensureFolder(disk: Disk, path: string): Promise<void> {
 }
 
 /**
- * Gets the root ready: the engine's own folders, and on the first run the marker that proves later that
- * this is still the folder (SPEC RT1).
+ * Gets the root ready: the engine's own folders, and on the first run the marker that proves later
+ * that this is still the folder (SPEC RT1).
  */
 export async function prepareRoot(world: RootWorld): Promise<void> {
   const { disk, records, space } = world;

@@ -40,9 +40,9 @@ export type SendOutcome =
   | { readonly kind: "diverged" };
 
 /**
- * Commits what is on the disk and not at the server (SPEC SE1–SE5): contents first, then one commit of
- * as many changes as go together. Large files are sent beside the tick, and committed when they are
- * at the server.
+ * Commits what is on the disk and not at the server (SPEC SE1–SE5): contents first, then one commit
+ * of as many changes as go together. Large files are sent beside the tick, and committed when they
+ * are at the server.
  */
 export class Sender {
   readonly #world: SendWorld;
@@ -196,7 +196,13 @@ export class Sender {
     const { parent } = local;
     if (kind === "move") {
       if (remote === null) return null;
-      return { kind, node: id, lrev: remote.lrev, parent, ...seal.closeName(id, parent, local.name) };
+      return {
+        kind,
+        node: id,
+        lrev: remote.lrev,
+        parent,
+        ...seal.closeName(id, parent, local.name),
+      };
     }
     const content = this.#closed(row);
     if (content === null) return null;

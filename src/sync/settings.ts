@@ -15,7 +15,9 @@ export type Position = {
   readonly chain: string;
 };
 
-/** A commit that was sent and not yet read back, and the inodes that its contents were read from. */
+/**
+ * A commit that was sent and not yet read back, and the inodes that its contents were read from.
+ */
 export type Sent = { readonly commit: Commit; readonly files: Readonly<Record<NodeId, FileKey>> };
 
 export function readPosition(records: DeviceRecords, startCursor: string): Position {
@@ -56,7 +58,9 @@ export function forgetCommit(records: DeviceRecords, commit: string): void {
 
 const UNITED = "united";
 
-/** Notes that both sides are united anew: own commits up to the server's next head may be unknown. */
+/**
+ * Notes that both sides are united anew: own commits up to the server's next head may be unknown.
+ */
 export function beginUnion(records: DeviceRecords): void {
   records.setSetting(UNITED, "");
 }

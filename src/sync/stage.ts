@@ -52,7 +52,9 @@ class Staging {
     this.#signal = signal;
   }
 
-  /** Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept. */
+  /**
+   * Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept.
+   */
   async begin(wanted: Wanted): Promise<void> {
     const { disk, records } = this.#world;
     const { content } = wanted;
@@ -153,7 +155,7 @@ class Staging {
     const { disk, digest, reader } = this.#world;
     if (sizeBytes <= LARGE_BYTES) {
       const parts: Uint8Array[] = [];
-      for (let at = 0; at < sizeBytes; ) {
+      for (let at = 0; at < sizeBytes;) {
         const bytes = await disk.look.read(path, at, sizeBytes - at);
         if (bytes.length === 0) break;
         parts.push(bytes);
@@ -161,14 +163,18 @@ class Staging {
       }
       return toHex(digest.sha256(concat(parts)));
     }
-    const digested = await reader.digest(path, { file: stat.file, stamp: stat.stamp }, this.#signal);
+    const digested = await reader.digest(
+      path,
+      { file: stat.file, stamp: stat.stamp },
+      this.#signal,
+    );
     return digested.outcome === "read" ? digested.sha256 : digested.outcome;
   }
 }
 
 /**
- * Writes contents to stage files: all chunks of all files in as few requests as can be. Failures are per
- * file where they are the file's own (`failed`), and thrown where they are the server's.
+ * Writes contents to stage files: all chunks of all files in as few requests as can be. Failures
+ * are per file where they are the file's own (`failed`), and thrown where they are the server's.
  */
 export async function stage(
   world: StageWorld,

@@ -50,9 +50,9 @@ function mergedPlace(row: NodeRow): Place | null {
 }
 
 /**
- * The one merged tree (SPEC PL10–PL15): for every row that is not in agreement its target, null for one
- * that goes. Building it may find that rows must first be changed (a parent that must live on, two
- * folders that are one); then `settle` returns true and all starts over on the changed rows.
+ * The one merged tree (SPEC PL10–PL15): for every row that is not in agreement its target, null for
+ * one that goes. Building it may find that rows must first be changed (a parent that must live on,
+ * two folders that are one); then `settle` returns true and all starts over on the changed rows.
  */
 export class TargetTree {
   readonly #draft: Draft;
@@ -65,7 +65,9 @@ export class TargetTree {
 
   readonly #deferred: Set<NodeId>;
 
-  /** `deferred` collects, over all rounds of one plan, nodes whose names wait for unsettled ones. */
+  /**
+   * `deferred` collects, over all rounds of one plan, nodes whose names wait for unsettled ones.
+   */
   constructor(draft: Draft, naming: Naming, deferred: Set<NodeId>) {
     this.#draft = draft;
     this.#naming = naming;
@@ -227,7 +229,9 @@ export class TargetTree {
     return null;
   }
 
-  /** What is not settled may be about to give the name up: nobody takes another one because of it. */
+  /**
+   * What is not settled may be about to give the name up: nobody takes another one because of it.
+   */
   #waitsForUnsettled(row: NodeRow, place: Place): boolean {
     for (const other of this.#claimants(place)) {
       if (other.id !== row.id && (this.#deferred.has(other.id) || this.#sight.isUnsettled(other))) {

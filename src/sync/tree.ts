@@ -5,8 +5,8 @@ import type { Content, NodeKind, Place } from "#core/node.ts";
 
 /**
  * The three trees of a device, one row a node: **remote** is the server as far as it was followed,
- * **local** the disk as last seen, **synced** the state on which both last agreed. A row whose three
- * sides agree needs no work; all others are found by `TreeStore.changed`.
+ * **local** the disk as last seen, **synced** the state on which both last agreed. A row whose
+ * three sides agree needs no work; all others are found by `TreeStore.changed`.
  */
 export type NodeRow = {
   readonly id: NodeId;
@@ -63,7 +63,9 @@ export type LocalSide = Place & {
   /** True when the stamp is too young to prove that the content read is still there. */
   readonly racy: boolean;
   readonly blind: Blindness | null;
-  /** When it was first missed (ms since 1970 by this device's clock); only with `blind: "absent"`. */
+  /**
+   * When it was first missed (ms since 1970 by this device's clock); only with `blind: "absent"`.
+   */
   readonly missedMs: number | null;
   /** Set while the node waits under a temporary name: where it came from. */
   readonly parkedFrom: Place | null;

@@ -23,9 +23,9 @@ function allNodes(trees: TreeStore): Set<NodeId> {
 }
 
 /**
- * Forgets what was agreed on and how far the server was followed (SPEC EN5): what is on the disk and
- * what is at the server are then united. Equal content agrees by its hash, different content keeps
- * both, nothing is deleted.
+ * Forgets what was agreed on and how far the server was followed (SPEC EN5): what is on the disk
+ * and what is at the server are then united. Equal content agrees by its hash, different content
+ * keeps both, nothing is deleted.
  */
 export function forgetAgreement(trees: TreeStore, records: DeviceRecords): void {
   trees.transaction(() => {

@@ -104,7 +104,9 @@ async function missingOf(
   return missing;
 }
 
-/** Runs of adjacent wanted pieces of a manifest, each at most READ_BYTES unless one chunk is larger. */
+/**
+ * Runs of adjacent wanted pieces of a manifest, each at most READ_BYTES unless one chunk is larger.
+ */
 function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
   let run: Piece[] = [];
   let runBytes = 0;
@@ -164,9 +166,9 @@ async function readPiece(
 }
 
 /**
- * Sends what the server lacks of these files (SPEC UP1–UP3): one question, then framed batches, several
- * in flight. Chunks are verified against their ids as they are read. Returns the files that changed
- * meanwhile; throws WorldError when the server cannot be reached or refuses.
+ * Sends what the server lacks of these files (SPEC UP1–UP3): one question, then framed batches,
+ * several in flight. Chunks are verified against their ids as they are read. Returns the files that
+ * changed meanwhile; throws WorldError when the server cannot be reached or refuses.
  */
 export async function upload(
   world: UploadWorld,

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { suite, test } from "node:test";
+import { HttpRemote } from "#platform/remote-http.ts";
+import { systemChance } from "#platform/chance.ts";
+import { systemClock } from "#platform/clock.ts";
+import { systemDigest } from "#platform/digest.ts";
+import { treeOf, until, World, type Device } from "./world.ts";
+
+const MIB = 1024 * 1024;
+
+/** All changes of the journal after `sequence`, as any device reads them. */
+async function changesAfter(device: Device, sequence: number): Promise<string[]> {
+  const { server: url, token, space, startCursor } = device.link;
+  const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
+  const remote = new HttpRemote({ ...shared, url, token, space });
+  const kinds: string[] = [];
+  for (let cursor = startCursor; ;) {
+    const feed = await remote.changes(cursor, 0);
+    for (const entry of feed.entries) {
+      if (entry.sequence > sequence) kinds.push(...entry.changes.map(({ kind }) => kind));
+    }
+    if (feed.entries.length === 0 || feed.entries.at(-1)?.sequence === feed.head) return kinds;
+    cursor = feed.cursor;
+  }
+}
+
+suite("what travels", () => {
+  test("SE2: a folder of 5,000 files that is renamed costs one change and no content", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    mkdirSync(a.path("photos"));
+    for (let n = 0; n < 5_000; n++) writeFileSync(a.path("photos", `${n}.jpg`), `picture ${n}`);
+    await world.settle();
+    assert.equal(Object.keys(treeOf(b.dir)).length, 5_001);
+    const before = { head: await world.head(), sent: a.engine.status(0).sentBytes };
+    const received = b.engine.status(0).receivedBytes;
+    renameSync(a.path("photos"), a.path("pictures"));
+    await until("B has the new name", () => existsSync(b.path("pictures", "4999.jpg")));
+    await world.settle();
+    assert.deepEqual(await changesAfter(a, before.head), ["move"]);
+    assert.equal(a.engine.status(0).sentBytes, before.sent);
+    assert.equal(b.engine.status(0).receivedBytes, received);
+    assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
+  });
+
+  test("UP1: a copy of a large file uploads nothing, an inserted byte uploads little; both build on what is there [DL2]", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    const bytes = randomBytes(100 * MIB);
+    writeFileSync(a.path("video"), bytes);
+    await world.settle();
+    const whole = a.engine.status(0).sentBytes;
+    assert(whole >= 100 * MIB && whole < 101 * MIB, `${whole} bytes for 100 MiB`);
+    const received = b.engine.status(0).receivedBytes;
+    copyFileSync(a.path("video"), a.path("copy"));
+    await world.settle();
+    assert.equal(a.engine.status(0).sentBytes, whole);
+    assert.equal(b.engine.status(0).receivedBytes, received);
+    writeFileSync(a.path("video"), Buffer.concat([Buffer.from("!"), bytes]));
+    await world.settle();
+    const more = a.engine.status(0).sentBytes - whole;
+    assert(more > 0 && more < 3 * MIB, `${more} bytes for one inserted`);
+    assert(b.engine.status(0).receivedBytes - received < 3 * MIB);
+    assert(readFileSync(b.path("video")).equals(readFileSync(a.path("video"))));
+    assert(readFileSync(b.path("copy")).equals(bytes));
+  });
+
+  test("DL5: a large file beside small ones holds none of them up, and keeps its time", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("huge"), randomBytes(300 * MIB));
+    for (let n = 0; n < 50; n++) writeFileSync(a.path(`small ${n}`), `${n}`);
+    await until("the small ones are there", () => existsSync(b.path("small 49")));
+    await world.settle();
+    const [here, there] = [statSync(a.path("huge")), statSync(b.path("huge"))];
+    assert.equal(there.size, here.size);
+    assert.equal(Math.floor(there.mtimeMs), Math.floor(here.mtimeMs));
+    assert(readFileSync(b.path("huge")).equals(readFileSync(a.path("huge"))));
+  });
+
+  test("SC3: a file moved to another disk and back by copy and delete is a move", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("report"), "the only file with these bytes");
+    mkdirSync(a.path("sub"));
+    await world.settle();
+    const before = await world.head();
+    copyFileSync(a.path("report"), a.path("sub", "report"));
+    unlinkSync(a.path("report"));
+    await world.settle();
+    assert.deepEqual(await changesAfter(a, before), ["move"]);
+    assert.deepEqual(treeOf(b.dir), { "sub/": "", "sub/report": "the only file with these bytes" });
+  });
+});
