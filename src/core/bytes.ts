@@ -62,3 +62,16 @@ export function utf8Length(text: string): number {
   }
   return length;
 }
+
+/** The longest beginning of `text` of at most `maxBytes` UTF-8 bytes, never within a code point. */
+export function cutToBytes(text: string, maxBytes: number): string {
+  if (utf8Length(text) <= maxBytes) return text;
+  let kept = "";
+  let bytes = 0;
+  for (const point of text) {
+    bytes += utf8Length(point);
+    if (bytes > maxBytes) break;
+    kept += point;
+  }
+  return kept.trimEnd();
+}

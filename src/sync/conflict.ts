@@ -1,4 +1,4 @@
-import { utf8Length } from "#core/bytes.ts";
+import { cutToBytes, utf8Length } from "#core/bytes.ts";
 import { MAX_NAME_BYTES } from "#core/names.ts";
 
 /** Longest ending that is kept whole, in UTF-8 bytes; longer ones are part of the stem. */
@@ -28,19 +28,6 @@ function splitEnding(name: string): { stem: string; ending: string } {
     return { stem: name, ending: "" };
   }
   return { stem: name.slice(0, dot), ending };
-}
-
-/** The longest beginning of `text` of at most `maxBytes` UTF-8 bytes, never within a code point. */
-function cutToBytes(text: string, maxBytes: number): string {
-  if (utf8Length(text) <= maxBytes) return text;
-  let kept = "";
-  let bytes = 0;
-  for (const point of text) {
-    bytes += utf8Length(point);
-    if (bytes > maxBytes) break;
-    kept += point;
-  }
-  return kept.trimEnd();
 }
 
 /** What a conflict copy's name says; null for any other name. */

@@ -1,3 +1,4 @@
+import { cutToBytes } from "#core/bytes.ts";
 import { codeOf } from "#core/errors.ts";
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
@@ -11,7 +12,7 @@ import type { Stamp } from "./tree.ts";
  * database strands nothing:
  * hold: `<ms since 1970>.<size>.<mtime ns>.<node>-<parent>-<name>`, park: `<node>-<parent>-<name>`.
  */
-const NAME_CHARACTERS = 40;
+const KEPT_NAME_BYTES = 120;
 const PARKED = /^(?<node>[0-9a-f]{32})-(?<parent>[0-9a-f]{32})-(?<name>.+)$/su;
 const HELD = /^(?<heldMs>\d+)\.(?<size>\d+)\.(?<mtime>-?\d+)\.(?<rest>.+)$/su;
 
@@ -19,8 +20,7 @@ const HELD = /^(?<heldMs>\d+)\.(?<size>\d+)\.(?<mtime>-?\d+)\.(?<rest>.+)$/su;
 const PURGE_MS = 7 * 24 * 3_600_000;
 
 export function parkName(id: NodeId, place: Place): string {
-  const name = [...place.name].slice(0, NAME_CHARACTERS).join("");
-  return `${id}-${place.parent}-${name}`;
+  return `${id}-${place.parent}-${cutToBytes(place.name, KEPT_NAME_BYTES)}`;
 }
 
 /** Where a parked thing came from, by its name alone. */
