@@ -19,7 +19,9 @@ export class FolderWatcher implements Watcher, AsyncDisposable {
   constructor(root: string) {
     const start: WatcherStart = { root };
     const file = new URL("./watcher-worker.ts", import.meta.url);
-    this.#worker = new Worker(file, { workerData: start, name: "watcher" });
+    // Flags that say how the main program is given would be taken for the thread's own.
+    const options = { workerData: start, name: "lockstep watcher", execArgv: [] };
+    this.#worker = new Worker(file, options);
     this.#worker.on("message", (answer: WatcherAnswer) => this.#receive(answer));
     this.#worker.on("error", (error) => this.#stopped(messageOf(error)));
   }
