@@ -4,6 +4,7 @@ import { nodeId, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { Downloader } from "./download.ts";
+import type { Tell } from "./events.ts";
 import { Executor } from "./execute.ts";
 import { Feeder } from "./feeder.ts";
 import { Follower } from "./follow.ts";
@@ -33,6 +34,8 @@ export type EngineWorld = {
   readonly chance: Chance;
   readonly digest: Digest;
   readonly log: Log;
+  /** Hears what was done, for people to read. */
+  readonly tell?: Tell;
 };
 
 export type EngineSetup = {
@@ -67,7 +70,7 @@ type TickResult = {
 export class Engine {
   readonly #world: EngineWorld;
   readonly #setup: EngineSetup;
-  readonly #problems = new Problems();
+  readonly #problems: Problems;
   readonly #rules = new IgnoreRules();
   readonly #pauses: Pauses;
   readonly #looking: Looking;
@@ -89,6 +92,7 @@ export class Engine {
   constructor(world: EngineWorld, setup: EngineSetup) {
     this.#world = world;
     this.#setup = setup;
+    this.#problems = new Problems(world.tell);
     this.#nameKey = setup.folding ? foldName : plainNameKey;
     const wake = (): void => this.wake();
     const shared = { ...world, problems: this.#problems, rules: this.#rules, fresh: this.#fresh };

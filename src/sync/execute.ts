@@ -4,6 +4,7 @@ import { joinPath } from "#core/names.ts";
 import { samePlace, type Place } from "#core/node.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
 import { Draft } from "./draft.ts";
+import type { Tell } from "./events.ts";
 import { parkName } from "./hold.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
@@ -23,6 +24,7 @@ export type ExecuteWorld = publish.PublishWorld & {
   /** Tells of a folder that the engine made (to be watched) or removed. */
   readonly folderMade: (folder: NodeId, path: string) => void;
   readonly folderRemoved: (folder: NodeId) => void;
+  readonly tell?: Tell;
 };
 
 /** Records are stored after so many steps: a crash before costs a look, never a file. */
@@ -253,6 +255,7 @@ export class Executor {
     const path = this.#childPath(place);
     this.#done(row, await publish.createFolder(this.#world, path, place), place.parent);
     this.#world.folderMade(row.id, path);
+    this.#tellOf(row, "created", path);
   }
 
   async #move(row: NodeRow, to: Place): Promise<void> {
@@ -260,10 +263,13 @@ export class Executor {
     if (local === null || samePlace(local, to)) return;
     const from = this.#path(row.id);
     const paths = { from, to: this.#childPath(to) };
+    const shownFrom = shownPath(this.#draft, row.id);
     const before = local.parent;
     const moved = await publish.move(this.#world, row, paths, local, to);
     this.#touch(before);
     this.#done(row, moved, to.parent);
+    const event = { kind: "moved", where: "elsewhere", node: row.kind } as const;
+    this.#world.tell?.({ ...event, from: shownFrom, path: paths.to });
   }
 
   async #park(id: NodeId): Promise<void> {
@@ -279,11 +285,13 @@ export class Executor {
   async #remove(row: NodeRow): Promise<void> {
     const { local } = row;
     if (local === null) return;
-    await publish.remove(this.#world, row, this.#path(row.id), local);
+    const path = this.#path(row.id);
+    await publish.remove(this.#world, row, path, local);
     this.#touch(local.parent);
     const synced = row.remote === null ? null : row.synced;
     this.#draft.put({ ...row, local: null, synced, displacing: null });
     if (row.kind === "folder") this.#world.folderRemoved(row.id);
+    this.#tellOf(row, "deleted", path);
     this.#count();
   }
 
@@ -298,6 +306,7 @@ export class Executor {
     const after = await this.#world.disk.change.setExecutable(path, executable);
     const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
     this.#done(row, publish.placed(local, after, content), local.parent);
+    this.#tellOf(row, "changed", path);
   }
 
   async #publishOne(id: NodeId, staged: Staged | null): Promise<void> {
@@ -314,12 +323,14 @@ export class Executor {
         place.parent,
       );
       if (content.kind === "file") this.#written.set(id, content.sha256);
+      this.#tellOf(row, "created", path);
     } else if (op.kind === "replace" && row.local !== null) {
       const { local } = row;
       const path = this.#path(id);
       const after = await publish.replace(this.#world, row, path, local, op.content, staged);
       this.#done(row, after, local.parent);
       if (op.content.kind === "file") this.#written.set(id, op.content.sha256);
+      this.#tellOf(row, "changed", path);
     }
   }
 
@@ -328,6 +339,10 @@ export class Executor {
     this.#draft.put({ ...row, local, synced, displacing: null });
     this.#touch(folder);
     this.#count();
+  }
+
+  #tellOf({ kind: node }: NodeRow, kind: "created" | "changed" | "deleted", path: string): void {
+    this.#world.tell?.({ kind, where: "elsewhere", node, path });
   }
 
   #count(): void {

@@ -1,11 +1,13 @@
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
-import type { DeviceId } from "#core/ids.ts";
-import { nameProblem } from "#core/names.ts";
+import type { DeviceId, NodeId } from "#core/ids.ts";
+import { joinPath, nameProblem } from "#core/names.ts";
+import type { Place } from "#core/node.ts";
 import type { Clock, Digest, Log } from "#core/world.ts";
 import { nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import type { Entry, Feed } from "#protocol/feed.ts";
-import { shownPath } from "./paths.ts";
+import type { Tell } from "./events.ts";
+import { pathOf, shownPath } from "./paths.ts";
 import type { DeviceRecords, Seal, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 import {
@@ -30,10 +32,13 @@ export type FollowWorld = {
   readonly clock: Clock;
   readonly problems: Problems;
   readonly log: Log;
+  readonly tell?: Tell;
   readonly device: DeviceId;
   /** The cursor before the space's first entry. */
   readonly startCursor: string;
 };
+
+const TOLD = { create: "created", update: "changed", delete: "deleted" } as const;
 
 /**
  * Applies the journal to the remote tree: tree and cursor in one transaction, everybody's commits
@@ -41,6 +46,7 @@ export type FollowWorld = {
  */
 export class Follower {
   readonly #world: FollowWorld;
+  readonly #folderPaths = new Map<NodeId, string>();
 
   constructor(world: FollowWorld) {
     this.#world = world;
@@ -93,6 +99,7 @@ export class Follower {
     const { records, device } = this.#world;
     const sent = readSent(records);
     const own = sent?.commit.commitId === entry.commitId ? sent : null;
+    this.#folderPaths.clear();
     if (own === null && entry.device === device) this.#expectKnown(entry);
     for (const change of entry.changes) this.#applyChange(change, entry, own);
     if (own !== null) writeSent(records, null);
@@ -121,7 +128,29 @@ export class Follower {
       return;
     }
     if (row === null) return;
+    const before = own !== null && this.#world.tell ? trees.get(change.node)?.remote : null;
     trees.put(own === null ? row : this.#agreed(row, change, own.files[change.node]));
+    if (own !== null) this.#tellOfOwn(row, change, before ?? null);
+  }
+
+  #tellOfOwn({ kind: node, remote }: NodeRow, { kind }: Change, before: Place | null): void {
+    const { tell } = this.#world;
+    const place = remote ?? before;
+    if (tell === undefined || place === null) return;
+    const path = this.#shownPath(place);
+    if (kind !== "move") tell({ kind: TOLD[kind], where: "here", node, path });
+    else tell({ kind: "moved", where: "here", node, from: this.#shownPath(before ?? place), path });
+    if (node === "folder" && kind !== "create") this.#folderPaths.clear();
+  }
+
+  /** Where that is at the server; a folder's path is looked up once for all that a commit has in it. */
+  #shownPath({ parent, name }: Place): string {
+    let folder = this.#folderPaths.get(parent);
+    if (folder === undefined) {
+      folder = pathOf(this.#world.trees, "remote", parent) ?? shownPath(this.#world.trees, parent);
+      this.#folderPaths.set(parent, folder);
+    }
+    return joinPath(folder, name);
   }
 
   /** The row with its remote side after the change; null when the change names an unknown node. */

@@ -1,3 +1,4 @@
+import type { Tell } from "./events.ts";
 import type { Trouble } from "./look.ts";
 
 export type Problem = Trouble & { readonly sinceMs: number };
@@ -10,6 +11,11 @@ const MAX_PROBLEMS = 10_000;
 /** Trouble per path, each with its reason, until it is gone (SPEC ST2). */
 export class Problems {
   readonly #bySource = new Map<ProblemSource, Map<string, Problem>>();
+  readonly #tell: Tell | undefined;
+
+  constructor(tell?: Tell) {
+    this.#tell = tell;
+  }
 
   report(source: ProblemSource, trouble: Trouble, nowMs: number): void {
     const own = this.#own(source);
@@ -17,6 +23,7 @@ export class Problems {
     if (known?.code === trouble.code && known.message === trouble.message) return;
     if (own.size >= MAX_PROBLEMS && known === undefined) return;
     own.set(trouble.path, { ...trouble, sinceMs: nowMs });
+    this.#tell?.({ kind: "problem", ...trouble });
   }
 
   clear(source: ProblemSource, path: string): void {

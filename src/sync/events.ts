@@ -1,0 +1,31 @@
+import type { NodeKind } from "#core/node.ts";
+
+/**
+ * What the engine tells of its work, for people to read: nothing is decided by it. `here` is a change
+ * of this device's that the server has taken, `elsewhere` one that was brought to this disk.
+ */
+export type EngineEvent =
+  | {
+      readonly kind: "created" | "changed" | "deleted";
+      readonly where: Where;
+      readonly node: NodeKind;
+      readonly path: string;
+    }
+  | {
+      readonly kind: "moved";
+      readonly where: Where;
+      readonly node: NodeKind;
+      readonly from: string;
+      readonly path: string;
+    }
+  | {
+      readonly kind: "problem";
+      readonly path: string;
+      readonly code: string;
+      readonly message: string;
+    };
+
+export type Where = "here" | "elsewhere";
+
+/** Called within the engine's work: it must neither throw nor wait. */
+export type Tell = (event: EngineEvent) => void;
