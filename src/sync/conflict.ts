@@ -4,6 +4,9 @@ import { MAX_NAME_BYTES } from "#core/names.ts";
 /** Longest ending that is kept whole, in UTF-8 bytes; longer ones are part of the stem. */
 const MAX_ENDING_BYTES = 32;
 
+/** Stands in the name of every conflict copy. */
+export const CONFLICT_MARK = "'s Conflict Copy ";
+
 const COMPOUND_ENDING = /(\.tar\.[a-z0-9]{1,5})$/i;
 const COPY =
   /^(?<stem>.*) \((?<device>.+)'s Conflict Copy (?<date>\d{4}-\d{2}-\d{2})(?: \d+)?\)$/su;

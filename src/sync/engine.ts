@@ -65,7 +65,7 @@ type TickResult = {
 
 /**
  * One folder, one space, one loop: look → follow → plan → execute → commit, from observations that
- * are stored, with decisions that never are (SPEC EN1–EN6). Everything heals by the next tick.
+ * are stored, with decisions that never are (SPEC EN1–EN5). Everything heals by the next tick.
  */
 export class Engine {
   readonly #world: EngineWorld;
@@ -277,7 +277,7 @@ export class Engine {
     }
   }
 
-  /** What was agreed on is void: both sides are read anew, nothing is deleted (SPEC EN5). */
+  /** What was agreed on is void: both sides are read anew, nothing is deleted (SPEC EN3). */
   #unite(code: string, signal: AbortSignal): void {
     this.#world.log.warn("uniting", { code });
     forgetAgreement(this.#world.trees, this.#world.records);

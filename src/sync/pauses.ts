@@ -6,7 +6,7 @@ const MOST_MS = 5 * 60_000;
 /** A place that is not as planned so often in a row is held by something that no look can match. */
 const RACED_TIMES = 3;
 
-/** Steps that failed for reasons of their own are tried again with growing pauses (SPEC EN6). */
+/** Steps that failed for reasons of their own are tried again with growing pauses (SPEC EN4). */
 export class Pauses {
   readonly #clock: Clock;
   readonly #pauses = new Map<NodeId, { untilMs: number; pauseMs: number }>();

@@ -42,7 +42,7 @@ export function isRacy(stamp: Stamp, beganMs: number): boolean {
 
 /**
  * Reads the bytes of local files that changed, and stores what they are. Hot files are read less
- * often the more often they change; large ones beside the tick (SPEC RD1–RD4).
+ * often the more often they change; large ones beside the tick (SPEC RD1–RD3).
  */
 export class Reading {
   readonly #trees: TreeStore;

@@ -40,7 +40,7 @@ export type SendOutcome =
   | { readonly kind: "diverged" };
 
 /**
- * Commits what is on the disk and not at the server (SPEC SE1–SE5): contents first, then one commit
+ * Commits what is on the disk and not at the server (SPEC SE1–SE4): contents first, then one commit
  * of as many changes as go together. Large files are sent beside the tick, and committed when they
  * are at the server.
  */

@@ -50,7 +50,7 @@ function mergedPlace(row: NodeRow): Place | null {
 }
 
 /**
- * The one merged tree (SPEC PL10–PL15): for every row that is not in agreement its target, null for
+ * The one merged tree (SPEC PL5–PL15): for every row that is not in agreement its target, null for
  * one that goes. Building it may find that rows must first be changed (a parent that must live on,
  * two folders that are one); then `settle` returns true and all starts over on the changed rows.
  */
@@ -133,7 +133,7 @@ export class TargetTree {
     return row.remote ?? { ...place, parent: ROOT_NODE };
   }
 
-  /** PL12: a folder that something survives in lives on, as a shell if need be. */
+  /** PL8: a folder that something survives in lives on, as a shell if need be. */
   #keepParents(fresh: Fresh): boolean {
     let kept = false;
     for (const row of this.#rows) {

@@ -23,7 +23,7 @@ function allNodes(trees: TreeStore): Set<NodeId> {
 }
 
 /**
- * Forgets what was agreed on and how far the server was followed (SPEC EN5): what is on the disk
+ * Forgets what was agreed on and how far the server was followed (SPEC EN3): what is on the disk
  * and what is at the server are then united. Equal content agrees by its hash, different content
  * keeps both, nothing is deleted.
  */

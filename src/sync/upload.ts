@@ -166,7 +166,7 @@ async function readPiece(
 }
 
 /**
- * Sends what the server lacks of these files (SPEC UP1–UP3): one question, then framed batches,
+ * Sends what the server lacks of these files (SPEC UP1, UP2): one question, then framed batches,
  * several in flight. Chunks are verified against their ids as they are read. Returns the files that
  * changed meanwhile; throws WorldError when the server cannot be reached or refuses.
  */

@@ -88,7 +88,7 @@ suite("what is never taken for a deletion", () => {
     assert((await world.head()) - before <= 3);
   });
 
-  test("EN5: a lost device database costs nothing: equal files agree, others stand side by side", async () => {
+  test("EN3: a lost device database costs nothing: equal files agree, others stand side by side", async () => {
     await using world = await World.start();
     const a = await world.device("A");
     const b = await world.device("B");
