@@ -28,7 +28,9 @@ export class HttpAccount {
     return this.#post(fillRoute("accounts", {}), wish, SignedUp);
   }
 
-  /** Makes this machine a device of the account. Throws WorldError `bad-credentials`, `conflict`. */
+  /**
+   * Makes this machine a device of the account. Throws WorldError `bad-credentials`, `conflict`.
+   */
   async enrol(wish: z.input<typeof Enrol>): Promise<z.output<typeof Enrolled>> {
     return this.#post(fillRoute("devices", {}), wish, Enrolled);
   }

@@ -7,7 +7,9 @@ import type { ChunkSource, DeviceRecords } from "#sync/ports.ts";
 import type { DeviceFile } from "./device-schema.ts";
 import type { Side, SqliteTreeStore } from "./tree-store.ts";
 
-/** In a manifest's blob: 32 bytes of chunk id, 4 bytes of length, big endian, one after the other. */
+/**
+ * In a manifest's blob: 32 bytes of chunk id, 4 bytes of length, big endian, one after the other.
+ */
 const PIECE_BYTES = 36;
 
 /** A chunk of zeros may lie in a million places; any few of them serve. */

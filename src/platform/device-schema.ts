@@ -25,7 +25,8 @@ CREATE TABLE nodes (
   remote_mtime_ms REAL, remote_crev INTEGER, remote_lrev INTEGER,
   synced_parent TEXT, synced_key TEXT, synced_name TEXT, synced_content TEXT, synced_file TEXT,
   local_parent TEXT, local_key TEXT, local_name TEXT, local_content TEXT, local_file TEXT,
-  local_stamp TEXT, local_executable INTEGER, local_racy INTEGER, local_blind TEXT, local_missed_ms REAL,
+  local_stamp TEXT, local_executable INTEGER, local_racy INTEGER, local_blind TEXT,
+  local_missed_ms REAL,
   parked_parent TEXT, parked_name TEXT,
   displacing TEXT
 ) STRICT;

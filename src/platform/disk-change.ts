@@ -101,7 +101,7 @@ export class RealDiskChange implements DiskChange {
   async remove(path: string): Promise<void> {
     await this.#pause();
     if (!isPrivate(path)) {
-      const message = `Only what lies in ${PRIVATE_FOLDER} is ever removed; hold ${shownPath(path)}.`;
+      const message = `Only what lies in ${PRIVATE_FOLDER} is removed; hold ${shownPath(path)}.`;
       throw new WorldError("outside-root", message);
     }
     this.#paths.within("remove", path, unlinkSync);

@@ -118,7 +118,7 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
 
   #openFile(path: string, more: number): Open {
     if (!isPrivate(path)) {
-      const message = `Only files in ${PRIVATE_FOLDER} are written; stage ${shownPath(path)} first.`;
+      const message = `Only files in ${PRIVATE_FOLDER} are written; stage ${shownPath(path)}.`;
       throw new WorldError("outside-root", message);
     }
     const flags = OPEN_FLAGS | more;
@@ -129,7 +129,7 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     }
     closeSync(descriptor);
     // A second name is a person's file: a crash came between giving it that name and removing this.
-    const message = `${shownPath(path)} is in use as a file of yours: remove this name, stage anew.`;
+    const message = `${shownPath(path)} is in use as a file of yours: remove this name.`;
     throw new WorldError("exists", message);
   }
 
@@ -144,9 +144,9 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
 }
 
 /**
- * Seconds that come out of the system as these milliseconds: few thousandths have an exact double, and
- * libuv cuts off, so it has to be the next one from zero. As text, because Node takes a negative number for
- * "now".
+ * Seconds that come out of the system as these milliseconds: few thousandths have an exact double,
+ * and libuv cuts off, so it has to be the next one from zero. As text, because Node takes a
+ * negative number for "now".
  */
 function secondsOf(mtimeMs: number): string {
   const seconds = mtimeMs / 1_000;

@@ -16,7 +16,8 @@ import { statOf } from "./stat.ts";
 
 const readAt = promisify(read);
 
-// O_NONBLOCK: a FIFO that took a file's place would otherwise hold the program until somebody writes.
+// O_NONBLOCK: a FIFO that took a file's place would otherwise hold the program until somebody
+// writes.
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /** A folder whose own size is above this is read in slices, the others in one call. */
@@ -57,8 +58,8 @@ class RealDiskLook implements DiskLook {
   async list(folder: string, signal?: AbortSignal): Promise<Listing> {
     if (this.#breath.due()) await this.#breath.take();
     using reached = this.#paths.folder(folder);
-    // Looking by the folder's present name is twice as fast; what was seen counts only if the folder
-    // still has that name afterwards.
+    // Looking by the folder's present name is twice as fast; what was seen counts only if the
+    // folder still has that name afterwards.
     const name = reached.presentName();
     if (name !== null) {
       const listing = await this.#listAt(name, folder, signal).catch(() => null);

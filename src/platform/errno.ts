@@ -1,7 +1,7 @@
 import { WorldError } from "#core/errors.ts";
 
-// Every errno that leaves this room has become a WorldError: a code that the engine acts on, and one
-// sentence that a person can act on.
+// Every errno that leaves this room has become a WorldError: a code that the engine acts on, and
+// one sentence that a person can act on.
 
 type Reason = { readonly code: string; readonly because: string; readonly retryable?: boolean };
 
@@ -42,7 +42,9 @@ const REASONS: Readonly<Record<string, Reason>> = {
   ESTALE: { code: "io", because: `the network disk lost it; ${LATER}`, retryable: true },
 };
 
-/** A path as it stands in a sentence: quoted, without control characters, its middle cut if long. */
+/**
+ * A path as it stands in a sentence: quoted, without control characters, its middle cut if long.
+ */
 export function shownPath(path: string): string {
   if (path === "") return "the synced folder";
   const quoted = JSON.stringify(path);

@@ -12,9 +12,10 @@ const Holder = z.object({ pid: z.int(), sinceMs: z.int() });
 const SQLITE_BUSY = 5;
 
 /**
- * Takes a synced folder for this process alone. The lock is SQLite's own on a file in `.lockstep`: the
- * operating system drops it with the process, however that ends. Throws WorldError `folder-in-use`
- * (saying who has it, and since when), `not-found` when the folder is not there, `no-permission`.
+ * Takes a synced folder for this process alone. The lock is SQLite's own on a file in `.lockstep`:
+ * the operating system drops it with the process, however that ends. Throws WorldError
+ * `folder-in-use` (saying who has it, and since when), `not-found` when the folder is not there,
+ * `no-permission`.
  */
 export function lockFolder(root: string, clock: Clock): Disposable {
   const folder = join(root, PRIVATE_FOLDER);

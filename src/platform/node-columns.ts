@@ -5,8 +5,8 @@ import { FOLDER } from "#core/node.ts";
 import type { Blindness, LocalSide, NodeRow, RemoteSide, Stamp, SyncedSide } from "#sync/tree.ts";
 import { agrees } from "#sync/tree.ts";
 
-// A node's row as columns and back. What was written here is trusted when it is read: ids and hashes
-// were parsed when they came in, and damage to the file is SQLite's to find.
+// A node's row as columns and back. What was written here is trusted when it is read: ids and
+// hashes were parsed when they came in, and damage to the file is SQLite's to find.
 
 /** The columns of `nodes` that a row is read from, in the order of `readRow`. */
 export const READ_COLUMNS = `id, kind,

@@ -91,7 +91,7 @@ function say(status: number, type: string, body: string, headers: Record<string,
 const problem = (code: string, status: number) =>
   JSON.stringify({ type: "about:blank", title: code, status, detail: `It is ${code}.`, code });
 
-test("HC5: a page, another type, a redirect and a half answer are never an empty list", async () => {
+test("HC5: a page, a redirect and a half answer are never an empty list", async () => {
   const answers: Answer[] = [
     say(200, "text/html", "<html>Welcome to our hotel</html>"),
     say(200, "text/html", '{"entries":[],"cursor":"x","head":0,"missing":[]}'),

@@ -148,7 +148,7 @@ export class HttpRemote implements Remote {
   #verify({ id, bytes }: ChunkFrame, asked: ChunkId | undefined): void {
     if (asked === undefined || id !== asked) throw strange("sent a chunk that was not asked for");
     if (toHex(this.#digest.sha256(bytes)) === id) return;
-    const message = `Chunk ${id} came damaged: it is asked for again; if it stays so, ask the server's operator.`;
+    const message = `Chunk ${id} came damaged: it is asked for again.`;
     throw new WorldError("damaged-chunk", message, { retryable: true });
   }
 }

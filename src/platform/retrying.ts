@@ -22,8 +22,8 @@ export class ServerError extends WorldError {
 }
 
 /**
- * Makes a call that is safe to repeat, up to MAX_TRIES times with pauses that double and differ from
- * device to device, as long as what it throws is retryable.
+ * Makes a call that is safe to repeat, up to MAX_TRIES times with pauses that double and differ
+ * from device to device, as long as what it throws is retryable.
  */
 export async function retrying<T>(
   world: { readonly clock: Clock; readonly chance: Chance },

@@ -14,8 +14,8 @@ import { attempt, diskError, shownPath } from "./errno.ts";
 /**
  * How a path is walked. `descriptors`: each folder is opened from the descriptor of the one before
  * it (Linux, through /proc/self/fd), so that no swap for a link can lead astray and no path is ever
- * longer than one name. `names`: each folder is looked at by name, which leaves a moment between the
- * look and the use.
+ * longer than one name. `names`: each folder is looked at by name, which leaves a moment between
+ * the look and the use.
  */
 export type Walk = "descriptors" | "names";
 

@@ -7,7 +7,7 @@ import { retrying, ServerError } from "./retrying.ts";
 import { Stall } from "./stall.ts";
 
 /** A transfer that moves no byte for this long is over. */
-export const IDLE_MS = 30_000;
+const IDLE_MS = 30_000;
 
 /** An error's body is a sentence or a proxy's page. */
 const MAX_PROBLEM_BYTES = 64 * 1024;

@@ -2,8 +2,8 @@ import { WorldError } from "#core/errors.ts";
 import type { Clock } from "#core/world.ts";
 
 /**
- * Ends what has made no progress for `idleMs`: its `signal` aborts with a WorldError `offline`, or with
- * the reason of the caller's own signal. Dispose of it when the work is over.
+ * Ends what has made no progress for `idleMs`: its `signal` aborts with a WorldError `offline`, or
+ * with the reason of the caller's own signal. Dispose of it when the work is over.
  */
 export class Stall implements Disposable {
   readonly signal: AbortSignal;
@@ -50,7 +50,7 @@ export class Stall implements Disposable {
       return;
     }
     const seconds = Math.round(this.#idleMs / 1_000);
-    const message = `The server was silent for ${seconds} s: check the connection, it is tried again.`;
+    const message = `The server was silent for ${seconds} s: it is tried again.`;
     this.#stop.abort(new WorldError("offline", message, { retryable: true }));
   }
 }

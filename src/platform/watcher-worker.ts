@@ -11,8 +11,8 @@ import { diskError, errnoOf } from "./errno.ts";
 import { RootPath } from "./root-path.ts";
 import { fileKeyOf } from "./stat.ts";
 
-// The thread that holds the watches. inotify drops events without a word when nobody reads them for a
-// while, and the main thread may be busy for that long; this one only ever moves ids.
+// The thread that holds the watches. inotify drops events without a word when nobody reads them for
+// a while, and the main thread may be busy for that long; this one only ever moves ids.
 
 export type WatcherStart = { readonly root: string };
 

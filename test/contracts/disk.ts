@@ -4,7 +4,10 @@ import { utf8, utf8Length } from "#core/bytes.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { DiskChange, DiskLook, DiskStage } from "#sync/ports.ts";
 
-/** One synced folder, the engine's three doors to it, and a person who works in it beside the engine. */
+/**
+ * One synced folder, the engine's three doors to it, and a person who works in it beside the
+ * engine.
+ */
 export type DiskUnderTest = AsyncDisposable & {
   readonly look: DiskLook;
   readonly change: DiskChange;
@@ -96,7 +99,7 @@ function lookContract(name: string, open: OpenDisk): void {
     }
   });
 
-  test(`DK1: ${name}: names that are not UTF-8 are listed apart, their odd bytes in view`, async () => {
+  test(`DK1: ${name}: names that are not UTF-8 are listed apart, odd bytes in view`, async () => {
     await using disk = await open();
     await disk.person.writeNamed(Uint8Array.of(0x61, 0xff, 0x62));
     await disk.person.writeNamed(Uint8Array.of(0xc3, 0xa9, 0xc3));
@@ -193,7 +196,7 @@ function pathContract(name: string, open: OpenDisk): void {
     assert.deepEqual(await namesIn(disk, "elsewhere"), []);
   });
 
-  test(`DK3: ${name}: a path that leads out or holds no name is refused before the disk`, async () => {
+  test(`DK3: ${name}: a path that leads out or holds no name is refused`, async () => {
     await using disk = await open();
     for (const path of ["..", "a/../b", "./a", "/etc/passwd", "a/.."]) {
       await rejectsWith("outside-root", disk.look.stat(path));
@@ -256,7 +259,7 @@ function makeContract(name: string, open: OpenDisk): void {
     assert.equal(await look.readLink("folder/link"), "../some where/ü");
   });
 
-  test(`DK4: ${name}: a link gets a second name itself, and what it points to does not`, async () => {
+  test(`DK4: ${name}: a link gets a second name, what it points to does not`, async () => {
     await using disk = await open();
     await disk.person.write("file", "bytes");
     await disk.change.makeSymlink("link", "file");
@@ -269,7 +272,7 @@ function makeContract(name: string, open: OpenDisk): void {
     assert.equal(both[0]?.links, 2);
   });
 
-  test(`DK5: ${name}: only what lies in .lockstep is removed, and only empty folders go`, async () => {
+  test(`DK5: ${name}: only what is in .lockstep and empty folders go`, async () => {
     await using disk = await withStage(open);
     const { change, person } = disk;
     await person.write("file", "kept");
@@ -315,7 +318,7 @@ function moveContract(name: string, open: OpenDisk): void {
     assert.equal(await disk.person.read(".lockstep/held"), "second");
   });
 
-  test(`DK6: ${name}: the entries of folders are made durable, of those that are gone too`, async () => {
+  test(`DK6: ${name}: entries of folders are made durable, gone ones left out`, async () => {
     await using disk = await open();
     for (let count = 0; count < 40; count++) await disk.change.makeFolder(`f${count}`);
     const folders = Array.from({ length: 40 }, (_, count) => `f${count}`);
@@ -324,7 +327,7 @@ function moveContract(name: string, open: OpenDisk): void {
 }
 
 function stageContract(name: string, open: OpenDisk): void {
-  test(`DK7: ${name}: a finished file has its bytes, size, time and mode, and says so`, async () => {
+  test(`DK7: ${name}: a finished file has its bytes, size, time and mode`, async () => {
     await using disk = await withStage(open);
     const { stage, look, person } = disk;
     const path = ".lockstep/stage/one";
@@ -402,7 +405,7 @@ function stageContract(name: string, open: OpenDisk): void {
     }
   });
 
-  test(`DK8: ${name}: nothing is written outside .lockstep, nor to a file that a person has`, async () => {
+  test(`DK8: ${name}: no file that a person has is written to`, async () => {
     await using disk = await withStage(open);
     const { stage, change, person } = disk;
     await person.write("file", "kept");

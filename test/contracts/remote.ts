@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
 import { chunkId, commitId, nodeId, ROOT_NODE } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
-import type { Base, Change, Commit } from "#protocol/commit.ts";
+import type { PlannedOn, Change, Commit } from "#protocol/commit.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import { MAX_CHUNK_BYTES } from "#protocol/limits.ts";
 import { writePlainMeta } from "#protocol/meta.ts";
@@ -27,7 +27,7 @@ export function remoteContract(way: string, open: OpenRemote): void {
   feedContract(way, open);
 }
 
-const AT_START: Base = { sequence: 0, chain: CHAIN_START };
+const AT_START: PlannedOn = { sequence: 0, chain: CHAIN_START };
 
 function newFrame(lengthBytes: number): ChunkFrame {
   const bytes = new Uint8Array(randomBytes(lengthBytes));
@@ -61,7 +61,7 @@ function makeFile(name: string, { id, bytes }: ChunkFrame): Change {
   };
 }
 
-function commitOf(changes: Change[], base: Base = AT_START): Commit {
+function commitOf(changes: Change[], base: PlannedOn = AT_START): Commit {
   return { commitId: commitId(randomBytes(16).toString("hex")), base, changes };
 }
 
@@ -177,7 +177,7 @@ function feedContract(way: string, open: OpenRemote): void {
     assert.deepEqual((await world.other.changes(feed.cursor, 0)).entries, []);
   });
 
-  test(`HC3: ${way}: a wait ends with nothing when its time is over, or with its signal`, async () => {
+  test(`HC3: ${way}: a wait ends with nothing when its time is over, or its signal`, async () => {
     await using world = await open();
     assert.deepEqual((await world.remote.changes(world.start, 1)).entries, []);
     const stop = new AbortController();

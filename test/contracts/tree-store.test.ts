@@ -94,7 +94,7 @@ test("DB3: names are compared anew when the space turns out to fold otherwise", 
   second.close();
 });
 
-test("DB7: a file that is no database, or another program's, is refused and left alone", async () => {
+test("DB7: no database and another program's are refused and left alone", async () => {
   await using place = await newPlace();
   await fs.writeFile(place.path, "this is not a database, it is a letter ".repeat(100));
   refuses(place.path, "database-damaged");

@@ -183,7 +183,7 @@ function rowContract(name: string, open: OpenTreeStore): void {
 }
 
 function findContract(name: string, open: OpenTreeStore): void {
-  test(`DB3: ${name}: a folding space finds a name in any case, another only in its own`, async () => {
+  test(`DB3: ${name}: a folding space finds a name in any case, others in its own`, async () => {
     for (const folding of [true, false]) {
       await using store = await open({ folding });
       store.trees.put(agreedRow(1, ROOT_NODE, "Straße"));
@@ -303,7 +303,7 @@ function recordContract(name: string, open: OpenTreeStore): void {
     assert.deepEqual(records.manifest(hash(1)), manifest.slice(0, 1));
   });
 
-  test(`DB5: ${name}: a chunk is found in every file that holds it, until that changes`, async () => {
+  test(`DB5: ${name}: a chunk is found in every file that holds it at the time`, async () => {
     await using store = await open({ folding: true });
     const { records } = store;
     records.setSources(id(1), manifest);

@@ -22,8 +22,8 @@ const PLACE = nodeId("a".repeat(32));
 const OTHER = nodeId("b".repeat(32));
 
 /**
- * Takes hints until one is for `folder`; nobody waits longer than the test runner lets them. A hint is
- * waited for only by those who listen before it can come.
+ * Takes hints until one is for `folder`; nobody waits longer than the test runner lets them. A hint
+ * is waited for only by those who listen before it can come.
  */
 export class Hints {
   readonly #watcher: Watcher;
