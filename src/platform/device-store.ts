@@ -1,4 +1,5 @@
 import type { DeviceRecords, TreeStore } from "#sync/ports.ts";
+import type { NodeRow } from "#sync/tree.ts";
 import { SqliteDeviceRecords } from "./device-records.ts";
 import { DeviceFile } from "./device-schema.ts";
 import { SqliteTreeStore } from "./tree-store.ts";
@@ -7,6 +8,8 @@ import { SqliteTreeStore } from "./tree-store.ts";
 export type DeviceStore = {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
+  /** Rows whose name on the disk holds this text, for lists that people ask for. */
+  localNamesWith(text: string): NodeRow[];
   /** Idempotent; nothing may be asked afterwards. */
   close(): void;
 };
@@ -15,8 +18,8 @@ const FOLDING = "store.folding";
 
 /**
  * Opens the database at `path` (":memory:" for one that lives as long as the process), making or
- * migrating it. `folding` says whether the space's names are compared without case. Throws WorldError
- * `database-damaged`, `database-newer`, `no-permission`, `no-space`, `busy`.
+ * migrating it. `folding` says whether the space's names are compared without case. Throws
+ * WorldError `database-damaged`, `database-newer`, `no-permission`, `no-space`, `busy`.
  */
 export function openDeviceStore(path: string, options: { readonly folding: boolean }): DeviceStore {
   const file = new DeviceFile(path);
@@ -31,7 +34,12 @@ export function openDeviceStore(path: string, options: { readonly folding: boole
         records.setSetting(FOLDING, folding);
       });
     }
-    return { trees, records, close: () => file.close() };
+    return {
+      trees,
+      records,
+      localNamesWith: (text) => trees.localNamesWith(text),
+      close: () => file.close(),
+    };
   } catch (error) {
     file.close();
     throw error;

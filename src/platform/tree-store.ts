@@ -21,6 +21,7 @@ export class SqliteTreeStore implements TreeStore {
   readonly #changed: StatementSync;
   readonly #holding: StatementSync;
   readonly #localFolders: StatementSync;
+  readonly #localNamesWith: StatementSync;
   readonly #children: BySide;
   readonly #named: BySide;
   readonly #count: BySide;
@@ -43,6 +44,11 @@ export class SqliteTreeStore implements TreeStore {
     this.#holding = file.prepare(`${rows} WHERE local_file = ? ORDER BY id`);
     this.#localFolders = file.prepare(
       "SELECT id FROM nodes WHERE kind = 'folder' AND local_parent IS NOT NULL",
+    );
+    // A name that equals the one of the side before it is stored as NULL.
+    this.#localNamesWith = file.prepare(
+      `${rows} WHERE local_parent IS NOT NULL
+        AND instr(coalesce(local_name, synced_name, remote_name), ?) > 0 ORDER BY id`,
     );
     this.#children = bySide((side) => `${rows} WHERE ${side}_parent = ? ORDER BY ${side}_key, id`);
     this.#named = bySide(
@@ -97,6 +103,11 @@ export class SqliteTreeStore implements TreeStore {
     } catch (error) {
       throw this.#file.explain(error);
     }
+  }
+
+  /** Rows whose name on the disk holds this text; a look at all rows. */
+  localNamesWith(text: string): NodeRow[] {
+    return this.#all(this.#localNamesWith, text);
   }
 
   /** Rows that have this side. */
