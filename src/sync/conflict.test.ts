@@ -11,7 +11,11 @@ const tail = "(Alice's laptop's Conflict Copy 2026-11-22)";
 suite("conflict copies' names", () => {
   const named: [string, Partial<typeof copy>, string][] = [
     ["Document.docx", {}, `Document ${tail}.docx`],
-    ["Document.docx", { attempt: 2 }, "Document (Alice's laptop's Conflict Copy 2026-11-22 2).docx"],
+    [
+      "Document.docx",
+      { attempt: 2 },
+      "Document (Alice's laptop's Conflict Copy 2026-11-22 2).docx",
+    ],
     ["backup.tar.gz", {}, `backup ${tail}.tar.gz`],
     [".bashrc", {}, `.bashrc ${tail}`],
     [".config.json", {}, `.config ${tail}.json`],

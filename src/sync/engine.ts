@@ -12,6 +12,7 @@ import { sweepHold } from "./hold.ts";
 import { IgnoreRules } from "./ignore.ts";
 import { Looking } from "./looking.ts";
 import { matchByContent } from "./match.ts";
+import { shownPath } from "./paths.ts";
 import { plan, type LocalOp, type RemoteOp } from "./planner.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
 import { Pauses } from "./pauses.ts";
@@ -307,6 +308,8 @@ export class Engine {
     });
     const local = planned.local.filter(({ id }) => !this.#pauses.isPaused(id));
     this.#pending = { up: planned.remote.length, down: planned.local.length };
+    this.#problems.retain("write", () => planned.local.map(({ id }) => shownPath(trees, id)));
+    this.#problems.retain("send", () => planned.remote.map(({ id }) => shownPath(trees, id)));
     const steps = await this.#execute(local, signal);
     const sent = await this.#send(planned.remote, signal);
     const progress = steps + sent.progress;

@@ -5,7 +5,14 @@ import { IgnoreRules } from "./ignore.ts";
 suite("ignore rules", () => {
   test("IG1: litter of desktops and editors is ignored in every folder, other files are not", () => {
     const rules = new IgnoreRules();
-    const litter = [".DS_Store", "Thumbs.db", "desktop.ini", "~$report.docx", ".~lock.a.odt#", "x.tmp"];
+    const litter = [
+      ".DS_Store",
+      "Thumbs.db",
+      "desktop.ini",
+      "~$report.docx",
+      ".~lock.a.odt#",
+      "x.tmp",
+    ];
     for (const name of [...litter, ".#notes"]) {
       assert(rules.decide(name, false).ignored, name);
       assert(rules.decide(`deep/er/${name}`, false).ignored, name);

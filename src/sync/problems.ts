@@ -30,6 +30,14 @@ export class Problems {
     this.#bySource.get(source)?.delete(path);
   }
 
+  /** Drops a source's problems of paths that have nothing left to do. */
+  retain(source: ProblemSource, stillDue: () => Iterable<string>): void {
+    const own = this.#own(source);
+    if (own.size === 0) return;
+    const due = new Set(stillDue());
+    for (const path of own.keys()) if (!due.has(path)) own.delete(path);
+  }
+
   /** Replaces all problems of a source at and below a folder ("": everywhere). */
   replaceBelow(
     source: ProblemSource,

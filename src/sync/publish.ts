@@ -1,5 +1,5 @@
 import { codeOf, WorldError } from "#core/errors.ts";
-import { joinPath } from "#core/names.ts";
+import { joinPath, splitPath } from "#core/names.ts";
 import { FOLDER, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
 import type { Clock } from "#core/world.ts";
 import { holdName, parkName, sameBytesStamp } from "./hold.ts";
@@ -10,7 +10,7 @@ import type { Staged } from "./stage.ts";
 import type { LocalSide, NodeRow, SyncedSide } from "./tree.ts";
 
 /**
- * The single steps on the disk (SPEC EX2–EX7). Each looks at what it is about to touch, acts
+ * The single steps on the disk (SPEC EX2–EX8). Each looks at what it is about to touch, acts
  * without overwriting, and looks again; what is not as planned throws WorldError `raced`: the
  * engine looks at the folder and plans again.
  */
@@ -122,6 +122,18 @@ export async function createFolder(
   }
 }
 
+/** True when a link at `path` leads to something below the root, by its text alone (SPEC EX8). */
+function staysInside(path: string, target: string): boolean {
+  if (target.startsWith("/")) return false;
+  let depth = splitPath(path).length - 1;
+  for (const name of target.split("/")) {
+    if (name === "..") depth--;
+    else if (name !== "" && name !== ".") depth++;
+    if (depth < 0) return false;
+  }
+  return true;
+}
+
 /** Puts a staged file or a link at a free name; never over anything. */
 export async function create(
   { disk }: PublishWorld,
@@ -132,6 +144,10 @@ export async function create(
 ): Promise<LocalSide> {
   try {
     if (content.kind === "symlink") {
+      if (!staysInside(path, content.target)) {
+        const detail = "its target lies outside the synced folder";
+        throw new WorldError("outside-root", `The link ${path} is not made here: ${detail}.`);
+      }
       return placed(place, await disk.change.makeSymlink(path, content.target), content);
     }
     if (staged === null) throw new WorldError("not-staged", `Nothing is staged for ${path}.`);

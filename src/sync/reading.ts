@@ -105,6 +105,7 @@ export class Reading {
       } else if (this.#large.size < CONCURRENT_LARGE) this.#readLarge(job, signal);
       else this.#resting++;
     }
+    this.#problems.retain("read", () => [...this.#jobs()].map(({ path }) => path));
     for (let from = 0; from < jobs.length; from += BATCH_FILES) {
       await this.#readBatch(jobs.slice(from, from + BATCH_FILES), signal);
       signal?.throwIfAborted();

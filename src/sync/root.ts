@@ -54,14 +54,17 @@ export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
   throw new WorldError("root-gone", `The synced folder is not there: ${detail}. ${next}.`);
 }
 
-/** Removes stage files that no wanted content can use; the others are resumed. */
+/**
+ * Removes stage files that no wanted content can use, and those that stand at their place already under
+ * a second name; the others are resumed.
+ */
 async function clearStage({ disk, trees }: RootWorld): Promise<void> {
   const wanted = new Set<string>();
   for (const { id, remote } of trees.changed()) {
     if (remote?.content.kind === "file") wanted.add(`${id}-${remote.content.sha256.slice(0, 32)}`);
   }
   const { entries } = await disk.look.list(STAGE_FOLDER);
-  for (const { name } of entries) {
-    if (!wanted.has(name)) await disk.change.remove(joinPath(STAGE_FOLDER, name));
+  for (const { name, links } of entries) {
+    if (!wanted.has(name) || links > 1) await disk.change.remove(joinPath(STAGE_FOLDER, name));
   }
 }

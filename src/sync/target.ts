@@ -1,6 +1,5 @@
 import { assert } from "#core/assert.ts";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { MAX_DEPTH } from "#protocol/limits.ts";
 import { sameBody, samePlace, type Content, type Place } from "#core/node.ts";
 import { conflictName } from "./conflict.ts";
 import { Sight } from "./blindness.ts";
@@ -158,34 +157,29 @@ export class TargetTree {
 
   /** PL13: of two moves that close a ring the first committed stands, ours is undone. */
   #undoCycles(): void {
-    const moved: NodeRow[] = [];
-    for (const row of this.#rows) {
-      const target = this.#targets.get(row.id);
-      if (row.kind !== "folder" || !target || row.remote === null) continue;
-      if (samePlace(target.place, row.remote)) continue;
-      moved.push(row);
-      this.#set(row.id, { ...target, place: row.remote });
-    }
-    for (const row of moved) {
-      const { remote, local } = row;
-      if (remote === null || local === null) continue;
-      const target = this.of(row.id);
-      assert(target !== null, `moved folder ${row.id} has no target`);
-      const place = localPlace(local);
-      if (!this.#isBelow(place.parent, row.id)) this.#set(row.id, { ...target, place });
+    // All moves count at once: turning a tree inside out is no ring, though single moves of it are.
+    for (let again = true; again;) {
+      again = false;
+      for (const row of this.#rows) {
+        const target = this.#targets.get(row.id);
+        if (row.kind !== "folder" || !target || row.remote === null) continue;
+        if (samePlace(target.place, row.remote) || !this.#isInRing(row.id)) continue;
+        this.#set(row.id, { ...target, place: row.remote });
+        again = true;
+      }
     }
   }
 
-  #isBelow(folder: NodeId, ancestor: NodeId): boolean {
-    let at = folder;
-    for (let depth = 0; depth <= MAX_DEPTH; depth++) {
-      if (at === ancestor) return true;
-      if (at === ROOT_NODE) return false;
-      const target = this.of(at);
-      if (target === null) return false;
-      at = target.place.parent;
+  /** True when climbing from a folder leads back to it. */
+  #isInRing(id: NodeId): boolean {
+    const seen = new Set<NodeId>();
+    let at = this.of(id)?.place.parent ?? ROOT_NODE;
+    while (at !== ROOT_NODE && !seen.has(at)) {
+      if (at === id) return true;
+      seen.add(at);
+      at = this.of(at)?.place.parent ?? ROOT_NODE;
     }
-    return true;
+    return false;
   }
 
   #isServerOwned(row: NodeRow, place: Place): boolean {

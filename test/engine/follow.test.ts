@@ -96,7 +96,10 @@ suite("following the journal", () => {
     const good = journal.entry([created("one")]);
     const bad = { ...journal.entry([created("two", nodeId("2".repeat(32)))]), timeMs: 77 };
     const feed = page([good, bad], "2");
-    assert.equal(thrownBy(() => world.follower.apply("0", feed)), "journal-broken");
+    assert.equal(
+      thrownBy(() => world.follower.apply("0", feed)),
+      "journal-broken",
+    );
     assert.equal(world.store.trees.get(FILE), undefined);
     assert.equal(world.follower.position.sequence, 0);
   });
@@ -106,10 +109,16 @@ suite("following the journal", () => {
     const journal = new Journal();
     const first = journal.entry([created("one")]);
     const second = journal.entry([{ kind: "delete", node: FILE, crev: 1, lrev: 1 }]);
-    assert.equal(thrownBy(() => world.follower.apply("0", page([second], "2"))), "journal-broken");
+    assert.equal(
+      thrownBy(() => world.follower.apply("0", page([second], "2"))),
+      "journal-broken",
+    );
     assert.equal(world.follower.apply("0", page([first], "1")), true);
     const forged = { ...second, changes: [created("two", nodeId("3".repeat(32)))] };
-    assert.equal(thrownBy(() => world.follower.apply("1", page([forged], "2"))), "journal-broken");
+    assert.equal(
+      thrownBy(() => world.follower.apply("1", page([forged], "2"))),
+      "journal-broken",
+    );
     assert.notEqual(world.store.trees.get(FILE)?.remote, null);
   });
 
@@ -117,7 +126,10 @@ suite("following the journal", () => {
     using world = open();
     const journal = new Journal();
     const entry = journal.entry([created("mine")], ME);
-    assert.equal(thrownBy(() => world.follower.apply("0", page([entry], "1"))), "database-old");
+    assert.equal(
+      thrownBy(() => world.follower.apply("0", page([entry], "1"))),
+      "database-old",
+    );
     expectCommit(world.store.records, entry.commitId);
     assert.equal(world.follower.apply("0", page([entry], "1")), true);
   });

@@ -16,6 +16,7 @@ import { HttpAccount } from "#platform/account-http.ts";
 import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
 import { readConfig } from "#server/config.ts";
+import { Proxy } from "./proxy.ts";
 import { startServer, type RunningServer } from "#server/main.ts";
 
 const PASSWORD = "correct horse battery";
@@ -102,19 +103,22 @@ export class World {
   readonly root: string;
   readonly url: string;
   readonly #server: RunningServer;
+  readonly proxy: Proxy;
   readonly devices: Device[] = [];
 
-  private constructor(root: string, server: RunningServer) {
+  private constructor(root: string, server: RunningServer, proxy: Proxy) {
     this.root = root;
     this.#server = server;
-    this.url = server.address.url;
+    this.proxy = proxy;
+    this.url = proxy.url;
   }
 
   static async start(): Promise<World> {
     const root = mkdtempSync(join(tmpdir(), "lockstep-engine-"));
     const settings = { data: join(root, "data"), port: "0", log: "warn" };
     const config = readConfig({ ...settings, logFile: join(root, "server.log") }, {});
-    const world = new World(root, await startServer(config, "test"));
+    const server = await startServer(config, "test");
+    const world = new World(root, server, await Proxy.before(server.address.url));
     await new HttpAccount({ ...shared, url: world.url }).signUp({
       account: "alice",
       password: PASSWORD,
@@ -122,9 +126,14 @@ export class World {
     return world;
   }
 
+  /** The server itself, past the proxy. */
+  get direct(): string {
+    return this.#server.address.url;
+  }
+
   /** The account's calls, as a device makes them. */
   account(token?: string): HttpAccount {
-    return new HttpAccount({ ...shared, url: this.url, token });
+    return new HttpAccount({ ...shared, url: this.direct, token });
   }
 
   /** One more device with an empty folder, running. */
@@ -186,6 +195,7 @@ export class World {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const device of this.devices) await device.down();
+    await this.proxy[Symbol.asyncDispose]();
     await this.#server.close();
     rmSync(this.root, { recursive: true, force: true });
   }
