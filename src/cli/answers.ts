@@ -1,39 +1,58 @@
 import { assert } from "#core/assert.ts";
-import type { Status } from "#sync/status.ts";
+import { nodeId } from "#core/ids.ts";
+import type { DeviceStore } from "#platform/device-store.ts";
 import { expectCommit, forgetCommit } from "#sync/settings.ts";
+import type { Status } from "#sync/status.ts";
+import { listConflicts } from "./conflict-list.ts";
 import type { Answers, Question } from "./control.ts";
 import type { OpenFolder } from "./daemon.ts";
-import type { LinkedFolder } from "./links.ts";
+import { lookUp, pathsOf } from "./nodes.ts";
 
-export function statusOf({ engine }: OpenFolder): Status {
-  return engine.status(0);
-}
+type StoreAnswer = (store: DeviceStore, question: Question) => unknown;
 
 function textOf(question: Question, field: string): string {
   const value = question[field];
-  assert(typeof value === "string", `the question has no ${field}`);
+  assert(typeof value === "string", `the question ${question.ask} has no ${field}`);
   return value;
 }
 
+function textsOf(question: Question, field: string): string[] {
+  const value = question[field];
+  assert(Array.isArray(value), `the question ${question.ask} has no ${field}`);
+  return value.map(String);
+}
+
+/** What a device's database answers, whether its engine runs or not. */
+export const STORE_ANSWERS = {
+  "look-up": (store, question) => lookUp(store.trees, textOf(question, "path")),
+  paths: (store, question) => pathsOf(store.trees, textsOf(question, "nodes").map(nodeId)),
+  conflicts: (store) => listConflicts(store),
+  "expect-commit": ({ records }, question) => expectCommit(records, textOf(question, "commit")),
+  "forget-commit": ({ records }, question) => forgetCommit(records, textOf(question, "commit")),
+} as const satisfies Record<string, StoreAnswer>;
+
+export type StoreQuestion = keyof typeof STORE_ANSWERS;
+
+export function statusOf({ engine, store }: OpenFolder): Status {
+  return engine.status(listConflicts(store).length);
+}
+
 /** What the engine of a folder answers to other commands of this machine. */
-export function engineAnswers({ link }: LinkedFolder, open: OpenFolder): Answers {
+export function engineAnswers(open: OpenFolder): Answers {
   const { engine, store } = open;
+  const fromStore = Object.entries<StoreAnswer>(STORE_ANSWERS).map(([name, work]) => [
+    name,
+    async (question: Question) => Promise.resolve(work(store, question)),
+  ]);
   return {
+    ...(Object.fromEntries(fromStore) as Answers),
     status: async () => Promise.resolve(statusOf(open)),
     settle: async (_question, signal) => {
       const gone = new Promise<void>((resolve) => {
         signal.addEventListener("abort", () => resolve(), { once: true });
       });
       await Promise.race([engine.settle(), gone]);
-      return statusOf(open);
-    },
-    "expect-commit": async (question) => {
-      expectCommit(store.records, textOf(question, "commit"));
-      return Promise.resolve(link.device);
-    },
-    "forget-commit": async (question) => {
-      forgetCommit(store.records, textOf(question, "commit"));
-      return Promise.resolve(link.device);
+      return engine.status(0);
     },
   };
 }

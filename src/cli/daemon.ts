@@ -10,6 +10,7 @@ import { openFileReader } from "#platform/file-reader.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
 import { Engine } from "#sync/engine.ts";
+import type { Tell } from "#sync/events.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 
 /** A folder of this machine, bound to a space of an account. */
@@ -36,7 +37,7 @@ export type OpenFolder = AsyncDisposable & {
 };
 
 /** Wires the real world to the engine for one linked folder; nothing runs before `engine.run`. */
-export function openFolder(link: Link, databasePath: string, log: Log): OpenFolder {
+export function openFolder(link: Link, databasePath: string, log: Log, tell?: Tell): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
   const reader = openFileReader({ root: link.dir, cutKey: fromHex(link.cutKey) });
@@ -45,8 +46,9 @@ export function openFolder(link: Link, databasePath: string, log: Log): OpenFold
   const { server: url, token, space } = link;
   const remote = new HttpRemote({ ...shared, url, token, space });
   const world = { ...shared, ...store, disk, reader, watcher, remote, seal: PLAIN_SEAL, log };
+  const told = tell === undefined ? world : { ...world, tell };
   return {
-    engine: new Engine(world, link),
+    engine: new Engine(told, link),
     store,
     async [Symbol.asyncDispose](): Promise<void> {
       await watcher[Symbol.asyncDispose]();

@@ -68,7 +68,12 @@ export async function bindFolder(
     }
     const { account, device, deviceName, token } = enrolled;
     return storeLink(home, {
-      ...{ dir, server, account, device, deviceName, token },
+      dir,
+      server,
+      account,
+      device,
+      deviceName,
+      token,
       space: row.space,
       spaceName: row.name,
       folding: row.folding,

@@ -160,6 +160,13 @@ export function checkLinkable(home: Home, dir: string): void {
   }
 }
 
+/** Links the same folder to where its server listens now. */
+export function moveLink({ link, state }: LinkedFolder, server: string): LinkedFolder {
+  const moved = { ...link, server };
+  writeLink(state, moved);
+  return { link: moved, state };
+}
+
 /** A path as it can be pasted into a shell. */
 export function quoted(path: string): string {
   return /^[\w@%+=:,./~-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
@@ -168,6 +175,10 @@ export function quoted(path: string): string {
 export function storeLink(home: Home, link: Link): LinkedFolder {
   const state = join(foldersOf(home), randomBytes(8).toString("hex"));
   makePrivateFolder(state);
-  writePrivateFile(join(state, "link.json"), `${JSON.stringify(link, null, 2)}\n`);
+  writeLink(state, link);
   return { link, state };
+}
+
+function writeLink(state: string, link: Link): void {
+  writePrivateFile(join(state, "link.json"), `${JSON.stringify(link, null, 2)}\n`);
 }

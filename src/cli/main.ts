@@ -5,17 +5,78 @@ import { readVersion } from "./version.ts";
 
 type Registered = { readonly register: (command: Command) => void };
 
-/** Every command, its summary, and where it is: only the one that is called is loaded. */
-const COMMANDS: Readonly<
-  Record<string, readonly [summary: string, load: () => Promise<Registered>]>
-> = {
-  serve: ["run a server alone", () => import("./commands/serve.ts")],
-  account: ["make an account on a server", () => import("./commands/account.ts")],
-  link: ["bind a folder to an account", () => import("./commands/link.ts")],
-  sync: ["keep a linked folder in sync", () => import("./commands/sync.ts")],
-  wait: ["return when nothing is left to do", () => import("./commands/wait.ts")],
-  status: ["what is going on", () => import("./commands/status.ts")],
-  token: ["tokens for programs that use the REST calls", () => import("./commands/token.ts")],
+type Entry = { readonly summary: string; readonly load: () => Promise<Registered> };
+
+/** Every command and where it is: only the one that is called is loaded. */
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  up: {
+    summary: "server, account, device and folder at once",
+    load: () => import("./commands/up.ts"),
+  },
+  join: {
+    summary: "join the account behind a code",
+    load: () => import("./commands/join.ts"),
+  },
+  sync: {
+    summary: "keep a linked folder in sync",
+    load: () => import("./commands/sync.ts"),
+  },
+  wait: {
+    summary: "return when nothing is left to do",
+    load: () => import("./commands/wait.ts"),
+  },
+  status: {
+    summary: "what is going on",
+    load: () => import("./commands/status.ts"),
+  },
+  why: {
+    summary: "why one path is not in sync",
+    load: () => import("./commands/why.ts"),
+  },
+  log: {
+    summary: "what happened, a line an event",
+    load: () => import("./commands/log.ts"),
+  },
+  history: {
+    summary: "the versions of a file",
+    load: () => import("./commands/history.ts"),
+  },
+  restore: {
+    summary: "bring a version of a file back",
+    load: () => import("./commands/restore.ts"),
+  },
+  trash: {
+    summary: "what was deleted",
+    load: () => import("./commands/trash.ts"),
+  },
+  conflicts: {
+    summary: "conflict copies that are still there",
+    load: () => import("./commands/conflicts.ts"),
+  },
+  ignore: {
+    summary: "which ignore rule decides on a path",
+    load: () => import("./commands/ignore.ts"),
+  },
+  devices: {
+    summary: "the account's devices: list, add, revoke",
+    load: () => import("./commands/devices.ts"),
+  },
+  serve: {
+    summary: "run a server alone",
+    load: () => import("./commands/serve.ts"),
+  },
+  account: {
+    summary: "make an account on a server",
+    load: () => import("./commands/account.ts"),
+  },
+  link: {
+    summary: "bind a folder to an account",
+    load: () => import("./commands/link.ts"),
+  },
+  token: {
+    summary: "tokens for programs that use the REST calls",
+    load: () => import("./commands/token.ts"),
+  },
 };
 
 function calledName(args: readonly string[]): string | undefined {
@@ -28,10 +89,11 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     .description("Keeps folders the same on all your machines, through a server that you run.")
     .version(readVersion(), "--version", "print the version")
     .option("--verbose", "show what went wrong in full (stack)")
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .exitOverride();
   const called = calledName(args);
-  for (const [name, [summary, load]] of Object.entries(COMMANDS)) {
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     // Made by hand, so that a group of commands has the program's behaviour too.
     const command = program.command(name).description(summary);
     if (name === called) (await load()).register(command);

@@ -37,12 +37,12 @@ export function shown(text: string): string {
 }
 
 function width(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return Array.from(stripVTControlCharacters(text)).length;
 }
 
 /** Cuts the middle out of a text that is too wide: both ends of a path say something. */
 export function cutTo(text: string, atMost: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   if (characters.length <= atMost) return text;
   const head = Math.floor((atMost - 1) / 3);
   const tail = atMost - 1 - head;

@@ -5,6 +5,7 @@ import { lockFolder } from "#platform/folder-lock.ts";
 import type { Status } from "#sync/status.ts";
 import { openControl } from "./control.ts";
 import { openFolder, type OpenFolder } from "./daemon.ts";
+import { EventLog } from "./event-log.ts";
 import type { Home } from "./home.ts";
 import { clearHalt, storeHalt } from "./halt.ts";
 import { databaseOf, type LinkedFolder } from "./links.ts";
@@ -34,19 +35,23 @@ export async function runFolder(
   stack.use(lockFolder(folder.link.dir, systemClock));
   clearHalt(folder);
   const log = stack.use(openEngineLog(home, `sync-${basename(folder.state)}`));
+  const events = stack.use(new EventLog(folder.state, log));
   try {
-    const open = stack.use(openFolder(folder.link, databaseOf(folder), log));
-    stack.use(await openControl(folder.state, engineAnswers(folder, open)));
+    const open = stack.use(openFolder(folder.link, databaseOf(folder), log, events.tell));
+    stack.use(await openControl(folder.state, engineAnswers(open)));
     const stop = new AbortController();
     stack.defer(() => stop.abort());
     const running = { folder, open, status: () => statusOf(open) };
     started(running);
     void sweepNowAndThen(open, log, AbortSignal.any([signal, stop.signal]));
+    events.note("started");
     log.info("engine-started", { dir: folder.link.dir, space: folder.link.space });
     await open.engine.run(signal);
+    events.note("stopped");
     log.info("engine-stopped");
   } catch (error) {
     log.error("engine-halted", { code: codeOf(error), message: messageOf(error) });
+    events.note("halted", messageOf(error));
     if (error instanceof WorldError) storeHalt(folder, error);
     throw error;
   }

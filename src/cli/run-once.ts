@@ -36,7 +36,11 @@ async function agree(running: RunningFolder, stop: AbortSignal): Promise<Status>
     const nowMs = systemClock.monotonicMs();
     offlineSinceMs = status.state === "offline" ? (offlineSinceMs ?? nowMs) : null;
     if (offlineSinceMs !== null && nowMs - offlineSinceMs > OFFLINE_MS) {
-      throw new CommandError(status.reason ?? "The server cannot be reached.", EXIT.failed);
+      const reason = status.reason ?? "The server cannot be reached.";
+      throw new CommandError(
+        reason.replace("it is tried again", "run this again later"),
+        EXIT.failed,
+      );
     }
     if (settled.yes) {
       const verdict = verdictOf(status);

@@ -6,6 +6,7 @@ import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
 import { plan } from "#sync/planner.ts";
+import { listConflicts } from "./conflict-list.ts";
 import { databaseOf, type LinkedFolder } from "./links.ts";
 
 /** The device's database, for a look at it while no engine runs; null before the first run. */
@@ -30,5 +31,5 @@ export function countStored(folder: LinkedFolder): {
     fresh: () => nodeId(toHex(systemChance.bytes(16))),
   });
   const pending = { up: planned.remote.length, down: planned.local.length };
-  return { pending, conflicts: 0 };
+  return { pending, conflicts: listConflicts(store).length };
 }

@@ -51,9 +51,12 @@ async function status(path: string | undefined, { json }: Options): Promise<void
   if (!json) return show(folder.link, now);
   const { state, reason, pending, problems, holds, conflicts } = now;
   printJson({
-    ...{ state, reason, pending },
+    state,
+    reason,
+    pending,
     problems: problems.map(({ path: at, code, message }) => ({ path: at, code, message })),
-    ...{ holds, conflicts },
+    holds,
+    conflicts,
   });
 }
 

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
+import { syncInForeground } from "../foreground.ts";
 import { requireLink } from "../links.ts";
-import { print } from "../output.ts";
-import { runFolder } from "../run-folder.ts";
 import { runOnce } from "../run-once.ts";
 import { stopSignal } from "../stopping.ts";
 import { explain, thisHome } from "../usage.ts";
@@ -13,11 +12,7 @@ async function sync(dir: string, { once }: Options): Promise<void> {
   const folder = requireLink(home, dir);
   const stop = stopSignal();
   if (once) return runOnce(home, folder, stop);
-  const { link } = folder;
-  await runFolder(home, folder, stop, () => {
-    print(`Syncing ${link.dir} with the space ${link.spaceName} of ${link.account}`);
-    print(`at ${link.server}. Ctrl-C stops.`);
-  });
+  await syncInForeground(home, folder, stop);
 }
 
 export function register(command: Command): void {

@@ -1,0 +1,97 @@
+import type { Command } from "commander";
+import { wrongUsage } from "../exit.ts";
+import { offerJoin } from "../join-code.ts";
+import { impliedLink } from "../links.ts";
+import { print, printJson, shown, table, timeText } from "../output.ts";
+import { reachableServer } from "../own-server.ts";
+import { callAs } from "../server-calls.ts";
+import { explain, jsonOption, thisHome } from "../usage.ts";
+
+type Options = { readonly folder?: string; readonly json?: true };
+
+async function list({ folder: path, json }: Options): Promise<void> {
+  const { link } = impliedLink(thisHome(), path);
+  const devices = await callAs(link).devices();
+  if (json) {
+    const iso = (ms: number | null): string | null =>
+      ms === null ? null : new Date(ms).toISOString();
+    return printJson(
+      devices.map(({ device, name, createdMs, lastSeenMs, revoked }) => ({
+        device,
+        name,
+        created: iso(createdMs),
+        seen: iso(lastSeenMs),
+        revoked,
+        this: device === link.device,
+      })),
+    );
+  }
+  const header = [
+    { title: "Device", flexible: true },
+    { title: "Id" },
+    { title: "Since" },
+    { title: "Last seen" },
+    { title: "" },
+  ];
+  const rows = devices.map(({ device, name, createdMs, lastSeenMs, revoked }) => [
+    shown(name),
+    device.slice(0, 8),
+    timeText(createdMs),
+    lastSeenMs === null ? "never" : timeText(lastSeenMs),
+    revoked ? "revoked" : device === link.device ? "this one" : "",
+  ]);
+  print(table(header, rows));
+}
+
+async function revoke(wanted: string, { folder: path, json }: Options): Promise<void> {
+  const { link } = impliedLink(thisHome(), path);
+  const calls = callAs(link);
+  const living = (await calls.devices()).filter((row) => !row.revoked);
+  const isWanted = (row: { device: string; name: string }): boolean =>
+    row.name === wanted || (/^[0-9a-f]{6,32}$/.test(wanted) && row.device.startsWith(wanted));
+  const [found, another] = living.filter(isWanted);
+  if (found === undefined) {
+    throw wrongUsage(`There is no device ${wanted}: lockstep devices shows those there are.`);
+  }
+  if (another !== undefined) {
+    throw wrongUsage(`More than one device is called ${wanted}: name one by its id.`);
+  }
+  await calls.revokeDevice(found.device);
+  if (json) printJson({ device: found.device, name: found.name, revoked: true });
+  else print(`${shown(found.name)} is revoked: it gets and sends nothing any more.`);
+}
+
+async function add({ folder: path, json }: Options): Promise<void> {
+  const home = thisHome();
+  const folder = impliedLink(home, path);
+  const server = reachableServer(home, folder.link.server);
+  const code = await offerJoin(folder, server);
+  if (json) return printJson({ code });
+  print(`./lockstep join ${code}`);
+}
+
+export function register(command: Command): void {
+  const folder = ["--folder <path>", "a linked folder (default: the one around here)"] as const;
+  const shared = (made: Command): Command => made.option(...folder).addOption(jsonOption());
+  explain(
+    shared(command.command("list", { isDefault: true }).description("all devices of the account")),
+    { examples: ["lockstep devices"] },
+  ).action(list);
+  explain(
+    shared(command.command("revoke").description("shut a device out for good")).argument(
+      "<device>",
+      "its name, or the beginning of its id",
+    ),
+    {
+      examples: ["lockstep devices revoke lost-laptop"],
+      about: "What the device holds stays on it; it gets and sends nothing from then on.",
+    },
+  ).action(revoke);
+  explain(
+    shared(command.command("add").description("print the line that joins one more machine")),
+    {
+      examples: ["lockstep devices add"],
+      about: "Run the printed line on the other machine: it works once, for 10 minutes.",
+    },
+  ).action(add);
+}

@@ -1,0 +1,71 @@
+import type { Command } from "commander";
+import { InvalidArgumentError } from "commander";
+import { followEvents, lastEvents } from "../event-reader.ts";
+import type { LoggedEvent } from "../event-log.ts";
+import { impliedLink } from "../links.ts";
+import { paint, print, shown, timeText } from "../output.ts";
+import { stopSignal } from "../stopping.ts";
+import { explain, jsonOption, thisHome } from "../usage.ts";
+
+const DEFAULT_LINES = 50;
+
+type Options = { readonly follow?: true; readonly lines: number; readonly json?: true };
+
+function what({ event, where }: LoggedEvent): string {
+  switch (event) {
+    case "conflict":
+      return paint("yellow", "conflict copy".padEnd(17));
+    case "problem":
+    case "halted":
+      return paint("red", event.padEnd(17));
+    case "started":
+    case "stopped":
+      return paint("dim", event.padEnd(17));
+    default:
+      return `${event} ${where ?? ""}`.padEnd(17);
+  }
+}
+
+function lineOf(event: LoggedEvent): string {
+  const { path, from, message, node } = event;
+  const slash = node === "folder" ? "/" : "";
+  const place = path === undefined ? "" : shown(path) + slash;
+  const words = [from === undefined ? place : `${shown(from)}${slash} → ${place}`];
+  if (message !== undefined) words.push(shown(message));
+  const time = paint("dim", timeText(Date.parse(event.time), true));
+  return `${time}  ${what(event)}  ${words.filter(Boolean).join(": ")}`.trimEnd();
+}
+
+async function log(path: string | undefined, { follow, lines, json }: Options): Promise<void> {
+  const { state } = impliedLink(thisHome(), path);
+  const show = (event: LoggedEvent): void => print(json ? JSON.stringify(event) : lineOf(event));
+  const { events, position } = lastEvents(state, lines);
+  for (const event of events) show(event);
+  if (follow) await followEvents(state, position, show, stopSignal());
+}
+
+function parseLines(text: string): number {
+  if (text === "all") return Number.POSITIVE_INFINITY;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It is a number, or all.");
+}
+
+export function register(command: Command): void {
+  command
+    .argument("[path]", "a linked folder, or anything in it (default: the one around here)")
+    .option("-f, --follow", "go on, a line for each thing that happens, until Ctrl-C")
+    .option(
+      "-n, --lines <count>",
+      "how many of the latest to begin with, or all",
+      parseLines,
+      DEFAULT_LINES,
+    )
+    .addOption(jsonOption())
+    .action(log);
+  explain(command, {
+    examples: ["lockstep log -f", "lockstep log ~/Work -n all --json"],
+    about:
+      `Shows the latest ${DEFAULT_LINES} events, oldest first. "here" was done on this machine and sent,\n` +
+      '"elsewhere" came from another one. With --json a line is one JSON object.',
+  });
+}

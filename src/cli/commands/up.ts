@@ -1,0 +1,186 @@
+import { userInfo } from "node:os";
+import type { Command } from "commander";
+import { codeOf } from "#core/errors.ts";
+import { systemChance } from "#platform/chance.ts";
+import { wrongUsage } from "../exit.ts";
+import { syncInForeground } from "../foreground.ts";
+import type { Home } from "../home.ts";
+import { offerJoin } from "../join-code.ts";
+import { bindFolder, DEFAULT_SPACE, defaultDeviceName, prepareFolder } from "../linking.ts";
+import { linkHolding, listLinks, moveLink, realPath, type LinkedFolder } from "../links.ts";
+import { note, paint, print, printJson } from "../output.ts";
+import * as own from "../own-server.ts";
+import { callServer } from "../server-calls.ts";
+import { stopSignal } from "../stopping.ts";
+import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
+
+const STANDARD_FOLDER = "Lockstep";
+const STANDARD_HOST = "127.0.0.1";
+
+type Options = {
+  readonly host?: string;
+  readonly port?: string;
+  readonly account?: string;
+  readonly device?: string;
+  readonly json?: true;
+};
+
+/** 100 random bits, readable: a person may have to type it once. */
+function drawPassword(): string {
+  const letters = "23456789abcdefghjkmnpqrstuvwxyz-";
+  const drawn = Array.from(systemChance.bytes(20), (byte) => letters[byte & 31] ?? "");
+  return drawn.join("").replaceAll("-", "0");
+}
+
+function standardAccount(): string {
+  const name = userInfo().username.replaceAll(/[^\p{L}\p{N}._@-]/gu, "");
+  return /^[\p{L}\p{N}]/u.test(name) ? name.slice(0, 64) : "me";
+}
+
+function portOf(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw wrongUsage(`--port is ${text}, it must be a number from 0 (any free one) to 65535.`);
+}
+
+/** The link of exactly this folder, if there is one. */
+function linkOf(home: Home, dir: string): LinkedFolder | null {
+  const found = linkHolding(home, dir);
+  return found?.inside === "" ? found.folder : null;
+}
+
+async function signUp(url: string, { account, password }: own.OwnServer): Promise<void> {
+  try {
+    await callServer(url).signUp({ account, password });
+  } catch (error) {
+    // Made by an earlier run that did not come further.
+    if (codeOf(error) !== "account-taken") throw error;
+  }
+}
+
+async function bind(
+  home: Home,
+  dir: string,
+  known: own.OwnServer,
+  device: string,
+): Promise<LinkedFolder> {
+  const url = own.localUrl(known);
+  const { account, password } = known;
+  const real = prepareFolder(home, dir);
+  const enrolled = await callServer(url).enrol({ account, password, device });
+  return bindFolder(home, real, url, enrolled, { name: DEFAULT_SPACE });
+}
+
+/** The folders that are linked to our own server follow it to another port. */
+function moveLinks(home: Home, before: own.OwnServer | null, url: string): void {
+  if (before === null || own.localUrl(before) === url) return;
+  for (const folder of listLinks(home)) {
+    if (folder.link.server === own.localUrl(before)) moveLink(folder, url);
+  }
+}
+
+/** The server of this home, its account and a link of the folder, made as far as they are missing. */
+async function prepare(
+  home: Home,
+  dir: string,
+  options: Options,
+  running: AsyncDisposableStack,
+): Promise<LinkedFolder> {
+  const before = own.readOwnServer(home);
+  const host = options.host ?? before?.host ?? STANDARD_HOST;
+  const server = await own.startOwnServer(home, { host, port: portOf(options.port) }, before);
+  running.defer(() => server.close());
+  const known: own.OwnServer = {
+    host,
+    port: server.address.port,
+    account: before?.account ?? options.account ?? standardAccount(),
+    password: before?.password ?? (process.env["LOCKSTEP_PASSWORD"] || drawPassword()),
+    dir: before?.dir ?? realPath(dir),
+  };
+  own.storeOwnServer(home, known);
+  moveLinks(home, before, own.localUrl(known));
+  const linked = linkOf(home, dir);
+  if (linked !== null) return linked;
+  await signUp(own.localUrl(known), known);
+  return bind(home, dir, known, options.device ?? defaultDeviceName());
+}
+
+async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<void> {
+  const { link } = folder;
+  const server = own.reachableServer(home, link.server);
+  const code = await offerJoin(folder, server);
+  if (json) {
+    const { account, dir } = link;
+    return printJson({ server, folder: dir, account, join: `./lockstep join ${code}` });
+  }
+  const known = own.readOwnServer(home);
+  const isOurs = known !== null && own.localUrl(known) === link.server;
+  print(paint("bold", "Lockstep is up."));
+  print(`  Server   ${server}`);
+  print(`  Folder   ${link.dir}`);
+  print(`  Account  ${link.account}${isOurs ? `, password in ${own.ownServerFile(home)}` : ""}`);
+  print();
+  print(`  On the other machine:  ${paint("bold", `./lockstep join ${code}`)}`);
+  if (own.isLoopback(server)) {
+    print(
+      "  Only this machine can reach the server: lockstep up --host 0.0.0.0 opens it to others.",
+    );
+  }
+  print();
+  const another = process.stdin.isTTY ? " Enter prints another." : "";
+  print(`The code works once, for 10 minutes.${another} Ctrl-C stops.`);
+}
+
+/** Enter on a terminal asks for a fresh join line. */
+function offerOnEnter(home: Home, folder: LinkedFolder): Disposable {
+  const { stdin } = process;
+  if (!stdin.isTTY) return { [Symbol.dispose]: () => undefined };
+  const offer = (): void => {
+    const server = own.reachableServer(home, folder.link.server);
+    offerJoin(folder, server).then(
+      (code) => print(`./lockstep join ${code}`),
+      (error: unknown) => note(error instanceof Error ? error.message : String(error)),
+    );
+  };
+  stdin.on("data", offer);
+  return {
+    [Symbol.dispose]: () => {
+      stdin.off("data", offer);
+      stdin.pause();
+    },
+  };
+}
+
+async function up(path: string | undefined, options: Options): Promise<void> {
+  const stop = stopSignal();
+  const home = thisHome();
+  await using running = new AsyncDisposableStack();
+  const remembered = own.readOwnServer(home);
+  const dir = folderArgument(path ?? remembered?.dir ?? STANDARD_FOLDER);
+  const linked = linkOf(home, dir);
+  const isOurs = linked === null || (remembered && own.localUrl(remembered) === linked.link.server);
+  const folder = isOurs || linked === null ? await prepare(home, dir, options, running) : linked;
+  if (stop.aborted) return;
+  await tell(home, folder, options.json === true);
+  using _ = offerOnEnter(home, folder);
+  await syncInForeground(home, folder, stop, () => undefined);
+}
+
+export function register(command: Command): void {
+  command
+    .argument("[dir]", `the folder to keep in sync (default: ./${STANDARD_FOLDER})`)
+    .option("--host <host>", "where the server listens (default: 127.0.0.1, or as the last time)")
+    .option("--port <port>", "its port (default: 7420 or a free one, then always the same)")
+    .option("--account <name>", "what to call the account (default: your user name)")
+    .option("--device <name>", "what to call this machine (default: its host name)")
+    .addOption(jsonOption())
+    .action(up);
+  explain(command, {
+    examples: ["lockstep up", "lockstep up ~/Shared --host 0.0.0.0"],
+    exits: [1, 3],
+    about:
+      "Starts a server in LOCKSTEP_HOME, makes an account and a device, and keeps the folder in sync\n" +
+      "until Ctrl-C. Run it again at any time: what is there already is used. The account's password\n" +
+      "is drawn at random (or taken from LOCKSTEP_PASSWORD) and kept in LOCKSTEP_HOME/up.json.",
+  });
+}

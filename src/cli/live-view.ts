@@ -1,0 +1,136 @@
+import { SingleBar } from "cli-progress";
+import type { TreeStore } from "#sync/ports.ts";
+import type { Status } from "#sync/status.ts";
+import type { NodeRow } from "#sync/tree.ts";
+import { bytesText, note, timeText } from "./output.ts";
+import type { RunningFolder } from "./run-folder.ts";
+
+const LOOK_MS = 250;
+/** What is over sooner needs no bar. */
+const BAR_AFTER_MS = 1_000;
+/** Adding up what is left never takes more than this share of the time. */
+const SUM_SHARE = 50;
+
+const BAR_FORMAT = "{bar} {done} of {whole}  {rate}/s  {left} left";
+
+/** Bytes of files that one side has and the other lacks. */
+function bytesLeft(trees: TreeStore): number {
+  return trees.changed().reduce((sum, row) => sum + bytesOf(row), 0);
+}
+
+function bytesOf({ kind, local, remote }: NodeRow): number {
+  if (kind !== "file" || local?.blind) return 0;
+  const here = local?.content?.kind === "file" ? local.content : null;
+  const there = remote?.content.kind === "file" ? remote.content : null;
+  if (here !== null && there !== null && here.sha256 === there.sha256) return 0;
+  if (here === null && there !== null) return there.sizeBytes;
+  return here?.sizeBytes ?? local?.stamp.sizeBytes ?? 0;
+}
+
+/** `1:05`, `2:03:04` */
+export function durationText(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes}:${two(whole % 60)}`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
+}
+
+type Stretch = {
+  readonly beganMs: number;
+  readonly beganMoved: number;
+  whole: number;
+  left: number;
+  bar: SingleBar | null;
+};
+
+/** Says on stderr when a running folder's state changes; on a terminal also how far it is. */
+export class LiveView implements Disposable {
+  #running: RunningFolder | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #told = "";
+  #stretch: Stretch | null = null;
+  #nextSumMs = 0;
+
+  watch(running: RunningFolder): void {
+    this.#running = running;
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#endStretch();
+  }
+
+  #look(): void {
+    if (this.#running === null) return;
+    const status = this.#running.open.engine.status(0);
+    if (status.state === "working") this.#advance(status, this.#running.open.store.trees);
+    else this.#endStretch();
+    this.#tell(status);
+  }
+
+  /** A change of state, once; what passes within the bar's second is not worth a line. */
+  #tell({ state, reason, problems }: Status): void {
+    if (state === "working") return;
+    const trouble = problems[0];
+    const count = problems.length;
+    const beside = count === 0 ? "" : `, but for ${count} ${count === 1 ? "path" : "paths"}`;
+    const text = state === "in-sync" ? `in sync${beside}` : `${state}: ${reason ?? ""}`;
+    const said = text + (trouble === undefined ? "" : ` (${trouble.path}: ${trouble.message})`);
+    if (said === this.#told) return;
+    const wasTrouble = this.#told !== "" && !this.#told.startsWith("in sync");
+    this.#told = said;
+    // Not a terminal: only trouble and its end are worth a line in somebody's log.
+    const isPlain = state === "in-sync" && trouble === undefined;
+    if (!process.stderr.isTTY && isPlain && !wasTrouble) return;
+    note(`${timeText(Date.now(), true)}  ${said}`);
+  }
+
+  #advance({ sentBytes, receivedBytes }: Status, trees: TreeStore): void {
+    if (!process.stderr.isTTY) return;
+    const nowMs = performance.now();
+    const moved = sentBytes + receivedBytes;
+    this.#stretch ??= { beganMs: nowMs, beganMoved: moved, whole: 0, left: 0, bar: null };
+    const stretch = this.#stretch;
+    if (nowMs >= this.#nextSumMs) {
+      stretch.left = bytesLeft(trees);
+      this.#nextSumMs = nowMs + Math.max(LOOK_MS, SUM_SHARE * (performance.now() - nowMs));
+    }
+    stretch.whole = Math.max(stretch.whole, stretch.left);
+    if (nowMs - stretch.beganMs < BAR_AFTER_MS || stretch.whole === 0) return;
+    this.#draw(stretch, moved - stretch.beganMoved, (nowMs - stretch.beganMs) / 1_000);
+  }
+
+  #draw(stretch: Stretch, movedBytes: number, seconds: number): void {
+    const { whole, left } = stretch;
+    const done = Math.min(whole, Math.max(whole - left, movedBytes));
+    const rate = done / seconds;
+    const fields = {
+      done: bytesText(done),
+      whole: bytesText(whole),
+      rate: bytesText(rate),
+      left: rate === 0 ? "?" : durationText((whole - done) / rate),
+    };
+    if (stretch.bar === null) {
+      stretch.bar = new SingleBar({
+        format: BAR_FORMAT,
+        barsize: 24,
+        barCompleteChar: "█",
+        barIncompleteChar: "░",
+        clearOnComplete: true,
+        hideCursor: true,
+        stream: process.stderr,
+      });
+      stretch.bar.start(whole, done, fields);
+    }
+    stretch.bar.setTotal(whole);
+    stretch.bar.update(done, fields);
+  }
+
+  #endStretch(): void {
+    this.#stretch?.bar?.stop();
+    this.#stretch = null;
+  }
+}

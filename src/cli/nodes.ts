@@ -1,0 +1,75 @@
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { splitPath } from "#core/names.ts";
+import type { Content, NodeKind } from "#core/node.ts";
+import { pathOf, shownPath } from "#sync/paths.ts";
+import type { TreeStore } from "#sync/ports.ts";
+import { agrees, type Blindness, type NodeRow } from "#sync/tree.ts";
+
+/** A node on one side of this device's trees, without what only the engine needs. */
+export type SideReport = {
+  readonly path: string | null;
+  readonly content: Content | null;
+};
+
+/** Where a node stands, as far as this device knows. */
+export type NodeReport = {
+  readonly node: NodeId;
+  readonly kind: NodeKind;
+  readonly agrees: boolean;
+  readonly here: (SideReport & { readonly blind: Blindness | null }) | null;
+  readonly server: (SideReport & { readonly crev: number }) | null;
+  readonly agreed: SideReport | null;
+};
+
+export type PathReport = {
+  /** What stands at the path on this disk, and what at the server; usually one node. */
+  readonly here: NodeReport | null;
+  readonly server: NodeReport | null;
+};
+
+type Side = "local" | "remote";
+
+/** The node at a path on one side; the root has none. */
+function nodeAt(trees: TreeStore, side: Side, path: string): NodeRow | null {
+  let at = ROOT_NODE;
+  let row: NodeRow | null = null;
+  for (const name of splitPath(path)) {
+    const named = trees.named(side, at, name);
+    row = named.find((each) => each[side]?.name === name) ?? named[0] ?? null;
+    if (row === null) return null;
+    at = row.id;
+  }
+  return row;
+}
+
+function reportOf(trees: TreeStore, row: NodeRow): NodeReport {
+  const { id, kind, local, remote, synced } = row;
+  const at = (side: "local" | "remote" | "synced"): string | null => pathOf(trees, side, id);
+  return {
+    node: id,
+    kind,
+    agrees: agrees(row),
+    here: local === null ? null : { path: at("local"), content: local.content, blind: local.blind },
+    server:
+      remote === null ? null : { path: at("remote"), content: remote.content, crev: remote.crev },
+    agreed: synced === null ? null : { path: at("synced"), content: synced.content },
+  };
+}
+
+export function lookUp(trees: TreeStore, path: string): PathReport {
+  const [here, server] = (["local", "remote"] as const).map((side) => {
+    const row = nodeAt(trees, side, path);
+    return row === null ? null : reportOf(trees, row);
+  });
+  return { here: here ?? null, server: server ?? null };
+}
+
+/** The paths of nodes as people know them; those that this device knows nothing of are left out. */
+export function pathsOf(trees: TreeStore, nodes: readonly NodeId[]): Record<NodeId, string> {
+  const paths: Record<NodeId, string> = {};
+  for (const id of nodes) {
+    if (id === ROOT_NODE) paths[id] = "";
+    else if (trees.get(id) !== undefined) paths[id] = shownPath(trees, id);
+  }
+  return paths;
+}
