@@ -22,6 +22,12 @@ export type Entry = z.infer<typeof Entry>;
  */
 export const Cursor = z.string().max(128);
 
+/**
+ * The cursor before the first entry of whatever journal the server has: a device begins with it again
+ * when its own is of no past that the server knows.
+ */
+export const CURSOR_START = "";
+
 /** Entries after the cursor, oldest first, never part of one; `cursor` stands behind the last. */
 export const Feed = z.object({
   entries: z.array(Entry),

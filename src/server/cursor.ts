@@ -1,3 +1,4 @@
+import { CURSOR_START } from "#protocol/feed.ts";
 import type { SpaceRow } from "./metadata/port.ts";
 
 const SHAPE = /^([0-9a-f]{32})\.(0|[1-9][0-9]{0,15})$/;
@@ -16,6 +17,7 @@ export function readCursor(
   headSequence: number,
   cursor: string,
 ): number | "reset" {
+  if (cursor === CURSOR_START) return 0;
   const parts = SHAPE.exec(cursor);
   const sequence = Number(parts?.[2]);
   if (parts?.[1] !== epoch || sequence > headSequence) return "reset";

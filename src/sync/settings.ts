@@ -26,8 +26,8 @@ export function readPosition(records: DeviceRecords, startCursor: string): Posit
   return JSON.parse(text) as Position;
 }
 
-export function writePosition(records: DeviceRecords, position: Position | null): void {
-  records.setSetting("position", position === null ? null : JSON.stringify(position));
+export function writePosition(records: DeviceRecords, position: Position): void {
+  records.setSetting("position", JSON.stringify(position));
 }
 
 export function readSent(records: DeviceRecords): Sent | null {

@@ -1,4 +1,6 @@
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { CHAIN_START } from "#protocol/chain.ts";
+import { CURSOR_START } from "#protocol/feed.ts";
 import type { Side } from "./draft.ts";
 import type { DeviceRecords, TreeStore } from "./ports.ts";
 import { beginUnion, writePosition, writeSent } from "./settings.ts";
@@ -34,7 +36,8 @@ export function forgetAgreement(trees: TreeStore, records: DeviceRecords): void 
       if (row === undefined) continue;
       trees.put({ ...row, remote: null, synced: null, displacing: null });
     }
-    writePosition(records, null);
+    // The server may have another epoch now: only this cursor is valid in each.
+    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START });
     writeSent(records, null);
     beginUnion(records);
   });
