@@ -35,6 +35,8 @@ export async function prepareRoot(world: RootWorld): Promise<void> {
   if (records.setting(MARKED) === undefined) {
     await ensureFolder(disk, PRIVATE_FOLDER);
     await ensureFolder(disk, markerPath(space));
+    // Once the marker is on record, a root without it counts as replaced.
+    await disk.change.syncFolders(["", PRIVATE_FOLDER]);
     const root = await disk.look.stat("");
     records.setSetting(MARKED, root?.device ?? "");
   }
