@@ -1,7 +1,7 @@
 import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { nodeId, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
-import { foldName, plainNameKey } from "#core/names.ts";
+import { foldName, plainNameKey, PRIVATE_FOLDER } from "#core/names.ts";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { Downloader } from "./download.ts";
 import type { Tell } from "./events.ts";
@@ -124,7 +124,7 @@ export class Engine {
    */
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await prepareRoot({ ...this.#world, ...this.#setup });
+      await this.#prepare(signal);
       this.#startFeeding(signal);
       await this.#loop(signal);
     } catch (error) {
@@ -142,6 +142,23 @@ export class Engine {
         this.#sender.settleLarge(),
       ]);
       this.#tellSettled(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** A disk that fails or is full at this moment is no reason to give the folder up. */
+  async #prepare(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      try {
+        await prepareRoot({ ...this.#world, ...this.#setup });
+        this.#problems.clear("write", PRIVATE_FOLDER);
+        return;
+      } catch (error) {
+        const code = codeOf(error);
+        if (signal.aborted || HALTING.has(code) || !(error instanceof WorldError)) throw error;
+        const trouble = { path: PRIVATE_FOLDER, code, message: error.message };
+        this.#problems.report("write", trouble, this.#world.clock.nowMs());
+        await this.#sleep(FRUITLESS_PAUSE_MS, signal);
+      }
     }
   }
 
