@@ -109,7 +109,7 @@ const bad: readonly [rule: Rule, path: string, text: string, message: RegExp][] 
 
 const good: readonly [rule: Rule, path: string, text: string][] = [
   [checkImports, "src/platform/a.ts", `import type { Disk } from "#sync/ports.ts";`],
-  [checkImports, "src/platform/a.ts", `import type { Disk } from "#sync/ports/disk.ts";`],
+  [checkImports, "src/platform/a.ts", `import type { Disk } from "#sync/ports.ts";`],
   [checkImports, "src/protocol/a.ts", `import { z } from "zod";`],
   [
     checkImports,

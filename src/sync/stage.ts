@@ -95,7 +95,7 @@ class Staging {
 
   /** Fills all open stage files: from this disk where it has the bytes, else from the server. */
   async fill(): Promise<void> {
-    for (const chunk of [...this.#spots.keys()]) {
+    for (const chunk of this.#spots.keys()) {
       const bytes = await this.#fromDisk(chunk);
       if (bytes !== null) await this.#write(chunk, bytes);
     }

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { suite, test } from "node:test";
+import { ROOT_NODE } from "#core/ids.ts";
 import { systemClock } from "#platform/clock.ts";
 import { treeOf, until, World, type Device } from "./world.ts";
 
@@ -133,7 +134,7 @@ suite("what editors do", () => {
     const file = a.path("notes.txt");
     writeFileSync(file, "v0");
     await world.settle();
-    const node = b.store.trees.named("remote", rootOf(), "notes.txt")[0]?.id;
+    const node = b.store.trees.named("remote", ROOT_NODE, "notes.txt")[0]?.id;
     const saves: [string, () => void][] = [
       [
         "temp and rename",
@@ -163,7 +164,7 @@ suite("what editors do", () => {
     await world.settle();
     assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
     assert.deepEqual(Object.keys(treeOf(b.dir)), ["notes.txt"]);
-    assert.equal(b.store.trees.named("remote", rootOf(), "notes.txt")[0]?.id, node);
+    assert.equal(b.store.trees.named("remote", ROOT_NODE, "notes.txt")[0]?.id, node);
   });
 
   test("RD2: of a hundred quick saves the last one arrives, and few travel", async () => {
@@ -245,7 +246,3 @@ suite("names", () => {
     assert(!existsSync(a.path("link")) && existsSync(a.path("with space")));
   });
 });
-
-function rootOf(): Parameters<Device["store"]["trees"]["named"]>[1] {
-  return "0".repeat(32) as Parameters<Device["store"]["trees"]["named"]>[1];
-}

@@ -17,8 +17,9 @@ import {
   writeSync,
 } from "node:fs";
 import { suite, test } from "node:test";
+import { ROOT_NODE } from "#core/ids.ts";
 import { systemClock } from "#platform/clock.ts";
-import { treeOf, until, World } from "./world.ts";
+import { treeOf, until, World, type Device } from "./world.ts";
 
 suite("looking and reading", () => {
   test("SC2: a file that is moved and edited at once is that file, with its history", async () => {
@@ -35,7 +36,7 @@ suite("looking and reading", () => {
     a.up();
     await world.settle();
     assert.deepEqual(treeOf(b.dir), { "sub/": "", "sub/g": "before and after" });
-    const sub = b.store.trees.named("remote", ROOT, "sub")[0];
+    const sub = b.store.trees.named("remote", ROOT_NODE, "sub")[0];
     assert(sub);
     assert.equal(b.store.trees.named("remote", sub.id, "g")[0]?.id, node);
   });
@@ -276,8 +277,6 @@ suite("writing", () => {
   });
 });
 
-const ROOT = "0".repeat(32) as Parameters<import("#sync/ports.ts").TreeStore["children"]>[1];
-
-function idAt(device: import("./world.ts").Device, name: string): string | undefined {
-  return device.store.trees.named("remote", ROOT, name)[0]?.id;
+function idAt(device: Device, name: string): string | undefined {
+  return device.store.trees.named("remote", ROOT_NODE, name)[0]?.id;
 }

@@ -146,4 +146,43 @@ suite("a network as it is", () => {
     const contents = Object.values(treeOf(a.dir));
     assert(contents.includes("base\nB\n") && contents.includes("base\nA 1\nA 2\nA 3\n"));
   });
+
+  test("UP2: a file that changes before it is sent is read again; what is sent is what it is", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    let changed = false;
+    world.proxy.fate = (asked) => {
+      if (asked.endsWith("/missing") && !changed) {
+        changed = true;
+        writeFileSync(a.path("f"), "after");
+      }
+      return "pass";
+    };
+    writeFileSync(a.path("g"), "g");
+    writeFileSync(a.path("f"), "before");
+    await until("B has what A has", () => treeOf(b.dir)["f"] === "after");
+    await world.settle();
+    assert.deepEqual(treeOf(b.dir), { f: "after", g: "g" });
+  });
+
+  test("FO4: a server that knows the cursor no more leads to a union, and nothing is deleted", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("kept"), "k");
+    writeFileSync(a.path("edited"), "1");
+    await world.settle();
+    world.proxy.fate = () => "refuse";
+    world.proxy.cut();
+    writeFileSync(a.path("edited"), "2");
+    writeFileSync(b.path("new"), "n");
+    await until("A is offline", () => a.engine.status(0).state === "offline");
+    world.proxy.fate = once((asked) => asked.includes("/changes"), "reset");
+    await world.settle();
+    const tree = treeOf(a.dir);
+    assert.deepEqual(treeOf(b.dir), tree);
+    const contents = Object.values(tree);
+    for (const content of ["k", "2", "n"]) assert(contents.includes(content), content);
+  });
 });

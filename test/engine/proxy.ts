@@ -8,7 +8,7 @@ import {
 import type { AddressInfo } from "node:net";
 
 /** What happens to one request between a device and the server. */
-export type Fate = "pass" | "refuse" | "lose-reply" | "damage-reply";
+export type Fate = "pass" | "refuse" | "lose-reply" | "damage-reply" | "reset";
 
 /** Stands between devices and the server: counts what is asked, and does what networks do. */
 export class Proxy {
@@ -51,6 +51,14 @@ export class Proxy {
     const fate = this.fate(asked);
     if (fate === "refuse") {
       incoming.socket.destroy();
+      return;
+    }
+    if (fate === "reset") {
+      const detail = "The cursor is of no past of this journal.";
+      const problem = { type: "about:blank", title: "Gone", status: 410, code: "reset", detail };
+      incoming.resume();
+      outgoing.writeHead(410, { "content-type": "application/problem+json" });
+      outgoing.end(JSON.stringify(problem));
       return;
     }
     const { hostname, port } = this.#target;
