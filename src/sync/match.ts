@@ -129,7 +129,11 @@ export class Matcher {
     return this.#trees.named("local", place.parent, place.name).find((row) => {
       if (row.local?.name !== place.name || row.kind !== entry.kind) return false;
       if (this.#claimed.has(row.id)) return false;
-      if (row.displacing !== null && row.displacing !== entry.file) return false;
+      if (row.displacing !== null && row.displacing !== entry.file) {
+        // What the engine was about to take away is gone: another thing has the name (SPEC EX4).
+        this.#missing.add(row.id);
+        return false;
+      }
       // A folder whose own inode turned up elsewhere moved there; this is another one.
       return (
         row.kind !== "folder" ||
