@@ -7,6 +7,9 @@ import type { FileKey, NodeRow } from "#sync/tree.ts";
 import type { DeviceFile } from "./device-schema.ts";
 import { READ_COLUMNS, readRow, WRITE_COLUMNS, writeRow } from "./node-columns.ts";
 
+/** Rows kept at hand: climbing to the root asks for the same folders again and again. */
+const MAX_CACHED_ROWS = 8_192;
+
 export type Side = "remote" | "synced" | "local";
 
 type BySide = Readonly<Record<Side, StatementSync>>;
@@ -27,6 +30,8 @@ export class SqliteTreeStore implements TreeStore {
   readonly #count: BySide;
   /** Counts since the last write; a look at all rows of a side takes 3 ms at 100,000. */
   readonly #counts = new Map<Side, number>();
+  /** Rows by id, oldest first; this process alone writes rows. */
+  readonly #cache = new Map<NodeId, NodeRow>();
 
   constructor(file: DeviceFile, folding: boolean) {
     const rows = `SELECT ${READ_COLUMNS} FROM nodes`;
@@ -62,13 +67,19 @@ export class SqliteTreeStore implements TreeStore {
       return this.#file.transaction(work);
     } catch (error) {
       this.#counts.clear();
+      this.#cache.clear();
       throw error;
     }
   }
 
   get(id: NodeId): NodeRow | undefined {
+    const cached = this.#cache.get(id);
+    if (cached !== undefined) return cached;
     const cells = this.#first(this.#get, id);
-    return cells === undefined ? undefined : readRow(cells);
+    if (cells === undefined) return undefined;
+    const row = readRow(cells);
+    this.#remember(row);
+    return row;
   }
 
   put(row: NodeRow): void {
@@ -76,6 +87,7 @@ export class SqliteTreeStore implements TreeStore {
     try {
       if (isEmpty(row)) this.#remove.run(row.id);
       else this.#put.run(...writeRow(row, this.#keyOf));
+      this.#cache.delete(row.id);
     } catch (error) {
       throw this.#file.explain(error);
     }
@@ -125,6 +137,16 @@ export class SqliteTreeStore implements TreeStore {
     this.transaction(() => {
       for (const row of rows) this.put(row);
     });
+  }
+
+  #remember(row: NodeRow): void {
+    if (this.#cache.size >= MAX_CACHED_ROWS) {
+      for (const oldest of this.#cache.keys()) {
+        this.#cache.delete(oldest);
+        if (this.#cache.size < MAX_CACHED_ROWS / 2) break;
+      }
+    }
+    this.#cache.set(row.id, row);
   }
 
   #first(statement: StatementSync, ...values: string[]): Cells | undefined {
