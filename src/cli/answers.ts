@@ -7,6 +7,7 @@ import { listConflicts } from "./conflict-list.ts";
 import type { Answers, Question } from "./control.ts";
 import type { OpenFolder } from "./daemon.ts";
 import { lookUp, pathsOf } from "./nodes.ts";
+import { settleFully } from "./settle.ts";
 
 type StoreAnswer = (store: DeviceStore, question: Question) => unknown;
 
@@ -33,7 +34,7 @@ export const STORE_ANSWERS = {
 
 export type StoreQuestion = keyof typeof STORE_ANSWERS;
 
-export function statusOf({ engine, store }: OpenFolder): Status {
+function statusOf({ engine, store }: OpenFolder): Status {
   return engine.status(listConflicts(store).length);
 }
 
@@ -48,10 +49,7 @@ export function engineAnswers(open: OpenFolder): Answers {
     ...(Object.fromEntries(fromStore) as Answers),
     status: async () => Promise.resolve(statusOf(open)),
     settle: async (_question, signal) => {
-      const gone = new Promise<void>((resolve) => {
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-      await Promise.race([engine.settle(), gone]);
+      await settleFully(open, signal);
       return engine.status(0);
     },
   };

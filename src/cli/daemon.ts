@@ -32,6 +32,7 @@ export type Link = {
 };
 
 export type OpenFolder = AsyncDisposable & {
+  readonly link: Link;
   readonly engine: Engine;
   readonly store: DeviceStore;
 };
@@ -50,6 +51,7 @@ export function openFolder(link: Link, databasePath: string, log: Log, tell?: Te
   return {
     engine: new Engine(told, link),
     store,
+    link,
     async [Symbol.asyncDispose](): Promise<void> {
       await watcher[Symbol.asyncDispose]();
       await reader[Symbol.asyncDispose]();

@@ -60,39 +60,31 @@ async function planFolders(
 }
 
 async function planRestore(folder: LinkedFolder, found: Found, version: Version): Promise<Draft> {
-  const { node, kind } = found;
-  const { space } = folder.link;
-  const content = await callAs(folder.link).revisionContent(space, version.node, version.version);
-  const names = splitPath(version.path);
-  const { server } = await askLookUp(folder, version.path);
-  if (!found.deleted) {
-    const living = server?.node === node ? server : await lookUpNode(folder, found, version);
-    const crev = living.server?.crev ?? 0;
-    const path = living.server?.path ?? version.path;
-    return { path, changes: [{ kind: "update", node, crev, ...content }] };
-  }
+  const { link } = folder;
+  const calls = callAs(link);
+  const content = await calls.revisionContent(link.space, version.node, version.version);
+  if (!found.deleted) return planUpdate(folder, found, content);
+  const names = splitPath(found.path);
   const name = names.pop() ?? "";
   const { parent, path, changes } = await planFolders(folder, names);
   for (let attempt = 0; attempt < MAX_FREE_NAMES; attempt++) {
     const free = freeName(name, attempt);
     const taken = await askLookUp(folder, joinPath(path, free));
     if (taken.server !== null || taken.here !== null) continue;
-    const fresh = nodeId(draw());
-    const made = { kind: "create", node: fresh, type: kind, parent, name: free, ...content };
+    const node = nodeId(draw());
+    const made = { kind: "create", node, type: found.kind, parent, name: free, ...content };
     return { path: joinPath(path, free), changes: [...changes, made] };
   }
-  throw new CommandError(`There is no free name for ${version.path}; rename some of its copies.`);
+  throw new CommandError(`There is no free name for ${found.path}; rename some of its copies.`);
 }
 
-/** A living node under the path it has now, which need not be the version's. */
-async function lookUpNode(folder: LinkedFolder, found: Found, version: Version) {
-  const paths = [found.path, version.path];
-  for (const path of paths) {
-    const { here, server } = await askLookUp(folder, path);
-    const report = [server, here].find((each) => each?.node === found.node);
-    if (report) return report;
-  }
-  throw new CommandError(`${version.path} moved at this moment; run the command again.`);
+async function planUpdate(folder: LinkedFolder, found: Found, content: object): Promise<Draft> {
+  const { node, path } = found;
+  const { server, here } = await askLookUp(folder, path);
+  const living = [server, here].find((each) => each?.node === node)?.server;
+  if (!living) throw new CommandError(`${path} moved at this moment; run the command again.`);
+  const update = { kind: "update", node, crev: living.crev, ...content };
+  return { path: living.path ?? path, changes: [update] };
 }
 
 /**

@@ -2,7 +2,6 @@ import { basename } from "node:path";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { systemClock } from "#platform/clock.ts";
 import { lockFolder } from "#platform/folder-lock.ts";
-import type { Status } from "#sync/status.ts";
 import { openControl } from "./control.ts";
 import { openFolder, type OpenFolder } from "./daemon.ts";
 import { EventLog } from "./event-log.ts";
@@ -10,7 +9,7 @@ import type { Home } from "./home.ts";
 import { clearHalt, storeHalt } from "./halt.ts";
 import { databaseOf, type LinkedFolder } from "./links.ts";
 import { openEngineLog } from "./log.ts";
-import { engineAnswers, statusOf } from "./answers.ts";
+import { engineAnswers } from "./answers.ts";
 
 /** What was displaced by the engine is looked at this often. */
 const SWEEP_EVERY_MS = 60 * 60_000;
@@ -18,7 +17,6 @@ const SWEEP_EVERY_MS = 60 * 60_000;
 export type RunningFolder = {
   readonly folder: LinkedFolder;
   readonly open: OpenFolder;
-  status(): Status;
 };
 
 /**
@@ -41,8 +39,7 @@ export async function runFolder(
     stack.use(await openControl(folder.state, engineAnswers(open)));
     const stop = new AbortController();
     stack.defer(() => stop.abort());
-    const running = { folder, open, status: () => statusOf(open) };
-    started(running);
+    started({ folder, open });
     void sweepNowAndThen(open, log, AbortSignal.any([signal, stop.signal]));
     events.note("started");
     log.info("engine-started", { dir: folder.link.dir, space: folder.link.space });

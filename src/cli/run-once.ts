@@ -5,11 +5,12 @@ import type { Home } from "./home.ts";
 import type { LinkedFolder } from "./links.ts";
 import { print } from "./output.ts";
 import { runFolder, type RunningFolder } from "./run-folder.ts";
+import { settleFully } from "./settle.ts";
 import { verdictOf } from "./settling.ts";
 
 /** A server that does not answer for so long will not answer this run. */
-const OFFLINE_MS = 10_000;
-const LOOK_MS = 200;
+const OFFLINE_MS = 5_000;
+const LOOK_MS = 20;
 
 /** Syncs until device and server agree (resolves) or cannot (throws CommandError). */
 export async function runOnce(home: Home, folder: LinkedFolder, stop: AbortSignal): Promise<void> {
@@ -25,13 +26,18 @@ export async function runOnce(home: Home, folder: LinkedFolder, stop: AbortSigna
   if (status !== undefined) print(`${folder.link.dir} is in sync.`);
 }
 
-async function agree(running: RunningFolder, stop: AbortSignal): Promise<Status> {
-  const { engine } = running.open;
+async function agree({ open }: RunningFolder, stop: AbortSignal): Promise<Status> {
   let offlineSinceMs: number | null = null;
   const settled = { yes: false };
-  void engine.settle().then(() => (settled.yes = true));
+  const settle = (): void => {
+    settled.yes = false;
+    // What fails here stops the engine too, and is told by it.
+    const failed = (): void => undefined;
+    void settleFully(open, stop).then(() => (settled.yes = true), failed);
+  };
+  settle();
   for (;;) {
-    const status = running.status();
+    const status = open.engine.status(0);
     if (stop.aborted || status.state === "halted") return status;
     const nowMs = systemClock.monotonicMs();
     offlineSinceMs = status.state === "offline" ? (offlineSinceMs ?? nowMs) : null;
@@ -46,8 +52,7 @@ async function agree(running: RunningFolder, stop: AbortSignal): Promise<Status>
       const verdict = verdictOf(status);
       if (verdict.kind === "in-sync") return status;
       if (verdict.kind === "stuck") throw new CommandError(verdict.reason, verdict.exitCode);
-      settled.yes = false;
-      void engine.settle().then(() => (settled.yes = true));
+      settle();
     }
     await systemClock.sleep(LOOK_MS, stop).catch(() => undefined);
   }

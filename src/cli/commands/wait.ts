@@ -10,6 +10,8 @@ import { explain, thisHome } from "../usage.ts";
 const DEFAULT_TIMEOUT_S = 60;
 /** How often it is tried again while no engine runs. */
 const RETRY_MS = 50;
+/** What an engine may take from its start to where it answers. */
+const GRACE_MS = 3_000;
 
 type Options = { readonly timeout: number };
 
@@ -19,11 +21,15 @@ function pause(ms: number): Promise<void> {
 
 /** Resolves when the engine has settled; throws when it is stuck, or the signal's reason. */
 async function waitFor(folder: LinkedFolder, signal: AbortSignal): Promise<void> {
+  const beganMs = Date.now();
   for (;;) {
     signal.throwIfAborted();
     const reply = await ask(folder.state, { ask: "settle" }, signal);
     const halt = reply === null ? readHalt(folder) : null;
-    if (halt !== null) throw new CommandError(halt.message, EXIT.needsPerson);
+    // One that halted before may be followed by another that is starting right now.
+    const isFresh = halt !== null && halt.timeMs >= beganMs;
+    if (halt !== null && (isFresh || Date.now() - beganMs > GRACE_MS))
+      throw new CommandError(halt.message, EXIT.needsPerson);
     if (reply !== null) {
       const verdict = verdictOf(reply.answer as Status);
       if (verdict.kind === "in-sync") return;
