@@ -56,6 +56,8 @@ const UNITING = new Set(["reset", "database-old", "diverged"]);
 const FRUITLESS_TICKS = 3;
 const FRUITLESS_PAUSE_MS = 1_000;
 const MOST_SLEEP_MS = 3_600_000;
+/** A server or disk that fails is tried again at least this often. */
+const FAILED_MOST_MS = 60_000;
 
 type TickResult = {
   /** Steps done or changes committed. */
@@ -86,6 +88,9 @@ export class Engine {
   #wakeUp: (() => void) | null = null;
   #idle = false;
   #halted: WorldError | null = null;
+  /** Why the last tick failed; null when it did not. */
+  #trouble: WorldError | null = null;
+  #failures = 0;
   #pending = { up: 0, down: 0 };
   #settling: { tick: number; resolve: () => void }[] = [];
   #ticks = 0;
@@ -175,18 +180,9 @@ export class Engine {
   }
 
   status(conflicts: number): Status {
-    const failure = this.#halted ?? this.#feeder?.failure ?? null;
-    const offline = failure !== null && this.#halted === null;
-    const state =
-      this.#halted !== null
-        ? "halted"
-        : offline
-          ? "offline"
-          : this.#isInSync()
-            ? "in-sync"
-            : "working";
+    const failure = this.#halted ?? this.#feeder?.failure ?? this.#trouble;
     return {
-      state,
+      state: this.#state(),
       reason: failure?.message ?? this.#world.watcher.trouble(),
       pending: this.#pending,
       problems: this.#problems.list(),
@@ -195,6 +191,13 @@ export class Engine {
       sentBytes: this.#sender.progress.sentBytes,
       receivedBytes: this.#downloader.progress.receivedBytes,
     };
+  }
+
+  #state(): Status["state"] {
+    if (this.#halted !== null) return "halted";
+    const isAway = this.#feeder !== null && this.#feeder.failure !== null;
+    if (isAway || this.#trouble?.code === "offline") return "offline";
+    return this.#isInSync() ? "in-sync" : "working";
   }
 
   readonly #fresh = (): NodeId => nodeId(toHex(this.#world.chance.bytes(16)));
@@ -208,7 +211,7 @@ export class Engine {
 
   #isInSync(): boolean {
     const { up, down } = this.#pending;
-    return this.#idle && this.#isLevel() && up + down === 0;
+    return this.#idle && this.#trouble === null && this.#isLevel() && up + down === 0;
   }
 
   #startFeeding(signal: AbortSignal): void {
@@ -280,7 +283,10 @@ export class Engine {
    */
   async #guardedTick(signal: AbortSignal): Promise<TickResult> {
     try {
-      return await this.#tick(signal);
+      const result = await this.#tick(signal);
+      this.#trouble = null;
+      this.#failures = 0;
+      return result;
     } catch (error) {
       if (signal.aborted) return { progress: 0, more: false };
       const code = codeOf(error);
@@ -290,8 +296,10 @@ export class Engine {
       }
       if (HALTING.has(code) || !(error instanceof WorldError)) throw error;
       this.#world.log.warn("tick-failed", { code, message: error.message });
-      await this.#sleep(FRUITLESS_PAUSE_MS, signal);
-      return { progress: 0, more: error.retryable };
+      this.#trouble = error;
+      const pauseMs = Math.min(FAILED_MOST_MS, FRUITLESS_PAUSE_MS * 2 ** this.#failures++);
+      await this.#sleep(pauseMs, signal);
+      return { progress: 0, more: true };
     }
   }
 

@@ -64,6 +64,8 @@ export class Sender {
 
   /** When a refused change is due again (ms since 1970), or null. */
   get retryMs(): number | null {
+    const nowMs = this.#world.clock.nowMs();
+    for (const [id, dueMs] of this.#refused) if (dueMs <= nowMs) this.#refused.delete(id);
     return this.#refused.size === 0 ? null : Math.min(...this.#refused.values());
   }
 
@@ -250,9 +252,9 @@ export class Sender {
     if (node === undefined) return { kind: "plan-again" };
     const row = trees.get(node);
     if (code === "stale" && row?.local && row.remote === null) this.#renew(row);
+    // It ends with the next plan that has nothing to send for the path.
+    problems.report("send", { path: shownPath(trees, node), code, message: detail }, clock.nowMs());
     if (code === "bad-change" || code === "over-quota") {
-      const path = shownPath(trees, node);
-      problems.report("send", { path, code, message: detail }, clock.nowMs());
       this.#refused.set(node, clock.nowMs() + REFUSED_RETRY_MS);
     }
     return { kind: "plan-again" };
