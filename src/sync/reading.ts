@@ -18,6 +18,8 @@ const QUIET_MS = 20;
 const COARSE_MS = 2_000;
 const HOT_FIRST_MS = 200;
 const HOT_MOST_MS = 5_000;
+/** A hot file that rested this long is between two saves, not in the middle of many. */
+const HOT_QUIET_MS = 400;
 const HOT_FORGET_MS = 10_000;
 /** After so many readings that were overtaken by a change, people are told. */
 const RESTLESS_READINGS = 5;
@@ -38,6 +40,12 @@ export function isRacy(stamp: Stamp, beganMs: number): boolean {
   const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
   const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
   return Number(stamp.mtimeNs / NS_PER_MS) > beganMs - windowMs;
+}
+
+/** When the file last changed (ms since 1970); a time in the future tells nothing: then now. */
+function lastChangeMs({ mtimeNs, ctimeNs }: Stamp, nowMs: number): number {
+  const known = [mtimeNs, ctimeNs].map((ns) => Number(ns / NS_PER_MS)).filter((ms) => ms <= nowMs);
+  return known.length === 0 ? nowMs : Math.max(...known);
 }
 
 /**
@@ -148,7 +156,9 @@ export class Reading {
       return restedMs;
     }
     const pauseMs = Math.min(HOT_MOST_MS, HOT_FIRST_MS * 2 ** (heat.readings - 1));
-    return Math.max(restedMs, heat.lastMs + pauseMs);
+    const quietMs = lastChangeMs(local.stamp, nowMs) + Math.min(HOT_QUIET_MS, pauseMs);
+    // Only a file that goes on changing waits that long; one that rests again is read soon.
+    return Math.max(restedMs, Math.min(quietMs, heat.lastMs + pauseMs));
   }
 
   #readLarge(job: Job, signal?: AbortSignal): void {
