@@ -126,19 +126,28 @@ class Walk {
       this.troubles.push({ path: joinPath(path, name), code: "bad-name", message });
     }
     await this.#readRules(path, listing.entries);
-    const rows = new Map<string, NodeRow>();
-    if (base !== null) {
-      for (const row of this.#trees.children("local", base)) {
-        rows.set(row.local?.name ?? "", row);
-      }
-    }
+    const rows = base === null ? new Map<string, NodeRow[]>() : this.#rowsByName(base);
     for (const entry of listing.entries) {
-      const row = rows.get(entry.name);
+      const named = rows.get(entry.name) ?? [];
       rows.delete(entry.name);
+      const row = named.find(({ local }) => local?.file === entry.file) ?? named[0];
+      for (const other of named) if (other !== row) this.missing.add(other.id);
       const seen = await this.#see(joinPath(path, entry.name), entry, row);
       if (seen !== null) found.push(seen);
     }
-    for (const row of rows.values()) this.missing.add(row.id);
+    for (const left of rows.values()) for (const row of left) this.missing.add(row.id);
+  }
+
+  /** One name may be several rows': of those that were missed once and of what took their place. */
+  #rowsByName(folder: NodeId): Map<string, NodeRow[]> {
+    const rows = new Map<string, NodeRow[]>();
+    for (const row of this.#trees.children("local", folder)) {
+      const name = row.local?.name ?? "";
+      const named = rows.get(name);
+      if (named === undefined) rows.set(name, [row]);
+      else named.push(row);
+    }
+    return rows;
   }
 
   #unlisted(path: string, base: NodeId | null, error: unknown): void {

@@ -1,5 +1,5 @@
 import type { NodeId } from "#core/ids.ts";
-import { FOLDER, sameBody, type Content, type Place } from "#core/node.ts";
+import { FOLDER, sameBody, samePlace, type Content, type Place } from "#core/node.ts";
 import { sameStamp, type Found, type Look } from "./look.ts";
 import type { Fresh } from "./normalise.ts";
 import { parkedPlace } from "./hold.ts";
@@ -50,6 +50,7 @@ export class Matcher {
   readonly #verify: NodeId[] = [];
   readonly #folders: NodeId[] = [];
   readonly #gone: NodeId[] = [];
+  #placing: NodeRow[] | null = null;
   #changed = 0;
 
   constructor(
@@ -120,9 +121,32 @@ export class Matcher {
   }
 
   #identify(place: Place, entry: Entry): NodeRow | undefined {
-    return entry.kind === "folder"
-      ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-      : (this.#byPath(place, entry) ?? this.#byInode(entry));
+    const known =
+      entry.kind === "folder"
+        ? (this.#byInode(entry) ?? this.#byPath(place, entry))
+        : (this.#byPath(place, entry) ?? this.#byInode(entry));
+    return known ?? this.#byIntent(place, entry);
+  }
+
+  /** What the engine put in place before it was stopped (SPEC EX4). */
+  #byIntent(place: Place, entry: Entry): NodeRow | undefined {
+    this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null);
+    return this.#placing.find((row) => {
+      const { placing } = row;
+      if (placing === null || row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
+      return samePlace(placing, place) && (placing.file === null || placing.file === entry.file);
+    });
+  }
+
+  /** A row whose thing was just found in place is as the engine was about to record it. */
+  #settled(row: NodeRow, entry: Entry): NodeRow {
+    const { placing, synced } = row;
+    if (placing === null) return row;
+    if (placing.file !== null && placing.file !== entry.file) return row;
+    const { parent, name, content } = placing;
+    const place = synced ?? { parent, name };
+    const agreed = { parent: place.parent, name: place.name, content, file: entry.file };
+    return { ...row, synced: agreed, displacing: null, placing: null };
   }
 
   #byPath(place: Place, entry: Entry): NodeRow | undefined {
@@ -169,7 +193,8 @@ export class Matcher {
       parkedFrom: this.#parkedFrom(place, before),
     };
     const blank = { id, kind: entry.kind as NodeRow["kind"], remote: null, synced: null };
-    this.#put({ ...(row ?? { ...blank, displacing: null }), local });
+    const known = row === undefined ? undefined : this.#settled(row, entry);
+    this.#put({ ...(known ?? { ...blank, displacing: null, placing: null }), local });
     this.#disown(entry.file, id);
   }
 
@@ -238,7 +263,7 @@ export class Matcher {
     if (!isExpected(row)) return true;
     const taken = this.#trees
       .named("local", local.parent, local.name)
-      .some(({ id }) => id !== row.id && !this.#missing.has(id));
+      .some(({ id }) => id !== row.id && (this.#claimed.has(id) || !this.#missing.has(id)));
     if (taken) return true;
     const { missedMs } = local;
     if (missedMs === null) return false;
