@@ -39,7 +39,11 @@ type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSi
 export function isRacy(stamp: Stamp, beganMs: number): boolean {
   const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
   const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
-  return Number(stamp.mtimeNs / NS_PER_MS) > beganMs - windowMs;
+  // Whoever puts mtime back leaves ctime; and a time in the future says nothing about the last edit.
+  return [stamp.mtimeNs, stamp.ctimeNs].some((ns) => {
+    const changedMs = Number(ns / NS_PER_MS);
+    return changedMs > beganMs - windowMs && changedMs <= beganMs + windowMs;
+  });
 }
 
 /** When the file last changed (ms since 1970); a time in the future tells nothing: then now. */
@@ -147,8 +151,11 @@ export class Reading {
     const nowMs = this.#clock.nowMs();
     const retryMs = this.#retryMs.get(id);
     if (retryMs !== undefined) return retryMs;
-    const mtimeMs = Number(local.stamp.mtimeNs / NS_PER_MS);
-    const restedMs = mtimeMs <= nowMs && mtimeMs > nowMs - QUIET_MS ? mtimeMs + QUIET_MS : nowMs;
+    let restedMs = nowMs;
+    for (const ns of [local.stamp.mtimeNs, local.stamp.ctimeNs]) {
+      const changedMs = Number(ns / NS_PER_MS);
+      if (changedMs <= nowMs) restedMs = Math.max(restedMs, changedMs + QUIET_MS);
+    }
     const heat = this.#heat.get(id);
     if (heat === undefined) return restedMs;
     if (nowMs - heat.lastMs > HOT_FORGET_MS || nowMs < heat.lastMs) {
