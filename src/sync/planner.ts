@@ -50,7 +50,9 @@ export function plan(view: TreeView, world: PlanWorld): Plan {
     tree = merge(draft, world, deferred);
   }
   const rows = tree.rows.map((row) => draft.get(row.id) ?? row);
-  const local = rows.flatMap((row) => localOps(row, tree.of(row.id)));
+  const local = rows
+    .flatMap((row) => localOps(row, tree.of(row.id)))
+    .filter((op) => op.kind !== "create" || !isNameUnsettled(draft, tree.sight, op));
   const blocked = new Set(local.map((op) => op.id));
   const remote = new Outgoing(draft, tree, blocked, world).ordered(rows);
   return { records: draft.records(), local, remote };
@@ -82,6 +84,20 @@ function localOps(row: NodeRow, target: Target | null): LocalOp[] {
     ops.push({ kind: "set-executable", id, executable: content.executable });
   }
   return ops;
+}
+
+/**
+ * A name that something unread or unseen holds on this disk is not free yet: what belongs there is
+ * not fetched before it is.
+ */
+function isNameUnsettled(
+  draft: Draft,
+  sight: Sight,
+  { id, target: { place } }: Extract<LocalOp, { kind: "create" }>,
+): boolean {
+  return draft
+    .named("local", place.parent, place.name)
+    .some((other) => other.id !== id && sight.isUnsettled(other));
 }
 
 /**
