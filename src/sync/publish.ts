@@ -43,10 +43,17 @@ export function placed(
   };
 }
 
-/** The synced side after the disk took what the server has: only where both agree. */
-export function agreedSide(row: NodeRow, local: LocalSide): SyncedSide | null {
+/**
+ * The synced side after the disk took what the server has: only where both agree. `content` is what
+ * was put in place, also when somebody has already written to it.
+ */
+export function agreedSide(
+  row: NodeRow,
+  local: LocalSide,
+  content: Content | null = local.content,
+): SyncedSide | null {
   const { remote, synced } = row;
-  const { content, file, parkedFrom } = local;
+  const { file, parkedFrom } = local;
   if (remote === null || content === null || parkedFrom !== null) return synced;
   const samePlaces = samePlace(local, remote);
   const sameContents = sameContent(content, remote.content);
@@ -158,7 +165,8 @@ export async function create(
   }
   await disk.change.remove(staged.path);
   const stat = await disk.look.stat(path);
-  if (stat === null || stat.file !== staged.stat.file) throw raced(path);
+  // Whoever was quicker has deleted or replaced what stood there: the next look sees it.
+  if (stat === null || stat.file !== staged.stat.file) return placed(place, staged.stat, content);
   // Whoever was quicker than this look has changed size or time: then the bytes are read again.
   const isAsStaged = sameBytesStamp(stat.stamp, staged.stat.stamp);
   return placed(place, stat, isAsStaged ? content : null);
@@ -176,6 +184,8 @@ export async function replace(
   content: Content,
   staged: Staged | null,
 ): Promise<LocalSide> {
+  // It was moved first, and somebody had written to it by then: what it holds now is nobody's base.
+  if (local.content === null) throw raced(path);
   await displace(world, row, path, local);
   return create(world, path, local, content, staged);
 }
