@@ -28,7 +28,8 @@ CREATE TABLE nodes (
   local_stamp TEXT, local_executable INTEGER, local_racy INTEGER, local_blind TEXT,
   local_missed_ms REAL,
   parked_parent TEXT, parked_name TEXT,
-  displacing TEXT
+  displacing TEXT,
+  placing TEXT
 ) STRICT;
 CREATE INDEX nodes_remote ON nodes (remote_parent, remote_key) WHERE remote_parent IS NOT NULL;
 CREATE INDEX nodes_synced ON nodes (synced_parent, synced_key) WHERE synced_parent IS NOT NULL;

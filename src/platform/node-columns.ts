@@ -2,7 +2,15 @@ import type { SQLInputValue } from "node:sqlite";
 import type { ContentHash, NodeId } from "#core/ids.ts";
 import type { Content, NodeKind, Place } from "#core/node.ts";
 import { FOLDER } from "#core/node.ts";
-import type { Blindness, LocalSide, NodeRow, RemoteSide, Stamp, SyncedSide } from "#sync/tree.ts";
+import type {
+  Blindness,
+  LocalSide,
+  NodeRow,
+  Placing,
+  RemoteSide,
+  Stamp,
+  SyncedSide,
+} from "#sync/tree.ts";
 import { agrees } from "#sync/tree.ts";
 
 // A node's row as columns and back. What was written here is trusted when it is read: ids and
@@ -13,14 +21,14 @@ export const READ_COLUMNS = `id, kind,
   remote_parent, remote_name, remote_content, remote_mtime_ms, remote_crev, remote_lrev,
   synced_parent, synced_name, synced_content, synced_file,
   local_parent, local_name, local_content, local_file, local_stamp, local_executable,
-  local_racy, local_blind, local_missed_ms, parked_parent, parked_name, displacing`;
+  local_racy, local_blind, local_missed_ms, parked_parent, parked_name, displacing, placing`;
 
 /** The columns of `nodes` that a row is written to, in the order of `writeRow`. */
 export const WRITE_COLUMNS = `id kind changed
   remote_parent remote_key remote_name remote_content remote_mtime_ms remote_crev remote_lrev
   synced_parent synced_key synced_name synced_content synced_file
   local_parent local_key local_name local_content local_file local_stamp local_executable
-  local_racy local_blind local_missed_ms parked_parent parked_name displacing`.split(/\s+/);
+  local_racy local_blind local_missed_ms parked_parent parked_name displacing placing`.split(/\s+/);
 
 /** A content that was not read yet: unlike NULL, which says "as on the side before". */
 const UNREAD = "?";
@@ -114,6 +122,7 @@ export function writeRow(row: NodeRow, keyOf: (name: string) => string): SQLInpu
     local?.parkedFrom?.parent ?? null,
     local?.parkedFrom?.name ?? null,
     row.displacing,
+    row.placing === null ? null : JSON.stringify(row.placing),
   ];
 }
 
@@ -131,6 +140,7 @@ export function readRow(cells: readonly Cell[]): NodeRow {
     synced,
     local,
     displacing: cells[23] as string | null,
+    placing: cells[24] === null ? null : (JSON.parse(cells[24] as string) as Placing),
   };
 }
 

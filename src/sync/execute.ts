@@ -77,7 +77,7 @@ export class Executor {
 
   /** Everything but contents: folders, moves, removals, the executable bit. */
   async rearrange(signal: AbortSignal): Promise<void> {
-    this.#announceRemovals();
+    this.#announceStructure();
     for (const id of this.#ops.keys()) {
       signal.throwIfAborted();
       if (this.#isStructural(id)) await this.#perform(id);
@@ -88,16 +88,10 @@ export class Executor {
 
   /**
    * Puts contents in place, as far as they are staged: of nodes that are created or replaced. Their
-   * displacement is written ahead, all in one transaction.
+   * displacement and their placing are written ahead, all in one transaction.
    */
   async publish(staged: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
-    const replaced: NodeRow[] = [];
-    for (const id of nodes) {
-      const row = this.#draft.get(id);
-      const isReplaced = this.#contentOp(id)?.kind === "replace";
-      if (isReplaced && row?.local) replaced.push({ ...row, displacing: row.local.file });
-    }
-    this.#store(replaced);
+    this.#store(nodes.flatMap((id) => this.#announced(id, staged.get(id) ?? null)));
     for (const id of nodes) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
     await this.flush();
   }
@@ -119,13 +113,36 @@ export class Executor {
     this.#draft = new Draft(this.#world.trees, this.#world.nameKey);
   }
 
-  /** Files are deleted only after their deletion is on record, bound to the inode (SPEC EX4). */
-  #announceRemovals(): void {
+  /** The row of a node that is about to be created or replaced, with what is about to happen. */
+  #announced(id: NodeId, staged: Staged | null): NodeRow[] {
+    const op = this.#contentOp(id);
+    const row = this.#draft.get(id);
+    if (op === undefined || row === undefined) return [];
+    const content = op.kind === "create" ? op.target.content : op.kind === "replace" && op.content;
+    const place = op.kind === "create" ? op.target.place : row.local;
+    if (!content || place === null) return [];
+    const { parent, name } = place;
+    const placing = staged === null ? null : { parent, name, content, file: staged.stat.file };
+    return [{ ...row, displacing: row.local?.file ?? null, placing }];
+  }
+
+  /**
+   * Files are deleted only after their deletion is on record, bound to the inode, and folders made
+   * after it is on record that they are the engine's (SPEC EX4).
+   */
+  #announceStructure(): void {
     const rows: NodeRow[] = [];
     for (const [id, ops] of this.#ops) {
-      if (!ops.some(({ kind }) => kind === "remove")) continue;
       const row = this.#draft.get(id);
-      if (row?.local && row.kind !== "folder") rows.push({ ...row, displacing: row.local.file });
+      for (const op of row === undefined ? [] : ops) {
+        if (op.kind === "remove" && row?.local && row.kind !== "folder") {
+          rows.push({ ...row, displacing: row.local.file });
+        } else if (op.kind === "create" && row?.kind === "folder") {
+          const { place, content } = op.target;
+          const { parent, name } = place;
+          rows.push({ ...row, placing: { parent, name, content, file: null } });
+        }
+      }
     }
     this.#store(rows);
   }
@@ -289,7 +306,7 @@ export class Executor {
     await publish.remove(this.#world, row, path, local);
     this.#touch(local.parent);
     const synced = row.remote === null ? null : row.synced;
-    this.#draft.put({ ...row, local: null, synced, displacing: null });
+    this.#draft.put({ ...row, local: null, synced, displacing: null, placing: null });
     if (row.kind === "folder") this.#world.folderRemoved(row.id);
     this.#tellOf(row, "deleted", path);
     this.#count();
@@ -317,26 +334,23 @@ export class Executor {
       const { place, content } = op.target;
       if (!(await this.#freePlace(id, place))) return;
       const path = this.#childPath(place);
-      this.#done(
-        row,
-        await publish.create(this.#world, path, place, content, staged),
-        place.parent,
-      );
+      const after = await publish.create(this.#world, path, place, content, staged);
+      this.#done(row, after, place.parent, content);
       if (content.kind === "file") this.#written.set(id, content.sha256);
       this.#tellOf(row, "created", path);
     } else if (op.kind === "replace" && row.local !== null) {
       const { local } = row;
       const path = this.#path(id);
       const after = await publish.replace(this.#world, row, path, local, op.content, staged);
-      this.#done(row, after, local.parent);
+      this.#done(row, after, local.parent, op.content);
       if (op.content.kind === "file") this.#written.set(id, op.content.sha256);
       this.#tellOf(row, "changed", path);
     }
   }
 
-  #done(row: NodeRow, local: LocalSide, folder: NodeId): void {
-    const synced = publish.agreedSide(row, local);
-    this.#draft.put({ ...row, local, synced, displacing: null });
+  #done(row: NodeRow, local: LocalSide, folder: NodeId, written = local.content): void {
+    const synced = publish.agreedSide(row, local, written);
+    this.#draft.put({ ...row, local, synced, displacing: null, placing: null });
     this.#touch(folder);
     this.#count();
   }

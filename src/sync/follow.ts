@@ -164,7 +164,14 @@ export class Follower {
         const opened = this.#open(change);
         if (opened.content.kind !== type) throw badMeta(type, opened.content.kind);
         const remote = { parent, name, ...opened, crev: sequence, lrev: sequence };
-        const blank = { id, kind: type, synced: null, local: null, displacing: null };
+        const blank = {
+          id,
+          kind: type,
+          synced: null,
+          local: null,
+          displacing: null,
+          placing: null,
+        };
         return { ...(row ?? blank), remote };
       }
       case "update": {

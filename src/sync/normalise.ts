@@ -19,6 +19,7 @@ const without = (row: NodeRow): NodeRow => ({
   synced: null,
   local: null,
   displacing: null,
+  placing: null,
 });
 
 /**
@@ -33,8 +34,9 @@ export function rebind(draft: Draft, row: NodeRow, fresh: Fresh): NodeRow {
     synced: null,
     local: row.local,
     displacing: null,
+    placing: null,
   };
-  draft.put({ ...row, synced: null, local: null, displacing: null });
+  draft.put({ ...row, synced: null, local: null, displacing: null, placing: null });
   draft.put(moved);
   if (row.kind === "folder") adoptChildren(draft, row.id, moved.id);
   return moved;
@@ -140,7 +142,7 @@ function locallyDeleted(draft: Draft, row: NodeRow, remote: RemoteSide): boolean
     !sameContent(remote.content, synced.content) ||
     !samePlace(remote, synced);
   if (!advanced) return false;
-  draft.put({ ...row, synced: null, displacing: null });
+  draft.put({ ...row, synced: null, displacing: null, placing: null });
   if (row.kind === "folder" && synced !== null && !samePlace(remote, synced)) {
     bringBack(draft, row.id);
   }
@@ -167,9 +169,9 @@ export function normaliseRow(draft: Draft, row: NodeRow, fresh: Fresh): boolean 
     return true;
   }
   if (local.content === null) return false;
-  if (row.displacing !== null) {
-    // The inode is still at its place: what was about to happen to it did not.
-    draft.put({ ...row, displacing: null });
+  if (row.displacing !== null || row.placing !== null) {
+    // The inode is still at its place: what was about to happen did not.
+    draft.put({ ...row, displacing: null, placing: null });
     return true;
   }
   const read: Read = { ...local, content: local.content };

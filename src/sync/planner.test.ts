@@ -57,7 +57,7 @@ class Story implements TreeView {
       const remote = { ...place, content, mtimeMs: 0, crev: 1, lrev: 1 };
       const id = this.fresh();
       const synced = { ...place, content, file };
-      this.put({ id, kind: content.kind, remote, synced, local, displacing: null });
+      this.put({ id, kind: content.kind, remote, synced, local, displacing: null, placing: null });
     }
   }
 
@@ -152,7 +152,13 @@ class Story implements TreeView {
   #make(side: "local" | "remote", entry: string): void {
     const { path, content } = parse(entry);
     const place = this.#placeOf(side, path);
-    const blank = { id: this.fresh(), kind: content.kind, synced: null, displacing: null };
+    const blank = {
+      id: this.fresh(),
+      kind: content.kind,
+      synced: null,
+      displacing: null,
+      placing: null,
+    };
     const remote: RemoteSide = { ...place, content, mtimeMs: 0, crev: 2, lrev: 2 };
     if (side === "remote") this.put({ ...blank, remote, local: null });
     else {
@@ -198,7 +204,7 @@ class Story implements TreeView {
       return `disk ${op.kind}`;
     }
     const local = this.#after(op, row);
-    this.put({ ...row, local, synced: agreedSide(row, local), displacing: null });
+    this.put({ ...row, local, synced: agreedSide(row, local), displacing: null, placing: null });
     return `disk ${op.kind}`;
   }
 

@@ -258,6 +258,7 @@ export class TargetTree {
       local,
       synced: { parent, name, content: local.content, file: local.file },
       displacing: null,
+      placing: null,
     });
     this.#draft.put({ ...row, local: null });
     if (row.kind === "folder") adoptChildren(this.#draft, row.id, holder.id);

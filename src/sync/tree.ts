@@ -20,6 +20,17 @@ export type NodeRow = {
    * disk is the engine's doing, never a person's deletion (SPEC EX4).
    */
   readonly displacing: FileKey | null;
+  /**
+   * Written ahead of putting something in place: what stands there afterwards is the engine's work and
+   * this node, also when the machine stopped before that was recorded (SPEC EX4).
+   */
+  readonly placing: Placing | null;
+};
+
+export type Placing = Place & {
+  readonly content: Content;
+  /** The staged inode that gets the place; null for a folder, which any folder there is. */
+  readonly file: FileKey | null;
 };
 
 /** Identity of an inode: `device:inode:birth time in ns`, birth time 0 where there is none. */
@@ -83,7 +94,13 @@ export function isExpected(row: NodeRow): boolean {
 export function agrees(row: NodeRow): boolean {
   const { remote, synced, local } = row;
   if (remote === null || synced === null || local === null) return false;
-  if (row.displacing !== null || local.blind !== null || local.parkedFrom !== null) return false;
+  if (
+    row.displacing !== null ||
+    row.placing !== null ||
+    local.blind !== null ||
+    local.parkedFrom !== null
+  )
+    return false;
   if (local.content === null || local.file !== synced.file) return false;
   return (
     samePlace(local, synced) &&
@@ -95,6 +112,7 @@ export function agrees(row: NodeRow): boolean {
 
 /** True when a row has nothing left to say and can go. */
 export function isEmpty(row: NodeRow): boolean {
-  const { remote, synced, local, displacing } = row;
-  return remote === null && synced === null && local === null && displacing === null;
+  const { remote, synced, local, displacing, placing } = row;
+  const isUnderWay = displacing !== null || placing !== null;
+  return remote === null && synced === null && local === null && !isUnderWay;
 }

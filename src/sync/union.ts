@@ -34,7 +34,7 @@ export function forgetAgreement(trees: TreeStore, records: DeviceRecords): void 
     for (const id of allNodes(trees)) {
       const row = trees.get(id);
       if (row === undefined) continue;
-      trees.put({ ...row, remote: null, synced: null, displacing: null });
+      trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });
     }
     // The server may have another epoch now: only this cursor is valid in each.
     writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START });

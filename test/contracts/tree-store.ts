@@ -7,7 +7,7 @@ import type { Content, Manifest, NodeKind } from "#core/node.ts";
 import { FOLDER } from "#core/node.ts";
 import type { DeviceRecords, TreeStore } from "#sync/ports.ts";
 import { agrees, isEmpty } from "#sync/tree.ts";
-import type { Blindness, LocalSide, NodeRow, RemoteSide, SyncedSide } from "#sync/tree.ts";
+import type { Blindness, LocalSide, NodeRow, Placing, RemoteSide, SyncedSide } from "#sync/tree.ts";
 
 /** A device's database that nobody else has. */
 export type TreeStoreUnderTest = AsyncDisposable & {
@@ -54,7 +54,7 @@ export function agreedRow(number: number, parent: NodeId, name: string): NodeRow
     missedMs: null,
     parkedFrom: null,
   };
-  return { id: id(number), kind: "file", remote, synced, local, displacing: null };
+  return { id: id(number), kind: "file", remote, synced, local, displacing: null, placing: null };
 }
 
 const anyId = fc.integer({ min: 0, max: 9 }).map(id);
@@ -112,19 +112,24 @@ const anyLocal = fc
     }),
   );
 
+const anyPlacing = fc
+  .tuple(anyPlace, anyContent, fc.option(anyFile))
+  .map(([place, content, file]): Placing => ({ ...place, content, file }));
+
 const anyRow = fc
   .tuple(
     fc.tuple(anyId, fc.constantFrom<NodeKind>("file", "folder", "symlink")),
     fc.tuple(fc.option(anyRemote), fc.option(anySynced), fc.option(anyLocal)),
-    fc.option(anyFile),
+    fc.tuple(fc.option(anyFile), fc.option(anyPlacing)),
   )
-  .map(([[id, kind], [remote, synced, local], displacing]): NodeRow => ({
+  .map(([[id, kind], [remote, synced, local], [displacing, placing]]): NodeRow => ({
     id,
     kind,
     remote,
     synced,
     local,
     displacing,
+    placing,
   }));
 
 const idsOf = (rows: readonly NodeRow[]): string[] => rows.map((row) => row.id);

@@ -47,6 +47,7 @@ class Desk implements Disposable {
       synced: null,
       local,
       displacing: null,
+      placing: null,
     };
     this.#store.trees.put(row);
   }
