@@ -130,7 +130,10 @@ export class LiveView implements Disposable {
   }
 
   #endStretch(): void {
-    this.#stretch?.bar?.stop();
+    const bar = this.#stretch?.bar ?? null;
+    bar?.stop();
+    // Where there was a bar its end is worth a line.
+    if (bar !== null) this.#told = "";
     this.#stretch = null;
   }
 }

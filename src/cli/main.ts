@@ -91,6 +91,10 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     .option("--verbose", "show what went wrong in full (stack)")
     .enablePositionalOptions()
     .showSuggestionAfterError()
+    .showHelpAfterError("See lockstep --help, or lockstep COMMAND --help.")
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, "lockstep: ")),
+    })
     .exitOverride();
   const called = calledName(args);
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {

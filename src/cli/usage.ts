@@ -11,6 +11,8 @@ const MEANINGS: Readonly<Record<ExitCode, string>> = {
   [EXIT.timedOut]: "timed out",
 };
 
+const MAX_COLUMNS = 78;
+
 type Explained = {
   readonly examples: readonly string[];
   /** Besides 0 and 2, which every command knows. */
@@ -19,11 +21,22 @@ type Explained = {
   readonly about?: string;
 };
 
+function wrap(text: string): string {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    const longer = `${last} ${word}`;
+    if (last === undefined || longer.length > MAX_COLUMNS) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.join("\n");
+}
+
 /** Puts examples and exit codes below a command's options. */
 export function explain(command: Command, { examples, exits = [1], about }: Explained): Command {
   const codes = [EXIT.done, EXIT.wrongUsage, ...exits].sort((a, b) => a - b);
   const lines = [
-    ...(about === undefined ? [] : [about, ""]),
+    ...(about === undefined ? [] : [wrap(about), ""]),
     examples.length > 1 ? "Examples:" : "Example:",
     ...examples.map((example) => `  $ ${example}`),
     "",

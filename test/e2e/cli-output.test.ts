@@ -131,7 +131,7 @@ describe("programs", () => {
         const text = await a.ok(...[name, inner].filter(Boolean), "--help");
         assert.match(text, /Examples?:\n {2}\$ /, `${name} ${inner}`);
         assert.match(text, /Exit codes:\n {2}0 {2}done/, `${name} ${inner}`);
-        for (const line of text.split("\n")) assert.ok(line.length <= 100, line);
+        for (const line of text.split("\n")) assert.ok(line.length <= 80, line);
       }
     }
   });

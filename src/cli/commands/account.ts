@@ -22,6 +22,9 @@ export function register(command: Command): void {
     .requiredOption("--account <name>", "the name: letters, digits, . _ - @")
     .addOption(jsonOption())
     .action(create);
+  explain(command, {
+    examples: ["lockstep account create --server http://nas.local:7420 --account alice"],
+  });
   explain(made, {
     examples: ["lockstep account create --server http://nas.local:7420 --account alice"],
     about: "The password (at least 8 characters) is asked for, or taken from LOCKSTEP_PASSWORD.",

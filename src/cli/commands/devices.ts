@@ -71,6 +71,7 @@ async function add({ folder: path, json }: Options): Promise<void> {
 }
 
 export function register(command: Command): void {
+  explain(command, { examples: ["lockstep devices", "lockstep devices add"] });
   const folder = ["--folder <path>", "a linked folder (default: the one around here)"] as const;
   const shared = (made: Command): Command => made.option(...folder).addOption(jsonOption());
   explain(

@@ -26,11 +26,12 @@ export function register(command: Command): void {
     .argument("<path>", "a path in a linked folder; it need not exist (end a folder's with /)")
     .addOption(jsonOption())
     .action(check);
+  explain(command, { examples: ["lockstep ignore check ~/Work/build/out.tmp"] });
   explain(made, {
     examples: ["lockstep ignore check ~/Work/build/out.tmp"],
     exits: [EXIT.failed],
     about:
-      "Rules stand in .lockstepignore files, in the syntax of .gitignore; they hold for their folder\n" +
+      "Rules stand in .lockstepignore files, in the syntax of .gitignore; they hold for their folder " +
       "and all below it, and are synced themselves. What is ignored stays on every disk as it is.",
   });
 }

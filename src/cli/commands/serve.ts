@@ -45,8 +45,8 @@ export function register(command: Command): void {
       "lockstep serve --data /srv/lockstep --host 0.0.0.0 --port 7420",
     ],
     about:
-      "Prints one line, listening on http://HOST:PORT, when it is ready; logs go to stderr.\n" +
-      "Only this machine can reach it unless --host says otherwise. Put a proxy with TLS before it\n" +
+      "Prints one line, listening on http://HOST:PORT, when it is ready; logs go to stderr. " +
+      "Only this machine can reach it unless --host says otherwise. Put a proxy with TLS before it " +
       "wherever the network is not your own. Ctrl-C or SIGTERM stops it cleanly.",
   });
 }

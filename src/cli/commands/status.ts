@@ -15,6 +15,7 @@ function headline({ state, pending }: Status): string {
     case "in-sync":
       return paint("green", "in sync");
     case "working":
+      if (pending.up + pending.down === 0) return paint("cyan", "working: looking at files");
       return paint("cyan", `working: ${pending.up} to send, ${pending.down} to receive`);
     case "offline":
       return paint("yellow", "offline");

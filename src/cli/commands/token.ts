@@ -46,6 +46,9 @@ export function register(command: Command): void {
     .option("--expires <time>", "valid for so long: 30m, 12h, 90d (default: no end)", parseDuration)
     .addOption(jsonOption())
     .action(create);
+  explain(command, {
+    examples: ["lockstep token create --server http://nas.local:7420 --account alice"],
+  });
   explain(made, {
     examples: [
       "TOKEN=$(lockstep token create --server http://nas.local:7420 --account alice)",

@@ -115,20 +115,17 @@ async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<vo
   }
   const known = own.readOwnServer(home);
   const isOurs = known !== null && own.localUrl(known) === link.server;
-  print(paint("bold", "Lockstep is up."));
+  print(`${paint("bold", "Lockstep is up.")}\n`);
   print(`  Server   ${server}`);
   print(`  Folder   ${link.dir}`);
-  print(`  Account  ${link.account}${isOurs ? `, password in ${own.ownServerFile(home)}` : ""}`);
-  print();
-  print(`  On the other machine:  ${paint("bold", `./lockstep join ${code}`)}`);
+  print(`  Account  ${link.account}${isOurs ? ` (password in ${own.ownServerFile(home)})` : ""}`);
+  print("\nOn another machine, run:\n");
+  print(`  ${paint("bold", `./lockstep join ${code}`)}\n`);
   if (own.isLoopback(server)) {
-    print(
-      "  Only this machine can reach the server: lockstep up --host 0.0.0.0 opens it to others.",
-    );
+    print("Only this machine can reach the server so far; with --host 0.0.0.0 others can.");
   }
-  print();
-  const another = process.stdin.isTTY ? " Enter prints another." : "";
-  print(`The code works once, for 10 minutes.${another} Ctrl-C stops.`);
+  const another = process.stdin.isTTY ? " Enter makes another." : "";
+  print(`The code works once, within 10 minutes.${another} Ctrl-C stops.`);
 }
 
 /** Enter on a terminal asks for a fresh join line. */
@@ -138,7 +135,7 @@ function offerOnEnter(home: Home, folder: LinkedFolder): Disposable {
   const offer = (): void => {
     const server = own.reachableServer(home, folder.link.server);
     offerJoin(folder, server).then(
-      (code) => print(`./lockstep join ${code}`),
+      (code) => print(`  ./lockstep join ${code}\n`),
       (error: unknown) => note(error instanceof Error ? error.message : String(error)),
     );
   };
@@ -179,8 +176,8 @@ export function register(command: Command): void {
     examples: ["lockstep up", "lockstep up ~/Shared --host 0.0.0.0"],
     exits: [1, 3],
     about:
-      "Starts a server in LOCKSTEP_HOME, makes an account and a device, and keeps the folder in sync\n" +
-      "until Ctrl-C. Run it again at any time: what is there already is used. The account's password\n" +
+      "Starts a server in LOCKSTEP_HOME, makes an account and a device, and keeps the folder in sync " +
+      "until Ctrl-C. Run it again at any time: what is there already is used. The account's password " +
       "is drawn at random (or taken from LOCKSTEP_PASSWORD) and kept in LOCKSTEP_HOME/up.json.",
   });
 }
