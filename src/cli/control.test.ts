@@ -16,7 +16,7 @@ const ANSWERS: Answers = {
     }),
 };
 
-test("CL10: a question is answered, and a failure comes with its code and its sentence", async () => {
+test("CL10: a question is answered, and a failure comes with its code", async () => {
   await using scratch = await scratchFolder();
   await using _ = await openControl(scratch.path, ANSWERS);
   const text = "any\ntext \u{1f980}".repeat(5_000);

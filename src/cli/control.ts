@@ -6,8 +6,8 @@ import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { makePrivateFolder, readJsonFile, shortHash, writePrivateFile } from "./home.ts";
 
 /**
- * The door to a running engine: a Unix socket (on Windows a named pipe) that only this user can open.
- * One connection is one question: a line of JSON, answered by a line of JSON.
+ * The door to a running engine: a Unix socket (on Windows a named pipe) that only this user can
+ * open. One connection is one question: a line of JSON, answered by a line of JSON.
  */
 export type Question = { readonly ask: string } & Readonly<Record<string, unknown>>;
 
@@ -27,7 +27,9 @@ function runningFile(state: string): string {
   return join(state, "running.json");
 }
 
-/** Where the socket of a folder's engine lies: in its state, or in a short place of the system's. */
+/**
+ * Where the socket of a folder's engine lies: in its state, or in a short place of the system's.
+ */
 function socketPath(state: string): string {
   if (platform() === "win32") return `\\\\.\\pipe\\lockstep-${shortHash(state)}`;
   const near = join(state, "control");
@@ -45,7 +47,7 @@ function makeSocketFolder(path: string): void {
   const stat = fs.lstatSync(path);
   const isOurs = stat.isDirectory() && (stat.mode & 0o077) === 0 && stat.uid === userInfo().uid;
   if (isOurs) return;
-  const message = `${path} is not this user's own folder: remove it, the control socket goes there.`;
+  const message = `${path} is not this user's own folder: remove it, the socket goes there.`;
   throw new WorldError("no-permission", message);
 }
 

@@ -15,7 +15,9 @@ export type Explanation = {
   readonly sentences: readonly string[];
 };
 
-/** Where one path stands on this disk and at the server, what is in the way, and what comes next. */
+/**
+ * Where one path stands on this disk and at the server, what is in the way, and what comes next.
+ */
 export async function explainPath(folder: LinkedFolder, path: string): Promise<Explanation> {
   const status = await currentStatus(folder);
   const problems = problemsAt(status, path);

@@ -5,7 +5,9 @@ import { EXIT, exitCodeOf } from "./exit.ts";
 import { readJsonFile, writePrivateFile } from "./home.ts";
 import type { LinkedFolder } from "./links.ts";
 
-/** Why the last engine of a folder stopped for good, kept for those who ask when it runs no more. */
+/**
+ * Why the last engine of a folder stopped for good, kept for those who ask when it runs no more.
+ */
 export type Halt = { readonly code: string; readonly message: string; readonly timeMs: number };
 
 function fileOf(folder: LinkedFolder): string {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { scratchFolder } from "../../test/contracts/scratch.ts";
 import { homeOf, readJsonFile, writePrivateFile } from "./home.ts";
 
-test("CL8: a file of the home is written whole, for this user alone, and leaves nothing beside it", async () => {
+test("CL8: a file of the home is written whole, for this user alone", async () => {
   await using scratch = await scratchFolder();
   const file = path.join(scratch.path, "home/deep/link.json");
   writePrivateFile(file, '{"a":1}');

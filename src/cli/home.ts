@@ -3,7 +3,9 @@ import * as fs from "node:fs";
 import { homedir, platform } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
-/** Where this machine's Lockstep keeps its state: one home is one device, or several links of it. */
+/**
+ * Where this machine's Lockstep keeps its state: one home is one device, or several links of it.
+ */
 export type Home = { readonly path: string };
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { joinPath, splitPath } from "#core/names.ts";
 import { IGNORE_FILE, IgnoreRules } from "#sync/ignore.ts";
 
-/** The rules that can decide on a path: those of the folders above it, as they are on the disk now. */
+/**
+ * The rules that can decide on a path: those of the folders above it, as they are on the disk now.
+ */
 export function readRulesFor(dir: string, path: string): IgnoreRules {
   const rules = new IgnoreRules();
   let folder = "";

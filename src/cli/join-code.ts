@@ -5,7 +5,9 @@ import { callAs } from "./server-calls.ts";
 
 const EXAMPLE = "HOST:PORT/XXXXX-XXXXX-XXXXX-XXXXX";
 
-/** `HOST:PORT/SECRET` as people paste it; the secret's characters as Crockford's base32 reads them. */
+/**
+ * `HOST:PORT/SECRET` as people paste it; the secret's characters as Crockford's base32 reads them.
+ */
 export function parseJoinCode(text: string): { readonly server: string; readonly secret: string } {
   const trimmed = text.trim().replace(/\/+$/, "");
   const slash = trimmed.lastIndexOf("/");

@@ -49,7 +49,9 @@ async function openSpace(calls: HttpAccount, name: string): Promise<SpaceRow> {
   }
 }
 
-/** Stores the link of a device that the server has just enrolled; takes the device back if it fails. */
+/**
+ * Stores the link of a device that the server has just enrolled; takes the device back if it fails.
+ */
 export async function bindFolder(
   home: Home,
   dir: string,

@@ -60,7 +60,7 @@ test("CL7: a synced symlink is a path of its own, a link to the folder leads int
   assert.equal(linkHolding(home, path.join(dir, "outwards"))?.inside, "outwards");
 });
 
-test("CL7: neither a linked folder, nor one in it or around it, nor the home can be linked", async () => {
+test("CL7: neither a linked folder, nor one in or around it, nor the home can be linked", async () => {
   await using scratch = await scratchFolder();
   const at = fs.realpathSync(scratch.path);
   const home = { path: path.join(at, "state/home") };
@@ -84,7 +84,7 @@ test("a link follows its server to another port and is otherwise the same", asyn
   ]);
 });
 
-test("a damaged link is named with the next step, one that was never finished is passed over", async () => {
+test("a damaged link is named with the next step, an unfinished one is passed over", async () => {
   await using scratch = await scratchFolder();
   const home = { path: path.join(scratch.path, "home") };
   fs.mkdirSync(path.join(home.path, "folders/unfinished"), { recursive: true });

@@ -9,8 +9,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 
 /**
- * A point in time in ms since 1970: `2026-03-01`, `2026-03-01 14:05`, ISO 8601 with a zone, or so long
- * ago: `30m`, `2h`, `3d`. Without a zone it is this machine's time; a day alone is its end.
+ * A point in time in ms since 1970: `2026-03-01`, `2026-03-01 14:05`, ISO 8601 with a zone, or so
+ * long ago: `30m`, `2h`, `3d`. Without a zone it is this machine's time; a day alone is its end.
  */
 export function parseMoment(text: string, nowMs: number): number {
   const ago = /^(\d{1,6})([smhdw])$/.exec(text.trim());

@@ -7,7 +7,9 @@ import { CommandError } from "./exit.ts";
 import { readJsonFile, writePrivateFile, type Home } from "./home.ts";
 import { readVersion } from "./version.ts";
 
-/** What `lockstep up` remembers of the server in this home, and of the account that it made there. */
+/**
+ * What `lockstep up` remembers of the server in this home, and of the account that it made there.
+ */
 export type OwnServer = {
   readonly host: string;
   readonly port: number;
@@ -48,7 +50,9 @@ function publicUrl({ host, port }: Pick<OwnServer, "host" | "port">): string {
   return localUrl({ host: outer?.address ?? "127.0.0.1", port });
 }
 
-/** A link's server as other machines reach it: our own is known here by a name of this machine's. */
+/**
+ * A link's server as other machines reach it: our own is known here by a name of this machine's.
+ */
 export function reachableServer(home: Home, server: string): string {
   const own = readOwnServer(home);
   return own !== null && localUrl(own) === server ? publicUrl(own) : server;
@@ -63,8 +67,8 @@ export function isLoopback(server: string): boolean {
 type Wish = { readonly host: string; readonly port: number | null };
 
 /**
- * Starts the server of this home: on the port it had, else on the standard one, else (only the first
- * time, while no device knows it) on any free one.
+ * Starts the server of this home: on the port it had, else on the standard one, else (only the
+ * first time, while no device knows it) on any free one.
  */
 export async function startOwnServer(
   home: Home,

@@ -88,8 +88,9 @@ async function planUpdate(folder: LinkedFolder, found: Found, content: object): 
 }
 
 /**
- * Makes a version's content the newest one, as this device's commit: of the file itself, or of another
- * one under a free name when it was deleted. Nothing is overwritten that a version does not keep.
+ * Makes a version's content the newest one, as this device's commit: of the file itself, or of
+ * another one under a free name when it was deleted. Nothing is overwritten that a version does not
+ * keep.
  */
 export async function restore(
   folder: LinkedFolder,

@@ -20,8 +20,8 @@ export type RunningFolder = {
 };
 
 /**
- * Runs the engine of a linked folder until the signal aborts (resolves) or it stops for good (throws):
- * one engine a folder, reachable by other commands through its control socket.
+ * Runs the engine of a linked folder until the signal aborts (resolves) or it stops for good
+ * (throws): one engine a folder, reachable by other commands through its control socket.
  */
 export async function runFolder(
   home: Home,

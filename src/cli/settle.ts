@@ -6,9 +6,9 @@ import { callAs } from "./server-calls.ts";
 const LOOK_MS = 10;
 
 /**
- * Resolves when the engine has nothing left to do and has followed the server at least to where it was
- * when this was asked (the engine alone knows only what the server has told it so far); also when it
- * stops for good or the signal aborts.
+ * Resolves when the engine has nothing left to do and has followed the server at least to where it
+ * was when this was asked (the engine alone knows only what the server has told it so far); also
+ * when it stops for good or the signal aborts.
  */
 export async function settleFully(
   { engine, store, link }: OpenFolder,

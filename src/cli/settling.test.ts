@@ -15,7 +15,7 @@ const STATUS: Status = {
 };
 const TROUBLE = { path: "a", code: "io", message: "The disk failed.", sinceMs: 0 };
 
-test("CL14: what waits for a person is 3, what only failed is 1, what can go on is waited for", () => {
+test("CL14: what waits for a person is 3, what failed is 1, the rest is waited for", () => {
   const kinds = (status: Partial<Status>): unknown[] => {
     const verdict = verdictOf({ ...STATUS, ...status });
     return verdict.kind === "stuck" ? [verdict.kind, verdict.exitCode] : [verdict.kind];

@@ -1,8 +1,8 @@
 import type { NodeKind } from "#core/node.ts";
 
 /**
- * What the engine tells of its work, for people to read: nothing is decided by it. `here` is a change
- * of this device's that the server has taken, `elsewhere` one that was brought to this disk.
+ * What the engine tells of its work, for people to read: nothing is decided by it. `here` is a
+ * change of this device's that the server has taken, `elsewhere` one that was brought to this disk.
  */
 export type EngineEvent =
   | {

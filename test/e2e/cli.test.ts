@@ -80,7 +80,7 @@ describe("two devices of one account", { concurrency: 2 }, () => {
 });
 
 describe("up and join", { concurrency: 2 }, () => {
-  test("CL5: up makes all it needs, and join makes another machine of it with one line", async () => {
+  test("CL5: up makes all it needs, and join adds a machine with one line", async () => {
     await using world = await World.open();
     const [a, b] = [world.device("a"), world.device("b")];
     const up = a.start("up", a.dir, "--port", "0");

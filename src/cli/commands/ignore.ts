@@ -31,7 +31,8 @@ export function register(command: Command): void {
     examples: ["lockstep ignore check ~/Work/build/out.tmp"],
     exits: [EXIT.failed],
     about:
-      "Rules stand in .lockstepignore files, in the syntax of .gitignore; they hold for their folder " +
-      "and all below it, and are synced themselves. What is ignored stays on every disk as it is.",
+      "Rules stand in .lockstepignore files, in the syntax of .gitignore; they hold for their " +
+      "folder and all below it, and are synced themselves. What is ignored stays on every " +
+      "disk as it is.",
   });
 }

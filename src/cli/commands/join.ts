@@ -46,7 +46,8 @@ export function register(command: Command): void {
     examples: ["lockstep join nas.local:7420/7ZK2M-0QWXA-99TBC-HJ4VE ~/Lockstep"],
     exits: [1, 3],
     about:
-      "Makes this machine one more device of the account behind the code and keeps the folder in " +
-      "sync until Ctrl-C. Files that the folder holds already are kept and sent to the others.",
+      "Makes this machine one more device of the account behind the code and keeps the folder " +
+      "in sync until Ctrl-C. Files that the folder holds already are kept and sent to the " +
+      "others.",
   });
 }

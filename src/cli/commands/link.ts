@@ -48,8 +48,9 @@ export function register(command: Command): void {
   explain(command, {
     examples: ["lockstep link ~/Work --server http://nas.local:7420 --account alice"],
     about:
-      "Makes this machine a device of the account and binds the folder to a space of it; nothing " +
-      "is synced before lockstep sync runs. What the folder and the space hold is united then: no " +
-      "file is lost. The password is asked for, or taken from LOCKSTEP_PASSWORD.",
+      "Makes this machine a device of the account and binds the folder to a space of it; " +
+      "nothing is synced before lockstep sync runs. What the folder and the space hold is " +
+      "united then: no file is lost. The password is asked for, or taken from " +
+      "LOCKSTEP_PASSWORD.",
   });
 }

@@ -65,7 +65,8 @@ export function register(command: Command): void {
   explain(command, {
     examples: ["lockstep log -f", "lockstep log ~/Work -n all --json"],
     about:
-      `Shows the latest ${DEFAULT_LINES} events, oldest first. "here" was done on this machine and sent, ` +
-      '"elsewhere" came from another one. With --json a line is one JSON object.',
+      `Shows the latest ${DEFAULT_LINES} events, oldest first. "here" was done on this ` +
+      'machine and sent, "elsewhere" came from another one. With --json a line is one JSON ' +
+      "object.",
   });
 }

@@ -64,7 +64,8 @@ export function register(command: Command): void {
       "lockstep restore ~/Work/report.odt --at '2026-03-01 14:05'",
     ],
     about:
-      "Without --version or --at: the version before the present one, or the last one of a deleted " +
-      "file. What is there now stays in the history, so a restore can itself be undone.",
+      "Without --version or --at: the version before the present one, or the last one of a " +
+      "deleted file. What is there now stays in the history, so a restore can itself be " +
+      "undone.",
   });
 }

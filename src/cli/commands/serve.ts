@@ -46,7 +46,7 @@ export function register(command: Command): void {
     ],
     about:
       "Prints one line, listening on http://HOST:PORT, when it is ready; logs go to stderr. " +
-      "Only this machine can reach it unless --host says otherwise. Put a proxy with TLS before it " +
-      "wherever the network is not your own. Ctrl-C or SIGTERM stops it cleanly.",
+      "Only this machine can reach it unless --host says otherwise. Put a proxy with TLS " +
+      "before it wherever the network is not your own. Ctrl-C or SIGTERM stops it cleanly.",
   });
 }

@@ -24,7 +24,7 @@ export function register(command: Command): void {
     examples: ["lockstep sync ~/Work", "lockstep sync ~/Work --once"],
     exits: [1, 3],
     about:
-      "Runs in the foreground until Ctrl-C or SIGTERM. Stopping it at any moment is safe: the next " +
-      "start goes on where it was.",
+      "Runs in the foreground until Ctrl-C or SIGTERM. Stopping it at any moment is safe: the " +
+      "next start goes on where it was.",
   });
 }

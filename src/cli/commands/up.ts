@@ -79,7 +79,9 @@ function moveLinks(home: Home, before: own.OwnServer | null, url: string): void 
   }
 }
 
-/** The server of this home, its account and a link of the folder, made as far as they are missing. */
+/**
+ * The server of this home, its account and a link of the folder, made as far as they are missing.
+ */
 async function prepare(
   home: Home,
   dir: string,
@@ -176,8 +178,9 @@ export function register(command: Command): void {
     examples: ["lockstep up", "lockstep up ~/Shared --host 0.0.0.0"],
     exits: [1, 3],
     about:
-      "Starts a server in LOCKSTEP_HOME, makes an account and a device, and keeps the folder in sync " +
-      "until Ctrl-C. Run it again at any time: what is there already is used. The account's password " +
-      "is drawn at random (or taken from LOCKSTEP_PASSWORD) and kept in LOCKSTEP_HOME/up.json.",
+      "Starts a server in LOCKSTEP_HOME, makes an account and a device, and keeps the folder " +
+      "in sync until Ctrl-C. Run it again at any time: what is there already is used. The " +
+      "account's password is drawn at random (or taken from LOCKSTEP_PASSWORD) and kept in " +
+      "LOCKSTEP_HOME/up.json.",
   });
 }

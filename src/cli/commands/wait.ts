@@ -79,7 +79,8 @@ export function register(command: Command): void {
     examples: ["lockstep wait ~/Work --timeout 120 && echo everything is on the server"],
     exits: [1, 3, 4],
     about:
-      "Has the running engine look at the whole folder and at the server once more, and returns when " +
-      "nothing is left to do in either direction. While no engine runs, it waits for one to start.",
+      "Has the running engine look at the whole folder and at the server once more, and " +
+      "returns when nothing is left to do in either direction. While no engine runs, it waits " +
+      "for one to start.",
   });
 }
