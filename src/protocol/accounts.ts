@@ -12,8 +12,11 @@ export const AccountName = z
 /** At least 8 characters, any of them. */
 export const Password = z.string().min(8, "at least 8 characters").max(1_024);
 
-/** What a person calls a machine. */
-export const DeviceName = z.string().trim().min(1).max(64);
+/** Longest name of a device, in UTF-16 units. */
+export const MAX_DEVICE_NAME = 64;
+
+/** What a person calls a machine; the server adds a number where the account has one of that name. */
+export const DeviceName = z.string().trim().min(1).max(MAX_DEVICE_NAME);
 
 /**
  * `ls_dev_…` opens an account for a device, `ls_pat_…` for a program. 256 random bits, base64url.

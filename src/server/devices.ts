@@ -1,6 +1,7 @@
 import { toHex } from "#core/bytes.ts";
 import { deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
 import type { Chance, Clock } from "#core/world.ts";
+import { MAX_DEVICE_NAME } from "#protocol/accounts.ts";
 import type { AccountRow, AccountStore, DeviceRow } from "./metadata/port.ts";
 import { ProblemError } from "./problem-error.ts";
 import { drawToken, tokenHash } from "./tokens.ts";
@@ -16,11 +17,25 @@ export type DeviceParts = {
 
 export type Enrolment = { readonly device: DeviceRow; readonly token: string };
 
-/** Makes a machine one of the account's devices. ProblemError `conflict` when it has too many. */
+/** The name that tells a device from the account's others: the wished one, else with a number. */
+function freeName(wished: string, living: readonly DeviceRow[]): string {
+  const taken = new Set(living.map((row) => row.name.toLowerCase()));
+  let name = wished;
+  for (let number = 2; taken.has(name.toLowerCase()); number++) {
+    const end = ` ${number}`;
+    name = wished.slice(0, MAX_DEVICE_NAME - end.length) + end;
+  }
+  return name;
+}
+
+/**
+ * Makes a machine one of the account's devices, under a name that no other one has: conflict copies
+ * are called by it. ProblemError `conflict` when the account has too many devices.
+ */
 export async function enrol(
   parts: DeviceParts,
   account: AccountRow,
-  name: string,
+  wished: string,
 ): Promise<Enrolment> {
   const living = (await parts.accounts.devices(account.id)).filter((row) => !row.revoked);
   if (living.length >= MAX_DEVICES) {
@@ -29,6 +44,7 @@ export async function enrol(
       `The account ${account.name} has ${MAX_DEVICES} devices, the most there may be; revoke one.`,
     );
   }
+  const name = freeName(wished, living);
   const createdMs = parts.clock.nowMs();
   const device: DeviceRow = {
     id: deviceId(toHex(parts.chance.bytes(16))),

@@ -21,8 +21,8 @@ const HOT_MOST_MS = 5_000;
 /** A hot file that rested this long is between two saves, not in the middle of many. */
 const HOT_QUIET_MS = 400;
 const HOT_FORGET_MS = 10_000;
-/** After so many readings that were overtaken by a change, people are told. */
-const RESTLESS_READINGS = 5;
+/** When a file could not be read for so long because it goes on changing, people are told. */
+const RESTLESS_MS = 10_000;
 const RETRY_MS = 30_000;
 /** Files whose results are stored in one transaction. */
 const BATCH_FILES = 500;
@@ -31,7 +31,7 @@ const CONCURRENT_LARGE = 2;
 
 const NS_PER_MS = 1_000_000n;
 
-type Heat = { readings: number; overtaken: number; lastMs: number };
+type Heat = { readings: number; lastMs: number };
 
 type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSide };
 
@@ -67,6 +67,8 @@ export class Reading {
   readonly #heat = new Map<NodeId, Heat>();
   readonly #retryMs = new Map<NodeId, number>();
   readonly #verify = new Set<NodeId>();
+  /** Since when a file waits to be read. */
+  readonly #wantedMs = new Map<NodeId, number>();
   readonly #large = new Map<NodeId, Promise<void>>();
   #resting = 0;
 
@@ -104,11 +106,15 @@ export class Reading {
    * waiting file is due (ms since 1970), or null.
    */
   async run(signal?: AbortSignal): Promise<number | null> {
+    const waiting = [...this.#jobs()];
+    this.#problems.retain("read", () => waiting.map(({ path }) => path));
+    const ids = new Set(waiting.map(({ id }) => id));
+    for (const id of this.#wantedMs.keys()) if (!ids.has(id)) this.#wantedMs.delete(id);
     const jobs: Job[] = [];
     let nextMs: number | null = null;
     this.#resting = 0;
-    for (const job of this.#jobs()) {
-      const dueMs = this.#dueMs(job);
+    for (const job of waiting) {
+      const dueMs = Math.min(this.#dueMs(job), this.#restlessMs(job));
       if (dueMs > this.#clock.nowMs()) {
         if (!this.#retryMs.has(job.id)) this.#resting++;
         nextMs = Math.min(nextMs ?? dueMs, dueMs);
@@ -117,7 +123,6 @@ export class Reading {
       } else if (this.#large.size < CONCURRENT_LARGE) this.#readLarge(job, signal);
       else this.#resting++;
     }
-    this.#problems.retain("read", () => [...this.#jobs()].map(({ path }) => path));
     for (let from = 0; from < jobs.length; from += BATCH_FILES) {
       await this.#readBatch(jobs.slice(from, from + BATCH_FILES), signal);
       signal?.throwIfAborted();
@@ -145,6 +150,20 @@ export class Reading {
     if (local === null || local.blind !== null || this.#large.has(id)) return;
     const path = pathOf(this.#trees, "local", id);
     if (path !== null) yield { id, path, local };
+  }
+
+  /** A file that goes on changing is read all the same now and then, and named (SPEC RD3). */
+  #restlessMs({ id, path }: Job): number {
+    if (this.#retryMs.has(id)) return Number.POSITIVE_INFINITY;
+    const nowMs = this.#clock.nowMs();
+    const wantedMs = this.#wantedMs.get(id) ?? nowMs;
+    this.#wantedMs.set(id, wantedMs);
+    if (nowMs - wantedMs >= RESTLESS_MS) {
+      const message = "It keeps changing while it is read; it syncs when it rests.";
+      this.#problems.report("read", { path, code: "busy", message }, nowMs);
+    }
+    const lastMs = this.#heat.get(id)?.lastMs ?? wantedMs;
+    return Math.max(wantedMs, lastMs) + HOT_MOST_MS;
   }
 
   #dueMs({ id, local }: Job): number {
@@ -200,7 +219,6 @@ export class Reading {
       const expected = { file: job.local.file, stamp: job.local.stamp };
       const digested = await this.#reader.digest(path, expected, signal);
       this.#retryMs.delete(id);
-      if (digested.outcome === "read") this.#problems.clear("read", path);
       return digested;
     } catch (error) {
       signal?.throwIfAborted();
@@ -214,24 +232,20 @@ export class Reading {
 
   #store(job: Job, digested: Digested): void {
     const nowMs = this.#clock.nowMs();
-    const { id, path } = job;
+    const { id } = job;
     this.#verify.delete(id);
-    const heat = this.#heat.get(id) ?? { readings: 0, overtaken: 0, lastMs: nowMs };
-    const overtaken = digested.outcome === "read" ? 0 : heat.overtaken + 1;
-    this.#heat.set(id, { readings: heat.readings + 1, overtaken, lastMs: nowMs });
+    const readings = (this.#heat.get(id)?.readings ?? 0) + 1;
+    this.#heat.set(id, { readings, lastMs: nowMs });
     const row = this.#trees.get(id);
     if (!row?.local) return;
     const { local } = row;
     if (digested.outcome !== "read") {
-      if (overtaken >= RESTLESS_READINGS) {
-        const message = "It keeps changing while it is read; it syncs when it rests.";
-        this.#problems.report("read", { path, code: "busy", message }, nowMs);
-      }
       this.#trees.put({ ...row, local: { ...local, content: null } });
       this.#lookAgain(local.parent);
       return;
     }
     if (local.file !== job.local.file || !sameStamp(local.stamp, job.local.stamp)) return;
+    this.#wantedMs.delete(id);
     const { sha256, manifest, stamp } = digested;
     const { executable } = local;
     const content = { kind: "file", sizeBytes: stamp.sizeBytes, sha256, executable } as const;

@@ -180,4 +180,15 @@ describe("accounts", () => {
     await alice.call("DELETE", fillRoute("device", { device }));
     assert.equal((await world.enrol("alice", "one more")).status, 201);
   });
+
+  test("AC12: a device gets a number when the account has one of its name", async () => {
+    await using world = await ServerWorld.open();
+    await world.signUp("alice");
+    const names: string[] = [];
+    for (const name of ["desk", "Desk", "desk", "x".repeat(64), "x".repeat(64)]) {
+      names.push((await world.enrol("alice", name)).json.deviceName);
+    }
+    const long = "x".repeat(64);
+    assert.deepEqual(names, ["desk", "Desk 2", "desk 3", long, `${long.slice(2)} 2`]);
+  });
 });
