@@ -202,10 +202,27 @@ class Walk {
     const isOtherFolder = entry.kind === "folder" && row?.local?.file !== entry.file;
     if (row !== undefined && (isOther || isOtherFolder)) this.displaced.add(row.id);
     if (entry.kind === "symlink") {
-      return { entry, target: await this.#disk.look.readLink(path), children: null };
+      const target = await this.#linkTarget(path, row);
+      return target === null ? null : { entry, target, children: null };
     }
     if (entry.kind === "folder") return this.#seeFolder(path, entry);
     return { entry, target: null, children: null };
+  }
+
+  /** Null when the link is gone again, or cannot be read. */
+  async #linkTarget(path: string, row: NodeRow | undefined): Promise<string | null> {
+    try {
+      return await this.#disk.look.readLink(path);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === "unexpected") throw error;
+      if (code === "not-found" || code === "not-a-folder") this.unsteady = true;
+      else {
+        this.troubles.push({ path, code: "unreadable", message: messageOf(error) });
+        if (row !== undefined) this.blinded.set(row.id, "unreadable");
+      }
+      return null;
+    }
   }
 
   #seeFolder(path: string, entry: Entry): Found {
