@@ -2,6 +2,7 @@ import type { NodeId } from "#core/ids.ts";
 import { FOLDER, sameBody, samePlace, type Content, type Place } from "#core/node.ts";
 import { sameStamp, type Found, type Look } from "./look.ts";
 import type { Fresh } from "./normalise.ts";
+import { LARGE_BYTES } from "./reading.ts";
 import { parkedPlace } from "./hold.ts";
 import type { Entry, TreeStore } from "./ports.ts";
 import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
@@ -180,14 +181,17 @@ export class Matcher {
     const { entry } = item;
     const before = row?.local ?? null;
     if (row === undefined && entry.kind === "file") this.#arrivals.set(place.parent, this.#nowMs);
-    const content = this.#contentOf(id, before, item);
+    const content = this.#contentOf(place, before, item);
+    // Only a reading clears it, also after a crash.
+    const isSuspect = before !== null && !sameStamp(before.stamp, entry.stamp);
+    if (content?.kind === "file" && isSuspect) this.#verify.push(id);
     const local: LocalSide = {
       ...place,
       content,
       file: entry.file,
       stamp: entry.stamp,
       executable: entry.executable,
-      racy: before?.racy ?? false,
+      racy: isSuspect || (before?.racy ?? false),
       blind: null,
       missedMs: null,
       parkedFrom: this.#parkedFrom(place, before),
@@ -204,8 +208,7 @@ export class Matcher {
     return parkedPlace(place.name);
   }
 
-  #contentOf(id: NodeId, before: LocalSide | null, item: Found): Content | null {
-    const { entry, target } = item;
+  #contentOf(place: Place, before: LocalSide | null, { entry, target }: Found): Content | null {
     if (entry.kind === "folder") return FOLDER;
     if (entry.kind === "symlink") return { kind: "symlink", target: target ?? "" };
     const content = before?.content ?? null;
@@ -216,8 +219,11 @@ export class Matcher {
       stamp.sizeBytes === entry.stamp.sizeBytes &&
       stamp.mtimeNs === entry.stamp.mtimeNs;
     if (!isSame) return null;
-    // A rename or a chmod changes ctime alone, and so does an edit whose mtime was put back.
-    if (before.racy || !sameStamp(stamp, entry.stamp)) this.#verify.push(id);
+    // A rename or a chmod changes ctime alone, and so does an edit whose mtime was put back: nothing
+    // may be decided on bytes that may be others by now. What is large and moved, moves on meanwhile.
+    const isSuspect = before.racy || !sameStamp(stamp, entry.stamp);
+    const isLargeMove = entry.stamp.sizeBytes > LARGE_BYTES && !samePlace(before, place);
+    if (isSuspect && !isLargeMove) return null;
     return { ...content, executable: entry.executable };
   }
 

@@ -190,6 +190,19 @@ export async function replace(
   return create(world, path, local, content, staged);
 }
 
+/** A move changes ctime, and with it the one sign of an edit whose mtime was put back. */
+async function beforeMove(
+  disk: Disk,
+  path: string,
+  row: NodeRow,
+  local: LocalSide,
+): Promise<LocalSide> {
+  const stat = await disk.look.stat(path);
+  if (stat === null || stat.file !== local.file) throw raced(path);
+  if (row.kind === "folder" || sameStamp(stat.stamp, local.stamp)) return local;
+  return { ...local, content: null };
+}
+
 async function settledAt(
   disk: Disk,
   path: string,
@@ -211,14 +224,13 @@ export async function park(
   parkPlace: Place,
 ): Promise<LocalSide> {
   const parked = joinPath(PARK_FOLDER, parkPlace.name);
-  const stat = await disk.look.stat(path);
-  if (stat === null || stat.file !== local.file) throw raced(path);
+  const { content } = await beforeMove(disk, path, row, local);
   await disk.change.rename(path, parked);
   const from = { parent: local.parent, name: local.name };
   const moved = await disk.look.stat(parked);
   if (moved?.file !== local.file) throw raced(path);
   const isSame = row.kind === "folder" || sameBytesStamp(moved.stamp, local.stamp);
-  return placed(parkPlace, moved, isSame ? local.content : null, from);
+  return placed(parkPlace, moved, isSame ? content : null, from);
 }
 
 /** Moves a node to a free name, never over anything: files by way of park and a link. */
@@ -231,14 +243,13 @@ export async function move(
 ): Promise<LocalSide> {
   const { disk } = world;
   const { from, to } = paths;
-  const source = await disk.look.stat(from);
-  if (source === null || source.file !== local.file) throw raced(from);
+  const known = await beforeMove(disk, from, row, local);
   const present = await disk.look.stat(to);
   const isCaseOnly = present !== null && present.file === local.file;
   if (present !== null && !isCaseOnly) throw raced(to);
   if (row.kind === "folder" || isCaseOnly) {
     await disk.change.rename(from, to);
-    return settledAt(disk, to, local, place);
+    return settledAt(disk, to, known, place);
   }
   const parked = from.startsWith(`${PARK_FOLDER}/`)
     ? from
@@ -251,5 +262,5 @@ export async function move(
     throw error;
   }
   await disk.change.remove(parked);
-  return settledAt(disk, to, local, place);
+  return settledAt(disk, to, known, place);
 }
