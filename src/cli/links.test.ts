@@ -60,7 +60,7 @@ test("CL7: a synced symlink is a path of its own, a link to the folder leads int
   assert.equal(linkHolding(home, path.join(dir, "outwards"))?.inside, "outwards");
 });
 
-test("CL7: neither a linked folder, nor one in or around it, nor the home can be linked", async () => {
+test("CL7: neither a linked folder, nor one in or around it, nor the home is linked", async () => {
   await using scratch = await scratchFolder();
   const at = fs.realpathSync(scratch.path);
   const home = { path: path.join(at, "state/home") };

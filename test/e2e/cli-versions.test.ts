@@ -76,7 +76,7 @@ describe("versions", { concurrency: 2 }, () => {
     assertSentence(before, /was not there at 2001-01-01/);
   });
 
-  test("CL21: a deleted file is in the trash, and restore brings it back, folders too", async () => {
+  test("CL21: a deleted file is in the trash, and restore makes it again", async () => {
     await using world = await World.open();
     const { devices } = await world.synced("a", "b");
     const [a, b] = devices as [Device, Device];

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { currentStatus } from "../current-status.ts";
-import { impliedLink } from "../links.ts";
+import { impliedLink, linkHolding, listLinks } from "../links.ts";
 import { counted, paint, print, printJson, shown } from "../output.ts";
 import { explain, jsonOption, thisHome } from "../usage.ts";
 import type { Status } from "#sync/status.ts";
@@ -47,7 +47,13 @@ function show(link: Link, status: Status): void {
 }
 
 async function status(path: string | undefined, { json }: Options): Promise<void> {
-  const folder = impliedLink(thisHome(), path);
+  const home = thisHome();
+  if (path === undefined && !json && linkHolding(home, ".") === null) {
+    const all = listLinks(home);
+    for (const folder of all) show(folder.link, await currentStatus(folder));
+    if (all.length > 0) return;
+  }
+  const folder = impliedLink(home, path);
   const now = await currentStatus(folder);
   if (!json) return show(folder.link, now);
   const { state, reason, pending, problems, holds, conflicts } = now;
@@ -63,7 +69,7 @@ async function status(path: string | undefined, { json }: Options): Promise<void
 
 export function register(command: Command): void {
   command
-    .argument("[path]", "a linked folder, or anything in it (default: the one around here)")
+    .argument("[path]", "a linked folder, or anything in it (default: the one around here, or all)")
     .addOption(jsonOption())
     .action(status);
   explain(command, { examples: ["lockstep status", "lockstep status ~/Work --json"] });

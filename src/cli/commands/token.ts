@@ -51,8 +51,8 @@ export function register(command: Command): void {
   });
   explain(made, {
     examples: [
-      "TOKEN=$(lockstep token create --server http://nas.local:7420 --account alice)",
-      'curl -H "Authorization: Bearer $TOKEN" http://nas.local:7420/list_files/alice',
+      "TOKEN=$(lockstep token create --server http://nas:7420 --account alice)",
+      'curl -H "Authorization: Bearer $TOKEN" http://nas:7420/list_files/alice',
     ],
     about: "The password is asked for, or taken from LOCKSTEP_PASSWORD.",
   });
