@@ -38,8 +38,11 @@ function statusOf({ engine, store }: OpenFolder): Status {
   return engine.status(listConflicts(store).length);
 }
 
-/** What the engine of a folder answers to other commands of this machine. */
-export function engineAnswers(open: OpenFolder): Answers {
+/**
+ * What the engine of a folder answers to other commands of this machine; `flush` writes down what it
+ * has told so far, so that who has waited finds it in the log.
+ */
+export function engineAnswers(open: OpenFolder, flush: () => void): Answers {
   const { engine, store } = open;
   const fromStore = Object.entries<StoreAnswer>(STORE_ANSWERS).map(([name, work]) => [
     name,
@@ -50,6 +53,7 @@ export function engineAnswers(open: OpenFolder): Answers {
     status: async () => Promise.resolve(statusOf(open)),
     settle: async (_question, signal) => {
       await settleFully(open, signal);
+      flush();
       return engine.status(0);
     },
   };

@@ -36,7 +36,12 @@ export async function runFolder(
   const events = stack.use(new EventLog(folder.state, log));
   try {
     const open = stack.use(openFolder(folder.link, databaseOf(folder), log, events.tell));
-    stack.use(await openControl(folder.state, engineAnswers(open)));
+    stack.use(
+      await openControl(
+        folder.state,
+        engineAnswers(open, () => events.flush()),
+      ),
+    );
     const stop = new AbortController();
     stack.defer(() => stop.abort());
     started({ folder, open });

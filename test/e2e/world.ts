@@ -232,6 +232,8 @@ export class World implements AsyncDisposable {
       LOCKSTEP_DATA: undefined,
       // Nothing of a test ends up where this machine's own Lockstep keeps its state.
       LOCKSTEP_HOME: path.join(this.folder, "no-home"),
+      // Sockets of homes with long names too are gone with the folder.
+      TMPDIR: this.folder,
       NO_COLOR: undefined,
       FORCE_COLOR: undefined,
       ...env,
