@@ -39,8 +39,8 @@ function statusOf({ engine, store }: OpenFolder): Status {
 }
 
 /**
- * What the engine of a folder answers to other commands of this machine; `flush` writes down what it
- * has told so far, so that who has waited finds it in the log.
+ * What the engine of a folder answers to other commands of this machine; `flush` writes down what
+ * it has told so far, so that who has waited finds it in the log.
  */
 export function engineAnswers(open: OpenFolder, flush: () => void): Answers {
   const { engine, store } = open;
