@@ -20,6 +20,7 @@ import { Problems } from "./problems.ts";
 import { Reading } from "./reading.ts";
 import { checkRoot, prepareRoot } from "./root.ts";
 import { Sender, type SendOutcome } from "./send.ts";
+import { steadyClock } from "./steady.ts";
 import type { Status } from "./status.ts";
 import { forgetAgreement } from "./union.ts";
 
@@ -73,6 +74,7 @@ type TickResult = {
 export class Engine {
   readonly #world: EngineWorld;
   readonly #setup: EngineSetup;
+  readonly #clock: Clock;
   readonly #problems: Problems;
   readonly #rules = new IgnoreRules();
   readonly #pauses: Pauses;
@@ -101,11 +103,13 @@ export class Engine {
     this.#problems = new Problems(world.tell);
     this.#nameKey = setup.folding ? foldName : plainNameKey;
     const wake = (): void => this.wake();
-    const shared = { ...world, problems: this.#problems, rules: this.#rules, fresh: this.#fresh };
-    this.#pauses = new Pauses(world.clock);
+    this.#clock = steadyClock(world.clock);
+    const own = { problems: this.#problems, rules: this.#rules, fresh: this.#fresh };
+    const shared = { ...world, ...own, clock: this.#clock };
+    this.#pauses = new Pauses(this.#clock);
     this.#looking = new Looking(shared);
     const lookAgain = (folder: NodeId): void => this.#looking.lookAgain(folder);
-    this.#reading = new Reading(shared, { wake, lookAgain });
+    this.#reading = new Reading({ ...shared, wall: world.clock }, { wake, lookAgain });
     this.#follower = new Follower({ ...shared, ...setup });
     this.#downloader = new Downloader(shared, wake);
     this.#sender = new Sender({ ...shared, nameKey: this.#nameKey }, wake);
@@ -256,7 +260,7 @@ export class Engine {
   /** Sleeps until woken or until something is due by itself. */
   async #sleep(atMostMs: number | null, signal: AbortSignal): Promise<void> {
     if (this.#woken || signal.aborted) return;
-    const nowMs = this.#world.clock.nowMs();
+    const nowMs = this.#clock.nowMs();
     const dueMs = Math.min(
       this.#looking.dueMs,
       this.#readingDueMs,

@@ -146,7 +146,10 @@ export class Looking {
     let nextMs: number | null = null;
     for (const { local } of this.#world.trees.changed()) {
       if (local?.blind !== "absent" || local.missedMs === null) continue;
-      const dueMs = local.missedMs + absenceMs(this.#arrivals, local.parent, nowMs);
+      // Missed in the future, by a clock that was set back since: it is missed from now on.
+      const isAhead = local.missedMs > nowMs;
+      const waitMs = isAhead ? 0 : absenceMs(this.#arrivals, local.parent, nowMs);
+      const dueMs = Math.min(local.missedMs, nowMs) + waitMs;
       if (dueMs <= nowMs) folders.add(local.parent);
       nextMs = Math.min(nextMs ?? dueMs, dueMs);
     }

@@ -260,7 +260,7 @@ export class Matcher {
       this.#put({ ...row, local: null, synced: null });
     } else if (this.#isCertain(row, local)) {
       this.#forget(row);
-    } else if (local.missedMs === null) {
+    } else if (local.missedMs === null || local.missedMs > this.#nowMs) {
       this.#put({ ...row, local: { ...local, blind: "absent", missedMs: this.#nowMs } });
     }
   }

@@ -46,10 +46,10 @@ export function isRacy(stamp: Stamp, beganMs: number): boolean {
   });
 }
 
-/** When the file last changed (ms since 1970); a time in the future tells nothing: then now. */
+/** When the file last changed (ms since 1970); a time in the future tells nothing. */
 function lastChangeMs({ mtimeNs, ctimeNs }: Stamp, nowMs: number): number {
   const known = [mtimeNs, ctimeNs].map((ns) => Number(ns / NS_PER_MS)).filter((ms) => ms <= nowMs);
-  return known.length === 0 ? nowMs : Math.max(...known);
+  return Math.max(...known);
 }
 
 /**
@@ -61,11 +61,13 @@ export class Reading {
   readonly #records: DeviceRecords;
   readonly #reader: FileReader;
   readonly #clock: Clock;
+  readonly #wall: Clock;
   readonly #problems: Problems;
   readonly #wake: () => void;
   readonly #lookAgain: (folder: NodeId) => void;
   readonly #heat = new Map<NodeId, Heat>();
-  readonly #retryMs = new Map<NodeId, number>();
+  /** Files that could not be read, as they were then, and when they are tried again. */
+  readonly #retries = new Map<NodeId, Job & { readonly dueMs: number }>();
   readonly #verify = new Set<NodeId>();
   /** Since when a file waits to be read. */
   readonly #wantedMs = new Map<NodeId, number>();
@@ -78,6 +80,8 @@ export class Reading {
       records: DeviceRecords;
       reader: FileReader;
       clock: Clock;
+      /** The clock that files' times come from; it may jump. */
+      wall: Clock;
       problems: Problems;
     },
     tell: { wake: () => void; lookAgain: (folder: NodeId) => void },
@@ -86,6 +90,7 @@ export class Reading {
     this.#records = world.records;
     this.#reader = world.reader;
     this.#clock = world.clock;
+    this.#wall = world.wall;
     this.#problems = world.problems;
     this.#wake = tell.wake;
     this.#lookAgain = tell.lookAgain;
@@ -116,7 +121,7 @@ export class Reading {
     for (const job of waiting) {
       const dueMs = Math.min(this.#dueMs(job), this.#restlessMs(job));
       if (dueMs > this.#clock.nowMs()) {
-        if (!this.#retryMs.has(job.id)) this.#resting++;
+        if (this.#retryMs(job) === null) this.#resting++;
         nextMs = Math.min(nextMs ?? dueMs, dueMs);
       } else if (job.local.stamp.sizeBytes <= LARGE_BYTES) {
         jobs.push(job);
@@ -154,7 +159,7 @@ export class Reading {
 
   /** A file that goes on changing is read all the same now and then, and named (SPEC RD3). */
   #restlessMs({ id, path }: Job): number {
-    if (this.#retryMs.has(id)) return Number.POSITIVE_INFINITY;
+    if (this.#retries.has(id)) return Number.POSITIVE_INFINITY;
     const nowMs = this.#clock.nowMs();
     const wantedMs = this.#wantedMs.get(id) ?? nowMs;
     this.#wantedMs.set(id, wantedMs);
@@ -166,15 +171,23 @@ export class Reading {
     return Math.max(wantedMs, lastMs) + HOT_MOST_MS;
   }
 
-  #dueMs({ id, local }: Job): number {
+  /** Whatever is another file now, or stands elsewhere, is not kept waiting. */
+  #retryMs({ id, path, local }: Job): number | null {
+    const retry = this.#retries.get(id);
+    if (retry === undefined) return null;
+    if (retry.path === path && sameStamp(retry.local.stamp, local.stamp)) return retry.dueMs;
+    this.#retries.delete(id);
+    return null;
+  }
+
+  #dueMs(job: Job): number {
+    const { id, local } = job;
     const nowMs = this.#clock.nowMs();
-    const retryMs = this.#retryMs.get(id);
-    if (retryMs !== undefined) return retryMs;
-    let restedMs = nowMs;
-    for (const ns of [local.stamp.mtimeNs, local.stamp.ctimeNs]) {
-      const changedMs = Number(ns / NS_PER_MS);
-      if (changedMs <= nowMs) restedMs = Math.max(restedMs, changedMs + QUIET_MS);
-    }
+    const retryMs = this.#retryMs(job);
+    if (retryMs !== null) return retryMs;
+    const wallMs = this.#wall.nowMs();
+    const changedMs = nowMs - wallMs + lastChangeMs(local.stamp, wallMs);
+    const restedMs = Math.max(nowMs, changedMs + QUIET_MS);
     const heat = this.#heat.get(id);
     if (heat === undefined) return restedMs;
     if (nowMs - heat.lastMs > HOT_FORGET_MS || nowMs < heat.lastMs) {
@@ -182,7 +195,7 @@ export class Reading {
       return restedMs;
     }
     const pauseMs = Math.min(HOT_MOST_MS, HOT_FIRST_MS * 2 ** (heat.readings - 1));
-    const quietMs = lastChangeMs(local.stamp, nowMs) + Math.min(HOT_QUIET_MS, pauseMs);
+    const quietMs = changedMs + Math.min(HOT_QUIET_MS, pauseMs);
     // Only a file that goes on changing waits that long; one that rests again is read soon.
     return Math.max(restedMs, Math.min(quietMs, heat.lastMs + pauseMs));
   }
@@ -218,14 +231,14 @@ export class Reading {
     try {
       const expected = { file: job.local.file, stamp: job.local.stamp };
       const digested = await this.#reader.digest(path, expected, signal);
-      this.#retryMs.delete(id);
+      this.#retries.delete(id);
       return digested;
     } catch (error) {
       signal?.throwIfAborted();
       const nowMs = this.#clock.nowMs();
       const trouble = { path, code: codeOf(error), message: messageOf(error) };
       this.#problems.report("read", trouble, nowMs);
-      this.#retryMs.set(id, nowMs + RETRY_MS);
+      this.#retries.set(id, { ...job, dueMs: nowMs + RETRY_MS });
       return null;
     }
   }

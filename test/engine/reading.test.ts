@@ -29,7 +29,7 @@ class Desk implements Disposable {
     };
     const clock = { nowMs: () => this.#nowMs } as ConstructorParameters<typeof Reading>[0]["clock"];
     this.#reading = new Reading(
-      { ...this.#store, reader: { digest }, clock, problems: new Problems() },
+      { ...this.#store, reader: { digest }, clock, wall: clock, problems: new Problems() },
       { wake: () => undefined, lookAgain: () => undefined },
     );
   }
