@@ -45,6 +45,8 @@ class Staging {
   readonly #progress: StageProgress;
   readonly #signal: AbortSignal;
   readonly #spots = new Map<ChunkId, Spot[]>();
+  /** Chunks that the server does not have. */
+  readonly #lacking = new Set<ChunkId>();
 
   constructor(world: StageWorld, progress: StageProgress, signal: AbortSignal) {
     this.#world = world;
@@ -103,13 +105,27 @@ class Staging {
       this.#signal.throwIfAborted();
       const before = this.#spots.size;
       const ids = [...this.#spots.keys()].slice(0, MAX_CHUNK_IDS);
-      for await (const { id, bytes } of this.#world.remote.fetch(ids, this.#signal)) {
-        this.#progress.receivedBytes += bytes.length;
-        await this.#write(id, bytes);
+      try {
+        for await (const { id, bytes } of this.#world.remote.fetch(ids, this.#signal)) {
+          this.#progress.receivedBytes += bytes.length;
+          await this.#write(id, bytes);
+        }
+      } catch (error) {
+        if (codeOf(error) !== "not-found") throw error;
+        await this.#giveUpLacking(ids);
       }
       if (this.#spots.size === before) {
-        throw new WorldError("chunks-missing", "The server sent none of the chunks asked for.");
+        const message = "The server sent none of the chunks asked for.";
+        throw new WorldError("chunks-missing", message, { retryable: true });
       }
+    }
+  }
+
+  /** A server that was restored lacks what came later: files that need none of it go on. */
+  async #giveUpLacking(ids: readonly ChunkId[]): Promise<void> {
+    for (const chunk of await this.#world.remote.missing(ids, this.#signal)) {
+      this.#lacking.add(chunk);
+      this.#spots.delete(chunk);
     }
   }
 
@@ -143,6 +159,12 @@ class Staging {
     const { content, mtimeMs } = wanted;
     const { sizeBytes, executable } = content;
     const path = stagePath(wanted);
+    const manifest = this.#world.records.manifest(content.sha256);
+    const lacking = manifest?.find(({ chunk }) => this.#lacking.has(chunk));
+    if (lacking !== undefined) {
+      const message = `The server does not have chunk ${lacking.chunk}; a device that has it sends it.`;
+      throw new WorldError("chunks-missing", message, { retryable: true });
+    }
     const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });
     if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };
     throw new WorldError(
