@@ -50,7 +50,7 @@ export type EngineSetup = {
 };
 
 /** Errors after which the engine stops and says why: waiting heals none of them. */
-const HALTING = new Set(["root-gone", "journal-broken", "signed-out", "forbidden", "not-found"]);
+const HALTING = new Set(["root-gone", "journal-broken", "signed-out"]);
 /** Errors that mean: what was agreed on is void, unite both sides anew and delete nothing. */
 const UNITING = new Set(["reset", "database-old", "diverged"]);
 /** Ticks in a row that changed nothing although work was left, before the engine takes a breath. */
@@ -298,7 +298,10 @@ export class Engine {
         this.#unite(code, signal);
         return { progress: 1, more: true };
       }
-      if (HALTING.has(code) || !(error instanceof WorldError)) throw error;
+      // A feed that waiting cannot heal (no such space, no right to it) is the end as well.
+      const feeds = this.#feeder?.failure ?? null;
+      const isFinal = HALTING.has(code) || (error === feeds && feeds?.retryable === false);
+      if (isFinal || !(error instanceof WorldError)) throw error;
       this.#world.log.warn("tick-failed", { code, message: error.message });
       this.#trouble = error;
       const pauseMs = Math.min(FAILED_MOST_MS, FRUITLESS_PAUSE_MS * 2 ** this.#failures++);
