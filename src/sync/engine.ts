@@ -412,6 +412,8 @@ export class Engine {
     let foreign = false;
     while (this.#follower.position.sequence < outcome.sequence) {
       signal.throwIfAborted();
+      // A feeder that has ended gives nothing more: nobody waits for it.
+      if (this.#feeder?.failure?.retryable === false) throw this.#feeder.failure;
       await this.#feeder?.next(signal);
       const failure = this.#feeder?.failure ?? null;
       if (this.#applyPages()) foreign = true;
