@@ -96,6 +96,7 @@ export class Engine {
   #pending = { up: 0, down: 0 };
   #settling: { tick: number; resolve: () => void }[] = [];
   #ticks = 0;
+  #ended = false;
 
   constructor(world: EngineWorld, setup: EngineSetup) {
     this.#world = world;
@@ -150,6 +151,7 @@ export class Engine {
         this.#downloader.settleLarge(),
         this.#sender.settleLarge(),
       ]);
+      this.#ended = true;
       this.#tellSettled(Number.POSITIVE_INFINITY);
     }
   }
@@ -172,9 +174,11 @@ export class Engine {
   }
 
   /**
-   * Looks at everything once more; resolves when nothing is left to do, or when the engine stops.
+   * Looks at everything once more; resolves when nothing is left to do, or when the engine stops or
+   * has stopped.
    */
   async settle(): Promise<void> {
+    if (this.#ended) return;
     this.#looking.lookAtEverything();
     const settled = new Promise<void>((resolve) => {
       this.#settling.push({ tick: this.#ticks + 1, resolve });
