@@ -5,7 +5,7 @@ import type { Remote } from "./ports.ts";
 
 const WAIT_MS = 50_000;
 const RETRY_FIRST_MS = 500;
-const RETRY_MOST_MS = 60_000;
+const RETRY_MOST_MS = 20_000;
 /** Pages held for the engine at most: fetching waits while it works. */
 const MAX_PAGES = 4;
 
