@@ -12,8 +12,7 @@ const COPY =
   /^(?<stem>.*) \((?<device>.+)'s Conflict Copy (?<date>\d{4}-\d{2}-\d{2})(?: \d+)?\)$/su;
 
 /** Characters that some system refuses in names, and those that would break the pattern's look. */
-// eslint-disable-next-line no-control-regex -- control characters are what is replaced
-const UNSAFE = /[\u0000-\u001f\u007f/\\:*?"<>|()]/gu;
+const UNSAFE = /[\p{Cc}/\\:*?"<>|()]/gu;
 
 export type ConflictCopy = {
   /** The name that the copy was made beside. */
