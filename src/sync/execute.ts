@@ -5,7 +5,6 @@ import { samePlace, type Place } from "#core/node.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
 import { Draft } from "./draft.ts";
 import type { Tell } from "./events.ts";
-import { parkName } from "./hold.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
 import type { DeviceRecords, TreeStore } from "./ports.ts";
@@ -292,9 +291,8 @@ export class Executor {
   async #park(id: NodeId): Promise<void> {
     const row = this.#draft.get(id);
     if (!row?.local || row.local.parent === PARK_NODE) return;
-    const place = { parent: PARK_NODE, name: parkName(id, row.local) };
     const before = row.local.parent;
-    const parked = await publish.park(this.#world, row, this.#path(id), row.local, place);
+    const parked = await publish.park(this.#world, row, this.#path(id), row.local);
     this.#touch(before);
     this.#done(row, parked, PARK_NODE);
   }

@@ -19,8 +19,21 @@ const HELD = /^(?<heldMs>\d+)\.(?<size>\d+)\.(?<mtime>-?\d+)\.(?<rest>.+)$/su;
 /** What was displaced stays this long. */
 const PURGE_MS = 7 * 24 * 3_600_000;
 
-export function parkName(id: NodeId, place: Place): string {
+function parkName(id: string, place: Place): string {
   return `${id}-${place.parent}-${cutToBytes(place.name, KEPT_NAME_BYTES)}`;
+}
+
+/**
+ * A name in park that nothing has: what lies there already is somebody's bytes. The node that a name
+ * tells is nobody's but a way to tell names apart; whoever finds one goes by its parent and name.
+ */
+export async function freeParkName(disk: Disk, id: string, place: Place): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    const digits = attempt.toString(16);
+    const own = attempt === 0 ? id : id.slice(0, -digits.length) + digits;
+    const name = parkName(own, place);
+    if ((await disk.look.stat(joinPath(PARK_FOLDER, name))) === null) return name;
+  }
 }
 
 /** Where a parked thing came from, by its name alone. */
@@ -55,7 +68,10 @@ export async function sweepHold(disk: Disk, nowMs: number): Promise<number> {
     const { heldMs = "0", size = "", mtime = "", rest = entry.name } = groups ?? {};
     const isSame = isUntouched(entry, size, mtime);
     if (!isSame) {
-      await disk.change.rename(path, joinPath(PARK_FOLDER, rest));
+      // The engine parks nodes at the same time, by their own ids: none is of this form.
+      const id = Number(heldMs).toString(16).padStart(32, "0");
+      const name = await freeParkName(disk, id, parkedPlace(rest));
+      await disk.change.rename(path, joinPath(PARK_FOLDER, name));
       recovered++;
     } else if (nowMs - Number(heldMs) > PURGE_MS) await disk.change.remove(path);
   }

@@ -2,12 +2,12 @@ import { codeOf, WorldError } from "#core/errors.ts";
 import { joinPath, splitPath } from "#core/names.ts";
 import { FOLDER, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
 import type { Clock } from "#core/world.ts";
-import { holdName, parkName, sameBytesStamp } from "./hold.ts";
+import { holdName, freeParkName, sameBytesStamp } from "./hold.ts";
 import { sameStamp } from "./look.ts";
 import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
 import type { Disk, Stat } from "./ports.ts";
 import type { Staged } from "./stage.ts";
-import type { LocalSide, NodeRow, SyncedSide } from "./tree.ts";
+import { PARK_NODE, type LocalSide, type NodeRow, type SyncedSide } from "./tree.ts";
 
 /**
  * The single steps on the disk (SPEC EX2–EX8). Each looks at what it is about to touch, acts
@@ -90,7 +90,8 @@ async function displace(
   } catch (error) {
     // The name is taken again: what was moved comes back beside it, by way of park.
     if (codeOf(error) !== "exists") throw error;
-    await disk.change.rename(held, joinPath(PARK_FOLDER, parkName(row.id, local)));
+    const parked = await freeParkName(disk, row.id, local);
+    await disk.change.rename(held, joinPath(PARK_FOLDER, parked));
   }
   throw raced(path);
 }
@@ -221,16 +222,16 @@ export async function park(
   row: NodeRow,
   path: string,
   local: LocalSide,
-  parkPlace: Place,
 ): Promise<LocalSide> {
-  const parked = joinPath(PARK_FOLDER, parkPlace.name);
+  const name = await freeParkName(disk, row.id, local);
+  const parked = joinPath(PARK_FOLDER, name);
   const { content } = await beforeMove(disk, path, row, local);
   await disk.change.rename(path, parked);
   const from = { parent: local.parent, name: local.name };
   const moved = await disk.look.stat(parked);
   if (moved?.file !== local.file) throw raced(path);
   const isSame = row.kind === "folder" || sameBytesStamp(moved.stamp, local.stamp);
-  return placed(parkPlace, moved, isSame ? content : null, from);
+  return placed({ parent: PARK_NODE, name }, moved, isSame ? content : null, from);
 }
 
 /** Moves a node to a free name, never over anything: files by way of park and a link. */
@@ -253,7 +254,7 @@ export async function move(
   }
   const parked = from.startsWith(`${PARK_FOLDER}/`)
     ? from
-    : joinPath(PARK_FOLDER, parkName(row.id, local));
+    : joinPath(PARK_FOLDER, await freeParkName(disk, row.id, local));
   if (parked !== from) await disk.change.rename(from, parked);
   try {
     await disk.change.link(parked, to);
