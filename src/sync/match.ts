@@ -105,7 +105,7 @@ export class Matcher {
       this.#claimed.add(id);
       this.#write(id, row, place, item);
       if (entry.kind !== "folder") continue;
-      this.#folders.push(id);
+      if (!this.#isUnreadable(id)) this.#folders.push(id);
       if (children === null) continue;
       this.#missAllBut(id, children);
       this.#place(id, children);
@@ -192,7 +192,8 @@ export class Matcher {
       stamp: entry.stamp,
       executable: entry.executable,
       racy: isSuspect || (before?.racy ?? false),
-      blind: null,
+      // A folder can be there and still not let itself be listed.
+      blind: this.#isUnreadable(id) ? "unreadable" : null,
       missedMs: null,
       parkedFrom: this.#parkedFrom(place, before),
     };
@@ -233,6 +234,10 @@ export class Matcher {
       if (row.id === owner || row.local === null) continue;
       if (this.#missing.has(row.id)) this.#put({ ...row, local: { ...row.local, file: "" } });
     }
+  }
+
+  #isUnreadable(id: NodeId): boolean {
+    return this.#look.blinded.get(id) === "unreadable";
   }
 
   /** A folder that could not be listed before can be now. */

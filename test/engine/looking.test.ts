@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { WorldError } from "#core/errors.ts";
+import { nodeId } from "#core/ids.ts";
+import { systemClock } from "#platform/clock.ts";
+import { openDeviceStore } from "#platform/device-store.ts";
+import { openDisk } from "#platform/disk.ts";
+import { IgnoreRules } from "#sync/ignore.ts";
+import { Looking } from "#sync/looking.ts";
+import type { Disk, Watcher } from "#sync/ports.ts";
+import { Problems } from "#sync/problems.ts";
+
+const { signal } = new AbortController();
+
+/** A real folder whose listings can be refused, and who looks at it. */
+async function withFolder(
+  work: (
+    looking: Looking,
+    world: { root: string; refused: Set<string>; looks: () => number },
+  ) => Promise<void>,
+): Promise<void> {
+  const base = mkdtempSync(join(tmpdir(), "lockstep-looking-"));
+  const root = join(base, "root");
+  mkdirSync(join(root, ".lockstep", "park"), { recursive: true });
+  const refused = new Set<string>();
+  let lists = 0;
+  await using real = openDisk(root);
+  const list: Disk["look"]["list"] = async (path, ...more) => {
+    lists++;
+    if (refused.has(path)) throw new WorldError("no-permission", `Cannot list ${path}.`);
+    return real.look.list(path, ...more);
+  };
+  const look = new Proxy(real.look, {
+    get: (target, name) => (name === "list" ? list : Reflect.get(target, name).bind(target)),
+  });
+  const watcher: Watcher = {
+    watch: () => undefined,
+    unwatch: () => undefined,
+    ready: async () => undefined,
+    take: () => ({ folders: [], overflow: false }),
+    onHint: () => undefined,
+    trouble: () => null,
+  };
+  const store = openDeviceStore(join(base, "device.sqlite"), { folding: true });
+  const looking = new Looking({
+    ...store,
+    disk: { ...real, look },
+    watcher,
+    clock: systemClock,
+    problems: new Problems(),
+    rules: new IgnoreRules(),
+    fresh: () => nodeId(randomBytes(16).toString("hex")),
+  });
+  try {
+    await work(looking, { root, refused, looks: () => lists });
+  } finally {
+    store.close();
+    rmSync(base, { recursive: true });
+  }
+}
+
+/** Looks until nothing more is wanted; gives how many looks that took. */
+async function rest(looking: Looking): Promise<number> {
+  for (let looks = 1; looks <= 10; looks++) {
+    await looking.run(signal);
+    if (!looking.wanted && !looking.isDoubtful) return looks;
+    if (looking.isDoubtful) looking.lookAtEverything();
+  }
+  return assert.fail("looking does not come to rest");
+}
+
+suite("a folder that cannot be listed", () => {
+  test("SC7: it is looked at a few times, not for ever, and again when everything is", async () => {
+    await withFolder(async (looking, { root, refused, looks }) => {
+      mkdirSync(join(root, "private", "deep"), { recursive: true });
+      writeFileSync(join(root, "private", "deep", "f"), "f");
+      await rest(looking);
+      refused.add("private");
+      for (let time = 0; time < 3; time++) {
+        looking.lookAtEverything();
+        await rest(looking);
+      }
+      const before = looks();
+      await looking.run(signal);
+      assert.equal(looks(), before);
+      refused.clear();
+      looking.lookAtEverything();
+      await rest(looking);
+      assert(looks() > before);
+    });
+  });
+
+  test("SC7: nor is one that was never listed", async () => {
+    await withFolder(async (looking, { root, refused }) => {
+      mkdirSync(join(root, "private"));
+      refused.add("private");
+      await rest(looking);
+      looking.lookAtEverything();
+      await rest(looking);
+    });
+  });
+});
