@@ -1,0 +1,283 @@
+import { WorldError } from "#core/errors.ts";
+import { deviceId, ROOT_NODE, type DeviceId, type NodeId } from "#core/ids.ts";
+import { foldName, plainNameKey } from "#core/names.ts";
+import type { Log } from "#core/world.ts";
+import type { Commit } from "#protocol/commit.ts";
+import { nodeDigest } from "#server/digest.ts";
+import { writeCursor } from "#server/cursor.ts";
+import { Engine } from "#sync/engine.ts";
+import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { readPosition } from "#sync/settings.ts";
+import { Draw } from "./chance.ts";
+import { openDoors, type Gate } from "./disk-doors.ts";
+import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
+import { Person } from "./people.ts";
+import { Actor, type Scheduler } from "./scheduler.ts";
+import type { Swarm } from "./swarm.ts";
+import { MachineTime, virtualClock } from "./virtual-clock.ts";
+import { VirtualDisk, type Witness } from "./virtual-disk.ts";
+import { VirtualReader } from "./virtual-reader.ts";
+import { VirtualRemote } from "./virtual-remote.ts";
+import type { VirtualServer } from "./virtual-server.ts";
+import { VirtualWatcher } from "./virtual-watcher.ts";
+
+const CUT_KEY = new Uint8Array(48).fill(0x77);
+const SWEEP_MS = 10_000;
+
+export type DeviceWorld = {
+  readonly swarm: Swarm;
+  readonly scheduler: Scheduler;
+  readonly server: VirtualServer;
+  readonly witness: Witness;
+  readonly accuse: (crime: string) => void;
+};
+
+/** What is wrong with a device at the moment; nothing once the story is over. */
+export type Plight = {
+  cutOff: boolean;
+  ioErrors: number;
+  full: boolean;
+  faulty: boolean;
+};
+
+/** One machine: its disk and database outlive its processes. */
+export class Device {
+  readonly #world: DeviceWorld;
+  readonly #draw: Draw;
+  readonly index: number;
+  readonly name: string;
+  readonly id: DeviceId;
+  readonly disk: VirtualDisk;
+  readonly time: MachineTime;
+  readonly person: Person;
+  readonly plight: Plight = { cutOff: false, ioErrors: 0, full: false, faulty: true };
+  store: MemoryStore;
+  engine: Engine | null = null;
+  /** Engine's calls but the waiting feed, to tell that an idle one makes none. */
+  calls = 0;
+  isSweeping = true;
+  #actor: Actor;
+  #stopping = new AbortController();
+  #lives = 0;
+  /** Set in the middle of something: the world ends the process before the next step. */
+  crashDue = false;
+
+  constructor(world: DeviceWorld, index: number) {
+    const { swarm, scheduler, witness } = world;
+    this.#world = world;
+    this.index = index;
+    this.name = "ABC"[index] ?? `D${index}`;
+    this.id = deviceId(String(index + 1).padStart(32, "d"));
+    this.#draw = new Draw(swarm.seed, `device ${index}`);
+    this.time = new MachineTime(scheduler);
+    this.time.skewMs = index * 1_234;
+    const folding = swarm.foldingDisks[index] ?? false;
+    this.disk = new VirtualDisk(`disk${index}`, this.time, folding, witness);
+    this.disk.reuseNumbers = swarm.reuseInodes;
+    this.person = new Person(this.disk, witness, swarm.names);
+    this.store = new MemoryStore(this.#nameKey, null);
+    this.#actor = new Actor(this.name, 1);
+  }
+
+  get isRunning(): boolean {
+    return this.engine !== null;
+  }
+
+  get #nameKey(): (name: string) => string {
+    return this.#world.swarm.folding ? foldName : plainNameKey;
+  }
+
+  /** How far it followed which journal. */
+  get chain(): string {
+    return readPosition(this.store, "").chain;
+  }
+
+  async start(): Promise<void> {
+    if (this.engine !== null) return;
+    const { swarm, scheduler, server, accuse } = this.#world;
+    this.#lives++;
+    const actor = new Actor(this.name, this.#draw.pick([1, 1, 3, 10]));
+    this.#actor = actor;
+    this.#stopping = new AbortController();
+    const gate: Gate = (label, work) => {
+      this.calls++;
+      return scheduler.call(actor, label, work);
+    };
+    const draw = new Draw(swarm.seed, `device ${this.index} life ${this.#lives}`);
+    const meet = (call: string, path: string): void => this.#meet(draw, call, path);
+    const { disk, time, store } = this;
+    const engine = new Engine(
+      {
+        trees: store,
+        records: store,
+        disk: openDoors(disk, gate, {
+          isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
+          shuffle: (list) => draw.shuffle(list),
+          meet,
+          accuse,
+        }),
+        reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY),
+        watcher: this.#watcher(actor, draw),
+        remote: this.#remote(actor, draw),
+        seal: PLAIN_SEAL,
+        clock: virtualClock(scheduler, actor, time),
+        chance: draw,
+        digest: nodeDigest,
+        log: this.#log(),
+      },
+      {
+        space: server.space,
+        folding: swarm.folding,
+        device: this.id,
+        deviceName: this.name,
+        startCursor: writeCursor(await server.spaceRow(), 0),
+      },
+    );
+    this.engine = engine;
+    scheduler.note(`${this.name} starts`);
+    engine.run(this.#stopping.signal).then(
+      () => this.#ended(engine, null),
+      (error: unknown) => this.#ended(engine, error),
+    );
+    this.#sweepLater(engine, actor, 200);
+  }
+
+  /** The process ends by itself, in order. */
+  stop(): void {
+    this.#world.scheduler.note(`${this.name} stops`);
+    this.#stopping.abort();
+    this.#end();
+  }
+
+  /** The process is killed: what it had asked of the disk may still happen, or not. */
+  kill(): void {
+    if (this.engine === null) return;
+    this.#world.scheduler.note(`${this.name} is killed`);
+    this.#end();
+  }
+
+  /** The machine goes down and comes up: also what the disk had not written is lost, or not. */
+  powerCut(): void {
+    this.kill();
+    this.#world.scheduler.note(`${this.name} loses power`);
+    this.disk.powerCut(this.#draw);
+    this.person.forget();
+  }
+
+  /** An older copy of the database is put back. */
+  rollBack(image: StoreImage): void {
+    this.kill();
+    this.#world.scheduler.note(`${this.name} gets an older database`);
+    this.store = new MemoryStore(this.#nameKey, image);
+  }
+
+  #end(): void {
+    const { scheduler } = this.#world;
+    this.engine = null;
+    this.crashDue = false;
+    this.store.close();
+    const image = this.store.image();
+    this.#actor.alive = false;
+    scheduler.orphan(this.#actor, this.#draw);
+    this.store = new MemoryStore(this.#nameKey, image);
+  }
+
+  #ended(engine: Engine, error: unknown): void {
+    if (engine !== this.engine || error instanceof Crashed) return;
+    this.engine = null;
+    const why = error instanceof WorldError ? `${error.code}: ${error.message}` : describe(error);
+    this.#world.accuse(`the engine of ${this.name} ended: ${why}`);
+  }
+
+  #meet(draw: Draw, call: string, path: string): void {
+    const { ioErrors, full } = this.plight;
+    if (ioErrors > 0 && draw.chance(ioErrors))
+      throw new WorldError("io", `${call} ${path}: I/O error.`);
+    if (full && (call === "write" || call === "open" || call === "make")) {
+      throw new WorldError("no-space", `${call} ${path}: the disk is full.`, { retryable: true });
+    }
+  }
+
+  #watcher(actor: Actor, draw: Draw): VirtualWatcher {
+    const { swarm, scheduler } = this.#world;
+    return new VirtualWatcher({ disk: this.disk, scheduler, actor }, draw, () => ({
+      lost: this.plight.faulty ? swarm.lostHints : 0,
+      latestMs: swarm.hintLatencyMs,
+      overflow: this.plight.faulty ? swarm.overflow : 0,
+    }));
+  }
+
+  #remote(actor: Actor, draw: Draw): VirtualRemote {
+    const { swarm, scheduler, server } = this.#world;
+    const { lostRequest, lostReply, repeated, latencyMs: latestMs, pageEntries } = swarm;
+    const calm = { lostRequest: 0, lostReply: 0, repeated: 0, latestMs, pageEntries, cutShort: 0 };
+    const faulty = { ...calm, lostRequest, lostReply, repeated, cutShort: 0.3 };
+    return new VirtualRemote({
+      scheduler,
+      server,
+      actor,
+      device: this.id,
+      draw,
+      faults: () => (this.plight.faulty ? faulty : calm),
+      isCut: () => this.plight.cutOff,
+      onCommit: (commit) => this.#judgeDeletes(commit),
+      onCall: () => this.calls++,
+    });
+  }
+
+  /** A deletion is only ever sent for what is not at its place on this disk. */
+  #judgeDeletes(commit: Commit): void {
+    const { accuse, scheduler } = this.#world;
+    scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
+    for (const change of commit.changes) {
+      if (change.kind !== "delete") continue;
+      const synced = this.store.get(change.node)?.synced;
+      const path = synced ? this.#syncedPath(change.node) : null;
+      const inode = path === null ? null : this.disk.peek(path);
+      if (inode === null || synced === undefined || synced === null) continue;
+      if (this.disk.statOf(inode).file !== synced.file) continue;
+      // Whoever has just put it back is quicker than any look.
+      const nowNs = this.disk.tickNs();
+      if (nowNs - inode.ctimeNs < 15_000_000_000n) continue;
+      accuse(`${this.name} deletes ${path} although it stands there`);
+    }
+  }
+
+  #syncedPath(id: NodeId): string | null {
+    const names: string[] = [];
+    for (let at = id; at !== ROOT_NODE;) {
+      const row = this.store.get(at);
+      const place = at === id ? row?.synced : (row?.local ?? row?.synced);
+      if (!place || names.length > 20) return null;
+      names.unshift(place.name);
+      at = place.parent;
+    }
+    return names.join("/");
+  }
+
+  #sweepLater(engine: Engine, actor: Actor, delayMs: number): void {
+    this.#world.scheduler.after(delayMs, actor, "sweeps", () => {
+      if (this.isSweeping) this.sweep();
+      this.#sweepLater(engine, actor, SWEEP_MS);
+    });
+  }
+
+  sweep(): void {
+    this.engine?.sweepHold().catch((error: unknown) => {
+      if (error instanceof WorldError || error instanceof Crashed) return;
+      this.#world.accuse(`sweeping on ${this.name} failed: ${describe(error)}`);
+    });
+  }
+
+  #log(): Log {
+    const { scheduler } = this.#world;
+    const say = (event: string, fields: object = {}): void => {
+      scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
+    };
+    return { debug: () => undefined, info: say, warn: say, error: say };
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

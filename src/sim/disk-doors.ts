@@ -1,0 +1,300 @@
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import { foldName, joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
+import type { Disk, DiskChange, DiskLook, DiskStage, Entry, Listing, Stat } from "#sync/ports.ts";
+import { gone, notFolder, type Inode, type VirtualDisk, type Where } from "./virtual-disk.ts";
+
+/** Lets a call wait for its turn, and perhaps fail. */
+export type Gate = <T>(label: string, work: () => T) => Promise<T>;
+
+export type DiskMood = {
+  /** True when a listing is read in two steps, with others' steps between. */
+  readonly isSlowListing: () => boolean;
+  readonly shuffle: <T>(list: T[]) => T[];
+  /** Throws what a call about this path meets now: `io`, `no-space`. */
+  readonly meet: (call: string, path: string) => void;
+  /** Told when the engine did what it must never do. */
+  readonly accuse: (crime: string) => void;
+};
+
+/** The engine's three doors to a virtual disk. */
+export function openDoors(disk: VirtualDisk, gate: Gate, mood: DiskMood): Disk {
+  return {
+    look: new Look(disk, gate, mood),
+    change: new Change(disk, gate, mood),
+    stage: new Stage(disk, gate, mood),
+  };
+}
+
+function isPrivate(path: string): boolean {
+  return path.startsWith(`${PRIVATE_FOLDER}/`);
+}
+
+function expectGood(path: string): void {
+  for (const name of splitPath(path)) {
+    if (name === "" || name === "." || name === "..") {
+      throw new WorldError("outside-root", `The path ${path} leads out.`);
+    }
+  }
+}
+
+class Look implements DiskLook {
+  readonly #disk: VirtualDisk;
+  readonly #gate: Gate;
+  readonly #mood: DiskMood;
+
+  constructor(disk: VirtualDisk, gate: Gate, mood: DiskMood) {
+    this.#disk = disk;
+    this.#gate = gate;
+    this.#mood = mood;
+  }
+
+  async list(folder: string): Promise<Listing> {
+    const entries: Entry[] = [];
+    const see = (path: string, name: string): void => {
+      const inode = this.#disk.peek(joinPath(path, name));
+      if (inode !== null) entries.push({ name, ...this.#disk.statOf(inode) });
+    };
+    const rest = await this.#gate(`list ${folder}`, () => {
+      this.#mood.meet("list", folder);
+      const inode = this.#folder(folder);
+      const names = this.#mood.shuffle(this.#disk.names(inode).map(({ name }) => name));
+      const seen = folder === "" ? names.filter((name) => name !== PRIVATE_FOLDER) : names;
+      const cut = this.#mood.isSlowListing() ? Math.ceil(seen.length / 2) : seen.length;
+      for (const name of seen.slice(0, cut)) see(folder, name);
+      return seen.slice(cut);
+    });
+    if (rest.length > 0) {
+      await this.#gate(`list on ${folder}`, () => {
+        for (const name of rest) see(folder, name);
+      });
+    }
+    return { entries, undecodable: [] };
+  }
+
+  stat(path: string): Promise<Stat | null> {
+    return this.#gate(`stat ${path}`, () => {
+      expectGood(path);
+      this.#mood.meet("stat", path);
+      const inode = this.#disk.peek(path);
+      return inode === null ? null : this.#disk.statOf(inode);
+    });
+  }
+
+  readLink(path: string): Promise<string> {
+    return this.#gate(`readlink ${path}`, () => {
+      const inode = this.#disk.expect(path);
+      if (inode.kind !== "symlink") throw new WorldError("io", `${path} is no link.`);
+      return inode.target;
+    });
+  }
+
+  read(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    return this.#gate(`read ${path}`, () => {
+      this.#mood.meet("read", path);
+      const inode = fileAt(this.#disk, path);
+      if (inode.barred) throw new WorldError("no-permission", `${path} may not be read.`);
+      return inode.bytes.slice(offsetBytes, offsetBytes + lengthBytes);
+    });
+  }
+
+  freeBytes(): Promise<number> {
+    return this.#gate("free", () => {
+      this.#mood.meet("free", "");
+      return 2 ** 40;
+    });
+  }
+
+  #folder(path: string): Inode {
+    const inode = this.#disk.expect(path);
+    if (inode.kind !== "folder") throw notFolder(path);
+    if (inode.barred) throw new WorldError("no-permission", `${path} may not be listed.`);
+    return inode;
+  }
+}
+
+function fileAt(disk: VirtualDisk, path: string): Inode {
+  const inode = disk.expect(path);
+  if (inode.kind !== "file") throw new WorldError("not-a-file", `${path} is no file.`);
+  return inode;
+}
+
+class Change implements DiskChange {
+  readonly #disk: VirtualDisk;
+  readonly #gate: Gate;
+  readonly #mood: DiskMood;
+
+  constructor(disk: VirtualDisk, gate: Gate, mood: DiskMood) {
+    this.#disk = disk;
+    this.#gate = gate;
+    this.#mood = mood;
+  }
+
+  makeFolder(path: string): Promise<Stat> {
+    return this.#gate(`mkdir ${path}`, () => this.#make(path, () => this.#disk.create("folder")));
+  }
+
+  makeSymlink(path: string, target: string): Promise<Stat> {
+    return this.#gate(`symlink ${path}`, () =>
+      this.#make(path, () => this.#disk.create("symlink", target)),
+    );
+  }
+
+  link(from: string, to: string): Promise<void> {
+    return this.#gate(`link ${from} ${to}`, () => {
+      this.#mood.meet("link", to);
+      const inode = this.#disk.expect(from);
+      const where = this.#free(to);
+      if (inode.kind === "folder") throw new WorldError("io", `${from} is a folder.`);
+      this.#disk.add(where.folder, where.name, inode);
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#gate(`rename ${from} ${to}`, () => {
+      this.#mood.meet("rename", to);
+      if (to.startsWith(`${from}/`)) throw new WorldError("inside-itself", `${from} in ${to}`);
+      const source = this.#disk.find(from);
+      if (source.inode === null) throw gone(from);
+      const target = this.#disk.find(to);
+      if (!isPrivate(to) && target.inode !== null) {
+        const isItself = target.inode === source.inode && foldName(from) === foldName(to);
+        if (!isItself || (source.inode.links > 1 && source.inode.kind !== "folder")) {
+          throw exists(to);
+        }
+      }
+      const lost = this.#disk.rename(source, target);
+      if (lost !== null && lost.links === 0 && lost.kind === "file") {
+        this.#mood.accuse(`the engine renamed ${from} over ${to}`);
+      }
+    });
+  }
+
+  removeFolder(path: string): Promise<void> {
+    return this.#gate(`rmdir ${path}`, () => {
+      this.#mood.meet("rmdir", path);
+      const { folder, name, inode } = this.#disk.find(path);
+      if (inode === null) throw gone(path);
+      if (inode.kind !== "folder") throw notFolder(path);
+      if (inode.entries.size > 0) throw new WorldError("not-empty", `${path} is not empty.`);
+      this.#disk.drop(folder, name);
+    });
+  }
+
+  setExecutable(path: string, executable: boolean): Promise<Stat> {
+    return this.#gate(`chmod ${path}`, () => {
+      const inode = fileAt(this.#disk, path);
+      this.#disk.setExecutable(inode, executable);
+      return this.#disk.statOf(inode);
+    });
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#gate(`unlink ${path}`, () => {
+      this.#mood.meet("unlink", path);
+      if (!isPrivate(path)) {
+        this.#mood.accuse(`the engine removed ${path}`);
+        throw new WorldError("outside-root", `${path} lies outside.`);
+      }
+      const { folder, name, inode } = this.#disk.find(path);
+      if (inode === null) throw gone(path);
+      if (inode.kind === "folder") throw new WorldError("not-a-file", `${path} is a folder.`);
+      this.#disk.drop(folder, name);
+      const isOurs = inode.byEngine && path.startsWith(`${PRIVATE_FOLDER}/stage/`);
+      if (inode.kind === "file" && inode.links === 0 && !isOurs) {
+        this.#mood.accuse(`the engine unlinked the only name of a person's file, ${path}`);
+      }
+    });
+  }
+
+  syncFolders(folders: readonly string[]): Promise<void> {
+    return this.#gate(`sync ${folders.join(" ")}`, () => {
+      this.#mood.meet("sync", folders[0] ?? "");
+      this.#disk.sync(null);
+    });
+  }
+
+  #make(path: string, create: () => Inode): Stat {
+    expectGood(path);
+    this.#mood.meet("make", path);
+    const where = this.#free(path);
+    const inode = create();
+    this.#disk.add(where.folder, where.name, inode);
+    return this.#disk.statOf(inode);
+  }
+
+  #free(path: string): Where {
+    const where = this.#disk.find(path);
+    if (where.inode !== null) throw exists(path);
+    return where;
+  }
+}
+
+function exists(path: string): WorldError {
+  return new WorldError("exists", `${path} is taken.`);
+}
+
+class Stage implements DiskStage {
+  readonly #disk: VirtualDisk;
+  readonly #gate: Gate;
+  readonly #mood: DiskMood;
+
+  constructor(disk: VirtualDisk, gate: Gate, mood: DiskMood) {
+    this.#disk = disk;
+    this.#gate = gate;
+    this.#mood = mood;
+  }
+
+  open(path: string): Promise<number> {
+    return this.#gate(`stage open ${path}`, () => {
+      assert(isPrivate(path), `a stage file outside: ${path}`);
+      this.#mood.meet("open", path);
+      const where = this.#disk.find(path);
+      if (where.inode !== null) return this.#own(path).bytes.length;
+      const inode = this.#disk.create("file");
+      inode.byEngine = true;
+      this.#disk.add(where.folder, where.name, inode);
+      return 0;
+    });
+  }
+
+  write(path: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
+    return this.#gate(`stage write ${path}`, () => {
+      this.#mood.meet("write", path);
+      const inode = this.#own(path);
+      const size = Math.max(inode.bytes.length, offsetBytes + bytes.length);
+      const whole = new Uint8Array(size);
+      whole.set(inode.bytes);
+      whole.set(bytes, offsetBytes);
+      this.#disk.write(inode, whole, true);
+    });
+  }
+
+  finish(
+    path: string,
+    as: { sizeBytes: number; executable: boolean; mtimeMs: number },
+  ): Promise<Stat> {
+    return this.#gate(`stage finish ${path}`, () => {
+      this.#mood.meet("finish", path);
+      const inode = this.#own(path);
+      const whole = new Uint8Array(as.sizeBytes);
+      whole.set(inode.bytes.subarray(0, as.sizeBytes));
+      this.#disk.write(inode, whole, true);
+      this.#disk.setExecutable(inode, as.executable);
+      this.#disk.setTimes(inode, BigInt(as.mtimeMs) * 1_000_000n);
+      this.#disk.sync(inode);
+      return this.#disk.statOf(inode);
+    });
+  }
+
+  close(path: string): Promise<void> {
+    return this.#gate(`stage close ${path}`, () => undefined);
+  }
+
+  #own(path: string): Inode {
+    const inode = fileAt(this.#disk, path);
+    // A second name is a person's file: what is written here would be written there.
+    if (inode.links > 1) throw exists(path);
+    return inode;
+  }
+}

@@ -1,0 +1,114 @@
+import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { shrink } from "./shrink.ts";
+import { play, tell } from "./story.ts";
+import { drawSwarm, type Swarm } from "./swarm.ts";
+
+/** npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] */
+
+/** Seeds that a worker is given at a time. */
+const SEEDS_AT_ONCE = 20;
+/** Failures that are shrunk and shown; of the others only the seeds. */
+const MOST_SHOWN = 5;
+const MOST_SHRINKING_PLAYS = 250;
+/** One seed in so many is played twice: both must go the same way. */
+const TWICE_EVERY = 100;
+
+type Task = { readonly from: number; readonly to: number };
+type Report = {
+  readonly failed: readonly { seed: number; wrong: readonly string[] }[];
+  steps: number;
+};
+
+function option(name: string, otherwise: number): number {
+  const at = process.argv.indexOf(name);
+  return at === -1 ? otherwise : Number(process.argv[at + 1]);
+}
+
+async function playAll({ from, to }: Task): Promise<Report> {
+  const failed: { seed: number; wrong: readonly string[] }[] = [];
+  let steps = 0;
+  for (let seed = from; seed < to; seed++) {
+    const outcome = await play(drawSwarm(seed), null);
+    steps += outcome.steps;
+    let { wrong } = outcome;
+    if (seed % TWICE_EVERY === 0 && wrong.length === 0) {
+      const again = await play(drawSwarm(seed), null);
+      if (again.hash !== outcome.hash) wrong = ["the same seed went another way"];
+    }
+    if (wrong.length > 0) failed.push({ seed, wrong });
+  }
+  return { failed, steps };
+}
+
+async function sweep(count: number, first: number, workers: number): Promise<number> {
+  const failed: { seed: number; wrong: readonly string[] }[] = [];
+  let next = first;
+  let steps = 0;
+  const startedMs = performance.now();
+  const work = async (): Promise<void> => {
+    const worker = new Worker(new URL(import.meta.url));
+    for (let from = next; from < first + count; from = next) {
+      next = Math.min(from + SEEDS_AT_ONCE, first + count);
+      const report = Promise.withResolvers<Report>();
+      worker.once("message", report.resolve);
+      worker.once("error", report.reject);
+      worker.postMessage({ from, to: next } satisfies Task);
+      const { failed: more, steps: taken } = await report.promise;
+      worker.removeAllListeners("error");
+      failed.push(...more);
+      steps += taken;
+    }
+    await worker.terminate();
+  };
+  await Promise.all(Array.from({ length: workers }, work));
+  const seconds = (performance.now() - startedMs) / 1_000;
+  failed.sort((a, b) => a.seed - b.seed);
+  for (const { seed, wrong } of failed.slice(0, MOST_SHOWN)) {
+    console.log(`\nseed ${seed}: ${wrong.slice(0, 4).join("\n  ")}`);
+    show(await shrink(drawSwarm(seed), wrong[0], MOST_SHRINKING_PLAYS));
+  }
+  if (failed.length > MOST_SHOWN) {
+    console.log(
+      `\nalso ${failed
+        .slice(MOST_SHOWN, 60)
+        .map(({ seed }) => seed)
+        .join(" ")}`,
+    );
+  }
+  const rate = (count / seconds).toFixed(0);
+  console.log(
+    `${seconds.toFixed(1)} s, ${rate} stories a second, ${Math.round(steps / count)} steps each`,
+  );
+  console.log(`${count - failed.length} passed, ${failed.length} failed`);
+  return failed.length;
+}
+
+function show(swarm: Swarm): void {
+  console.log(JSON.stringify(swarm));
+}
+
+/** A seed, or a story's options as they were printed. */
+async function replay(what: string): Promise<number> {
+  const given = what.startsWith("{") ? (JSON.parse(what) as Swarm) : drawSwarm(Number(what));
+  const { swarm, story, wrong, hash, steps } = await tell(given);
+  show(swarm);
+  for (const line of story) console.log(line);
+  for (const line of wrong) console.log(`WRONG ${line}`);
+  console.log(
+    `${steps} steps, hash ${hash.toString(16)}, ${wrong.length === 0 ? "well" : "wrong"}`,
+  );
+  return wrong.length;
+}
+
+if (isMainThread) {
+  const count = option("--sweep", 0);
+  const failures =
+    count > 0
+      ? await sweep(count, option("--from", 1), option("--workers", 2))
+      : await replay(process.argv[2] ?? "1");
+  process.exitCode = failures > 0 ? 1 : 0;
+} else {
+  parentPort?.on("message", (task: Task) => {
+    void playAll(task).then((report) => parentPort?.postMessage(report));
+  });
+}

@@ -1,0 +1,232 @@
+import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
+import type { Manifest } from "#core/node.ts";
+import type { ChunkSource, DeviceRecords, TreeStore } from "#sync/ports.ts";
+import { agrees, isEmpty, type FileKey, type NodeRow } from "#sync/tree.ts";
+
+type Side = "remote" | "synced" | "local";
+const SIDES: readonly Side[] = ["remote", "synced", "local"];
+
+/** Transactions that can be taken back, for a machine that loses the end of its log. */
+const MAX_UNDONE = 16;
+
+/** All that a device's database holds, as of one moment; rows are never changed in place. */
+export type StoreImage = {
+  readonly rows: ReadonlyMap<NodeId, NodeRow>;
+  readonly settings: ReadonlyMap<string, string>;
+  readonly manifests: ReadonlyMap<ContentHash, Manifest>;
+  readonly sources: ReadonlyMap<NodeId, Manifest>;
+};
+
+/** What an engine meets whose process has ended in the middle of something. */
+export class Crashed extends Error {
+  override readonly name = "Crashed";
+}
+
+/**
+ * A device's database in memory. Whoever holds it after `close` gets `Crashed`: a process that is
+ * gone writes nothing.
+ */
+export class MemoryStore implements TreeStore, DeviceRecords {
+  readonly #nameKey: (name: string) => string;
+  readonly #rows: Map<NodeId, NodeRow>;
+  readonly #settings: Map<string, string>;
+  readonly #manifests: Map<ContentHash, Manifest>;
+  readonly #sources: Map<NodeId, Manifest>;
+  readonly #children = new Map<string, Set<NodeId>>();
+  readonly #holding = new Map<FileKey, Set<NodeId>>();
+  readonly #unsettled = new Set<NodeId>();
+  /** What takes back each of the last transactions, newest last. */
+  readonly #undo: (() => void)[][] = [];
+  #open: (() => void)[] | null = null;
+  #closed = false;
+  /** Asked at every commit; true ends the process there, before the commit or after it. */
+  crashAt: (moment: "before-commit" | "after-commit") => boolean = () => false;
+
+  constructor(nameKey: (name: string) => string, image: StoreImage | null) {
+    this.#nameKey = nameKey;
+    this.#rows = new Map();
+    this.#settings = new Map(image?.settings);
+    this.#manifests = new Map(image?.manifests);
+    this.#sources = new Map(image?.sources);
+    for (const row of image?.rows.values() ?? []) this.#set(row.id, row);
+  }
+
+  image(): StoreImage {
+    return {
+      rows: new Map(this.#rows),
+      settings: new Map(this.#settings),
+      manifests: new Map(this.#manifests),
+      sources: new Map(this.#sources),
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Takes back the last transactions, as far as they are remembered. */
+  loseTail(transactions: number): void {
+    for (let count = 0; count < transactions; count++) rollBack(this.#undo.pop() ?? []);
+  }
+
+  transaction<T>(work: () => T): T {
+    this.#expectOpen();
+    if (this.#open !== null) return work();
+    const undo: (() => void)[] = [];
+    this.#open = undo;
+    try {
+      const result = work();
+      if (undo.length > 0 && this.crashAt("before-commit")) throw new Crashed("before a commit");
+      this.#undo.push(undo);
+      if (this.#undo.length > MAX_UNDONE) this.#undo.shift();
+      this.#open = null;
+      if (undo.length > 0 && this.crashAt("after-commit")) throw new Crashed("after a commit");
+      return result;
+    } catch (error) {
+      if (this.#open !== null) rollBack(undo);
+      throw error;
+    } finally {
+      this.#open = null;
+    }
+  }
+
+  get(id: NodeId): NodeRow | undefined {
+    this.#expectOpen();
+    return this.#rows.get(id);
+  }
+
+  put(row: NodeRow): void {
+    this.transaction(() => {
+      const before = this.#rows.get(row.id);
+      this.#open?.push(() => this.#set(row.id, before));
+      this.#set(row.id, row);
+    });
+  }
+
+  changed(): NodeRow[] {
+    this.#expectOpen();
+    return this.#list(this.#unsettled);
+  }
+
+  children(side: Side, parent: NodeId): NodeRow[] {
+    this.#expectOpen();
+    return this.#list(this.#children.get(side + parent));
+  }
+
+  named(side: Side, parent: NodeId, name: string): NodeRow[] {
+    const key = this.#nameKey(name);
+    return this.children(side, parent).filter((row) => {
+      const at = row[side];
+      return at !== null && (at.name === name || this.#nameKey(at.name) === key);
+    });
+  }
+
+  holding(file: FileKey): NodeRow[] {
+    this.#expectOpen();
+    return this.#list(this.#holding.get(file));
+  }
+
+  localFolders(): NodeId[] {
+    this.#expectOpen();
+    const rows = [...this.#rows.values()];
+    return rows.filter((row) => row.kind === "folder" && row.local !== null).map(({ id }) => id);
+  }
+
+  setting(name: string): string | undefined {
+    this.#expectOpen();
+    return this.#settings.get(name);
+  }
+
+  setSetting(name: string, value: string | null): void {
+    this.#change(this.#settings, name, value ?? undefined);
+  }
+
+  manifest(content: ContentHash): Manifest | undefined {
+    this.#expectOpen();
+    return this.#manifests.get(content);
+  }
+
+  putManifest(content: ContentHash, manifest: Manifest): void {
+    this.#change(this.#manifests, content, manifest);
+  }
+
+  sources(chunk: ChunkId): ChunkSource[] {
+    this.#expectOpen();
+    const found: ChunkSource[] = [];
+    for (const [node, manifest] of this.#sources) {
+      let offsetBytes = 0;
+      for (const { chunk: own, lengthBytes } of manifest) {
+        if (own === chunk) found.push({ node, offsetBytes, lengthBytes });
+        offsetBytes += lengthBytes;
+      }
+    }
+    return found;
+  }
+
+  setSources(node: NodeId, manifest: Manifest | null): void {
+    this.#change(this.#sources, node, manifest ?? undefined);
+  }
+
+  count(side: Side): number {
+    this.#expectOpen();
+    return [...this.#rows.values()].filter((row) => row[side] !== null).length;
+  }
+
+  #expectOpen(): void {
+    if (this.#closed) throw new Crashed("the process has ended");
+  }
+
+  #change<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+    this.transaction(() => {
+      const before = map.get(key);
+      const write = (to: V | undefined): void => {
+        if (to === undefined) map.delete(key);
+        else map.set(key, to);
+      };
+      this.#open?.push(() => write(before));
+      write(value);
+    });
+  }
+
+  #list(ids: ReadonlySet<NodeId> | undefined): NodeRow[] {
+    const rows: NodeRow[] = [];
+    for (const id of ids ?? []) {
+      const row = this.#rows.get(id);
+      if (row !== undefined) rows.push(row);
+    }
+    return rows.length < 2 ? rows : rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #set(id: NodeId, row: NodeRow | undefined): void {
+    const before = this.#rows.get(id);
+    if (before !== undefined) this.#index(before, false);
+    if (row === undefined || isEmpty(row)) {
+      this.#rows.delete(id);
+      this.#unsettled.delete(id);
+      return;
+    }
+    this.#rows.set(id, row);
+    this.#index(row, true);
+    if (agrees(row)) this.#unsettled.delete(id);
+    else this.#unsettled.add(id);
+  }
+
+  #index(row: NodeRow, add: boolean): void {
+    for (const side of SIDES) {
+      const at = row[side];
+      if (at !== null) member(this.#children, side + at.parent, row.id, add);
+    }
+    if (row.local !== null) member(this.#holding, row.local.file, row.id, add);
+  }
+}
+
+function member<K>(index: Map<K, Set<NodeId>>, key: K, id: NodeId, add: boolean): void {
+  const members = index.get(key);
+  if (!add) members?.delete(id);
+  else if (members === undefined) index.set(key, new Set([id]));
+  else members.add(id);
+}
+
+function rollBack(undo: readonly (() => void)[]): void {
+  for (const take of undo.toReversed()) take();
+}

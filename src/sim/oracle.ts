@@ -1,0 +1,212 @@
+import { toHex } from "#core/bytes.ts";
+import { nodeDigest } from "#server/digest.ts";
+import { CHAIN_START, nextChain } from "#protocol/chain.ts";
+import type { ChunkId } from "#core/ids.ts";
+import { readPlainMeta } from "#protocol/meta.ts";
+import { readConflictName } from "#sync/conflict.ts";
+import type { Device } from "./device.ts";
+import { show } from "./people.ts";
+import type { VirtualDisk, Witness } from "./virtual-disk.ts";
+import type { VirtualServer } from "./virtual-server.ts";
+
+type Content = { readonly bytes: Uint8Array; saved: number; killed: number };
+
+/** Every content that people ever saved, and how often they destroyed a copy of it. */
+export class Ledger implements Witness {
+  readonly #contents = new Map<string, Content>();
+
+  saved(bytes: Uint8Array): void {
+    this.#content(bytes).saved++;
+  }
+
+  killed(bytes: Uint8Array): void {
+    this.#content(bytes).killed++;
+  }
+
+  tore(bytes: Uint8Array): void {
+    this.#content(bytes).killed++;
+  }
+
+  knows(bytes: Uint8Array): boolean {
+    return bytes.length === 0 || this.#contents.has(textOf(bytes));
+  }
+
+  /** Contents of which nobody ever destroyed a copy. */
+  *living(): Iterable<Uint8Array> {
+    for (const { bytes, saved, killed } of this.#contents.values()) {
+      if (saved > 0 && killed === 0) yield bytes;
+    }
+  }
+
+  /**
+   * Contents of which more copies were made than destroyed. Copies may have become one file, and
+   * then one deletion ends them all: but no content is gone without a trace.
+   */
+  *remembered(): Iterable<Uint8Array> {
+    for (const { bytes, saved, killed } of this.#contents.values()) {
+      if (saved > killed && killed > 0) yield bytes;
+    }
+  }
+
+  #content(bytes: Uint8Array): Content {
+    const text = textOf(bytes);
+    const known = this.#contents.get(text);
+    if (known !== undefined) return known;
+    const content = { bytes, saved: 0, killed: 0 };
+    this.#contents.set(text, content);
+    return content;
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("latin1");
+}
+
+/** A disk as people see it: each path and what stands there, as one text. */
+export function treeOf(disk: VirtualDisk): Map<string, string> {
+  const tree = new Map<string, string>();
+  for (const { path, inode } of disk.tree()) {
+    const { kind, executable, bytes, target } = inode;
+    if (kind === "file")
+      tree.set(path, `file ${executable ? "x " : ""}${show(bytes)} ${sum(bytes)}`);
+    else tree.set(path, kind === "symlink" ? `link ${target}` : kind);
+  }
+  return tree;
+}
+
+function sum(bytes: Uint8Array): string {
+  return Buffer.from(nodeDigest.sha256(bytes)).toString("hex").slice(0, 8);
+}
+
+/** What two trees differ in, as lines. */
+export function differences(
+  left: ReadonlyMap<string, string>,
+  right: ReadonlyMap<string, string>,
+): string[] {
+  const lines: string[] = [];
+  for (const path of new Set([...left.keys(), ...right.keys()])) {
+    const [one, other] = [left.get(path) ?? "nothing", right.get(path) ?? "nothing"];
+    if (one !== other) lines.push(`${path}: ${one} | ${other}`);
+  }
+  return lines.sort();
+}
+
+/** The server's tree in the words of `treeOf`, as far as it can tell. */
+async function serverTree(server: VirtualServer): Promise<Map<string, string>> {
+  const tree = new Map<string, string>();
+  for (const [path, { type, meta }] of await server.tree()) {
+    const { content } = readPlainMeta(meta);
+    if (content.kind === "file") {
+      tree.set(path, `${content.executable ? "x " : ""}${content.sha256.slice(0, 8)}`);
+    } else tree.set(path, content.kind === "symlink" ? `link ${content.target}` : type);
+  }
+  return tree;
+}
+
+function shortened(disk: VirtualDisk): Map<string, string> {
+  const tree = new Map<string, string>();
+  for (const { path, inode } of disk.tree()) {
+    const { kind, executable, bytes, target } = inode;
+    if (kind === "file") tree.set(path, `${executable ? "x " : ""}${sum(bytes)}`);
+    else tree.set(path, kind === "symlink" ? `link ${target}` : kind);
+  }
+  return tree;
+}
+
+/** True when all disks and the server hold the same tree (I1); else what differs. */
+export async function disagreements(
+  devices: readonly Device[],
+  server: VirtualServer,
+): Promise<string[]> {
+  const lines: string[] = [];
+  const remote = await serverTree(server);
+  for (const { name, disk } of devices) {
+    for (const line of differences(shortened(disk), remote))
+      lines.push(`${name} | server: ${line}`);
+  }
+  return lines;
+}
+
+/** What is wrong with the end of a story, in sentences; nothing when all is well. */
+export async function verdict(
+  devices: readonly Device[],
+  server: VirtualServer,
+  ledger: Ledger,
+  story: { readonly mayForget: boolean },
+): Promise<string[]> {
+  const wrong: string[] = [];
+  const present = new Set<string>();
+  for (const { name, disk } of devices) {
+    for (const { path, inode } of disk.tree()) {
+      if (inode.kind !== "file") continue;
+      present.add(textOf(inode.bytes));
+      if (!ledger.knows(inode.bytes)) {
+        wrong.push(`${name} has bytes that nobody saved at ${path}: ${show(inode.bytes)}`);
+      }
+    }
+    const { entries } = disk.peek(".lockstep/park") ?? {};
+    for (const left of entries?.keys() ?? []) wrong.push(`${name} has left ${left} in park`);
+  }
+  for (const bytes of ledger.living()) {
+    if (!present.has(textOf(bytes))) wrong.push(`lost: ${show(bytes)}`);
+  }
+  if (!story.mayForget) {
+    const past = await server.contents();
+    for (const bytes of ledger.remembered()) {
+      const isThere = present.has(textOf(bytes)) || past.has(toHex(nodeDigest.sha256(bytes)));
+      if (!isThere && !isHeld(devices, bytes)) wrong.push(`gone without a trace: ${show(bytes)}`);
+    }
+  }
+  wrong.push(...(await journalFaults(server, story.mayForget)));
+  for (const device of devices) {
+    const { problems, pending } = device.engine?.status(0) ?? {
+      problems: [],
+      pending: { up: 0, down: 0 },
+    };
+    for (const { path, code, message } of problems) {
+      wrong.push(`${device.name} still reports a problem with ${path}: ${code}: ${message}`);
+    }
+    if (pending.up + pending.down > 0) wrong.push(`${device.name} still has work`);
+  }
+  return wrong;
+}
+
+/** True when the bytes lie where the engine puts what it takes away. */
+function isHeld(devices: readonly Device[], bytes: Uint8Array): boolean {
+  return devices.some(({ disk }) =>
+    [...disk.everything()].some(({ inode }) => textOf(inode.bytes) === textOf(bytes)),
+  );
+}
+
+/** The journal is gapless, its chain verifies, and every chunk it names is there. */
+async function journalFaults(server: VirtualServer, mayForget: boolean): Promise<string[]> {
+  const wrong: string[] = [];
+  let chain = CHAIN_START;
+  let sequence = 0;
+  const named = new Set<ChunkId>();
+  for (const entry of await server.entries()) {
+    const { chain: claimed, ...rest } = entry;
+    if (entry.sequence !== ++sequence) wrong.push(`the journal has a gap before ${entry.sequence}`);
+    chain = nextChain(nodeDigest, chain, rest);
+    if (chain !== claimed) wrong.push(`the chain breaks at ${entry.sequence}`);
+    for (const change of entry.changes) {
+      if (change.kind === "create" || change.kind === "update") {
+        for (const chunk of change.chunks) named.add(chunk);
+      }
+    }
+  }
+  const held = new Set((await server.chunks.held(server.space, [...named])).map(({ id }) => id));
+  for (const chunk of named) {
+    if (!held.has(chunk) && !mayForget) wrong.push(`chunk ${chunk} of a revision is gone`);
+  }
+  return wrong;
+}
+
+/** Names of conflict copies on a disk. */
+export function conflictCopies(disk: VirtualDisk): string[] {
+  const found: string[] = [];
+  for (const { path } of disk.tree()) {
+    if (readConflictName(path.slice(path.lastIndexOf("/") + 1)) !== null) found.push(path);
+  }
+  return found;
+}

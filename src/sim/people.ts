@@ -1,0 +1,370 @@
+import { utf8 } from "#core/bytes.ts";
+import { WorldError } from "#core/errors.ts";
+import { joinPath } from "#core/names.ts";
+import type { Draw } from "./chance.ts";
+import { gone, notFolder, type Inode, type VirtualDisk, type Witness } from "./virtual-disk.ts";
+
+/** All that people do in a story, each kind with its own weight in each. */
+export const PEOPLES_WAYS = [
+  "write",
+  "create",
+  "append",
+  "overwrite-same-size",
+  "rewrite-slowly",
+  "save-by-rename",
+  "vim-dance",
+  "rename-file",
+  "rename-folder",
+  "move",
+  "rename-over",
+  "swap",
+  "rename-case",
+  "delete",
+  "delete-all",
+  "make-folder",
+  "make-link",
+  "make-executable",
+  "copy",
+  "copy-folder",
+  "open",
+  "write-to-open",
+  "same-everywhere",
+] as const;
+export type Way = (typeof PEOPLES_WAYS)[number];
+
+/** What somebody does in several steps: it says what it did after each. */
+export type Deed = Generator<string, void, undefined>;
+
+const SIZES = [12, 12, 12, 12, 40, 3_000, 9_000];
+
+/** One person at one device. */
+export class Person {
+  readonly #disk: VirtualDisk;
+  readonly #witness: Witness;
+  readonly #names: readonly string[];
+  readonly #open: Inode[] = [];
+
+  constructor(disk: VirtualDisk, witness: Witness, names: readonly string[]) {
+    this.#disk = disk;
+    this.#witness = witness;
+    this.#names = names;
+  }
+
+  /** The open files of a machine that went down. */
+  forget(): void {
+    this.#open.length = 0;
+  }
+
+  /** One deed; what is gone in the middle of it ends it. `tag` makes its bytes like no others. */
+  *does(way: Way, draw: Draw, tag: string): Deed {
+    try {
+      yield* this.#act(way, new Attempt(this.#disk, draw, this.#names, tag));
+    } catch (error) {
+      if (!(error instanceof WorldError)) throw error;
+      yield `gives up ${way}: ${error.code}`;
+    }
+  }
+
+  *#act(way: Way, at: Attempt): Deed {
+    switch (way) {
+      case "write":
+        return yield* this.#write(at.fileOr(), at.content());
+      case "create":
+        return yield* this.#write(at.place(), at.content());
+      case "append": {
+        const path = at.fileOr();
+        const before = this.#disk.peek(path)?.bytes ?? new Uint8Array(0);
+        return yield* this.#write(path, join(before, at.content(12)));
+      }
+      case "overwrite-same-size":
+        return yield* this.#overwrite(at.file(), at);
+      case "rewrite-slowly":
+        return yield* this.#rewrite(at.file(), at);
+      case "save-by-rename":
+        return yield* this.#saveByRename(at.fileOr(), at);
+      case "vim-dance":
+        return yield* this.#vim(at.file(), at);
+      case "rename-file":
+        return yield* this.#rename(at.file(), at.place());
+      case "rename-folder":
+        return yield* this.#rename(at.folder(), at.place());
+      case "move":
+        return yield* this.#move(at.entry(), at.folderOrRoot());
+      case "rename-over":
+        return yield* this.#renameOver(at.file(), at.file());
+      case "swap":
+        return yield* this.#swap(at.entry(), at.entry(), at);
+      case "rename-case":
+        return yield* this.#rename(...at.caseOf(at.entry()));
+      case "delete":
+        return yield* this.#delete(at.entry());
+      case "delete-all":
+        return yield* this.#deleteAll(at.folder());
+      case "make-folder":
+        return yield* this.#makeFolder(at.place());
+      case "make-link":
+        return yield* this.#makeLink(at.place(), `to ${at.tag}`);
+      case "make-executable":
+        return yield* this.#makeExecutable(at.file());
+      case "copy":
+        return yield* this.#copy(at.file(), at.place());
+      case "copy-folder":
+        return yield* this.#copyFolder(at.folder(), at.place());
+      case "open":
+        this.#open.push(this.#disk.expect(at.file()));
+        return;
+      case "write-to-open":
+        return yield* this.#writeToOpen(at);
+      case "same-everywhere":
+        return yield* this.#write(at.place(), utf8(`shared ${at.draw.below(3)}`));
+    }
+  }
+
+  *#write(path: string, bytes: Uint8Array): Deed {
+    const { inode } = this.#disk.find(path);
+    if (inode !== null && inode.kind !== "file") throw new WorldError("exists", path);
+    this.#disk.write(inode ?? this.#create(path), bytes, false);
+    yield `writes ${path} ${show(bytes)}`;
+  }
+
+  #create(path: string): Inode {
+    const { folder, name } = this.#disk.find(path);
+    const inode = this.#disk.create("file");
+    this.#disk.add(folder, name, inode);
+    return inode;
+  }
+
+  *#overwrite(path: string, at: Attempt): Deed {
+    const inode = this.#disk.expect(path);
+    const { mtimeNs, ctimeNs, bytes } = inode;
+    if (bytes.length < 12) return;
+    this.#disk.write(inode, at.content(bytes.length), false);
+    if (at.draw.chance(0.3)) yield `is overwriting ${path}`;
+    // Within one tick of the disk's clock nobody could tell: that is not asked of anyone.
+    if (inode.ctimeNs !== ctimeNs) this.#disk.setTimes(inode, mtimeNs);
+    yield `overwrites ${path} ${show(inode.bytes)}, its time put back`;
+  }
+
+  *#rewrite(path: string, at: Attempt): Deed {
+    const inode = this.#disk.expect(path);
+    const bytes = at.content();
+    this.#disk.write(inode, new Uint8Array(0), false);
+    yield `empties ${path}`;
+    this.#disk.write(inode, bytes.slice(0, bytes.length / 2), false);
+    yield `writes half of ${path}`;
+    this.#disk.write(inode, bytes, false);
+    yield `writes all of ${path} ${show(bytes)}`;
+  }
+
+  *#saveByRename(path: string, at: Attempt): Deed {
+    const beside = `${path}.new`;
+    yield* this.#write(beside, at.content());
+    yield* this.#rename(beside, path);
+  }
+
+  *#vim(path: string, at: Attempt): Deed {
+    const backup = `${path}~`;
+    yield* this.#rename(path, backup);
+    yield* this.#write(path, at.content());
+    yield* this.#delete(backup);
+  }
+
+  *#rename(from: string, to: string): Deed {
+    if (from === to || to.startsWith(`${from}/`)) return;
+    const source = this.#disk.find(from);
+    if (source.inode === null) throw gone(from);
+    const target = this.#disk.find(to);
+    const taken = target.inode;
+    if (taken !== null && taken !== source.inode) {
+      if (source.inode.kind === "folder" && taken.kind !== "folder") throw notFolder(to);
+      if (taken.kind === "folder") {
+        if (source.inode.kind !== "folder" || taken.entries.size > 0) {
+          throw new WorldError("exists", to);
+        }
+      }
+      this.#kill(taken);
+    }
+    this.#disk.rename(source, target);
+    yield `renames ${from} to ${to}`;
+  }
+
+  /**
+   * A known file under another known file's name is that one with new content. Where bytes go back
+   * and forth like that, nobody can say which of them a person has seen: such ones may end in the
+   * history.
+   */
+  *#renameOver(from: string, to: string): Deed {
+    const bytes = this.#disk.peek(from)?.bytes ?? new Uint8Array(0);
+    if (bytes.length > 0) {
+      this.#witness.saved(bytes);
+      this.#witness.killed(bytes);
+    }
+    yield* this.#rename(from, to);
+  }
+
+  *#move(path: string, folder: string): Deed {
+    yield* this.#rename(path, joinPath(folder, nameOf(path)));
+  }
+
+  *#swap(one: string, other: string, at: Attempt): Deed {
+    if (one === other || one.startsWith(`${other}/`) || other.startsWith(`${one}/`)) return;
+    const aside = joinPath(folderOf(one), `swap${at.tag}`);
+    yield* this.#renameOver(one, aside);
+    yield* this.#renameOver(other, one);
+    yield* this.#renameOver(aside, other);
+  }
+
+  *#delete(path: string): Deed {
+    const { folder, name, inode } = this.#disk.find(path);
+    if (inode === null) throw gone(path);
+    if (inode.kind === "folder" && inode.entries.size > 0) {
+      yield* this.#deleteAll(path);
+      return;
+    }
+    this.#kill(inode);
+    this.#disk.drop(folder, name);
+    yield `deletes ${path}`;
+  }
+
+  *#deleteAll(path: string): Deed {
+    const folder = this.#disk.expect(path);
+    for (const { name } of this.#disk.names(folder)) yield* this.#delete(joinPath(path, name));
+    yield* this.#delete(path);
+  }
+
+  *#makeFolder(path: string): Deed {
+    const { folder, name, inode } = this.#disk.find(path);
+    if (inode !== null) throw new WorldError("exists", path);
+    this.#disk.add(folder, name, this.#disk.create("folder"));
+    yield `makes the folder ${path}`;
+  }
+
+  *#makeLink(path: string, target: string): Deed {
+    const { folder, name, inode } = this.#disk.find(path);
+    if (inode !== null) throw new WorldError("exists", path);
+    this.#disk.add(folder, name, this.#disk.create("symlink", target));
+    yield `makes the link ${path}`;
+  }
+
+  *#makeExecutable(path: string): Deed {
+    const inode = this.#disk.expect(path);
+    this.#disk.setExecutable(inode, !inode.executable);
+    yield `makes ${path} ${inode.executable ? "executable" : "plain"}`;
+  }
+
+  *#copy(from: string, to: string): Deed {
+    const inode = this.#disk.expect(from);
+    if (inode.kind === "file") yield* this.#write(to, inode.bytes);
+  }
+
+  *#copyFolder(from: string, to: string): Deed {
+    if (to === from || to.startsWith(`${from}/`)) return;
+    const folder = this.#disk.expect(from);
+    yield* this.#makeFolder(to);
+    for (const { name, inode } of this.#disk.names(folder)) {
+      if (inode.kind === "folder")
+        yield* this.#copyFolder(joinPath(from, name), joinPath(to, name));
+      else yield* this.#copy(joinPath(from, name), joinPath(to, name));
+    }
+  }
+
+  *#writeToOpen(at: Attempt): Deed {
+    const inode = this.#open[at.draw.below(this.#open.length)];
+    if (inode === undefined) return;
+    this.#disk.write(inode, at.content(), false);
+    yield `writes to an open file ${show(inode.bytes)}${inode.links === 0 ? ", that is gone" : ""}`;
+  }
+
+  #kill(inode: Inode): void {
+    if (inode.kind === "file" && inode.bytes.length > 0) this.#witness.killed(inode.bytes);
+  }
+}
+
+/** One deed's choices: which file, which name, which bytes. */
+class Attempt {
+  readonly #disk: VirtualDisk;
+  readonly #names: readonly string[];
+  readonly draw: Draw;
+  readonly tag: string;
+  #count = 0;
+
+  constructor(disk: VirtualDisk, draw: Draw, names: readonly string[], tag: string) {
+    this.#disk = disk;
+    this.#names = names;
+    this.draw = draw;
+    this.tag = tag;
+  }
+
+  content(sizeBytes: number = this.draw.pick(SIZES)): Uint8Array {
+    return utf8(`${this.tag}.${this.#count++} `.padEnd(sizeBytes, "~").slice(0, sizeBytes));
+  }
+
+  file(): string {
+    return this.#some((inode) => inode.kind === "file");
+  }
+
+  folder(): string {
+    return this.#some((inode) => inode.kind === "folder");
+  }
+
+  entry(): string {
+    return this.#some(() => true);
+  }
+
+  fileOr(): string {
+    try {
+      return this.draw.chance(0.8) ? this.file() : this.place();
+    } catch {
+      return this.place();
+    }
+  }
+
+  folderOrRoot(): string {
+    if (this.draw.chance(0.4)) return "";
+    try {
+      return this.folder();
+    } catch {
+      return "";
+    }
+  }
+
+  place(): string {
+    const folder = this.folderOrRoot();
+    const depth = folder === "" ? 0 : folder.split("/").length;
+    return joinPath(depth >= 3 ? "" : folder, this.draw.pick(this.#names));
+  }
+
+  caseOf(path: string): [string, string] {
+    const name = nameOf(path);
+    const other = name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
+    return [path, joinPath(folderOf(path), other)];
+  }
+
+  #some(fits: (inode: Inode) => boolean): string {
+    const paths: string[] = [];
+    for (const { path, inode } of this.#disk.tree()) if (fits(inode)) paths.push(path);
+    if (paths.length === 0) throw new WorldError("not-found", "There is nothing of that kind.");
+    return this.draw.pick(paths);
+  }
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+function folderOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+}
+
+function join(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}
+
+/** A content's first word, and its size. */
+export function show(bytes: Uint8Array): string {
+  const text = new TextDecoder().decode(bytes.subarray(0, 40));
+  return `<${text.replace(/[ ~].*$/s, "")} ${bytes.length}>`;
+}

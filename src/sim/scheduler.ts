@@ -1,0 +1,162 @@
+import { setImmediate } from "node:timers/promises";
+import type { Draw } from "./chance.ts";
+
+/** Somebody whose steps wait for their turn. A dead one's promises are never settled. */
+export class Actor {
+  readonly name: string;
+  /** How often it has its turn, against the others. */
+  readonly weight: number;
+  alive = true;
+
+  constructor(name: string, weight: number) {
+    this.name = name;
+    this.weight = weight;
+  }
+}
+
+type Step = { readonly actor: Actor; readonly label: string; readonly run: () => void };
+type Timer = Step & { readonly atMs: number };
+
+export type Ending = "done" | "out-of-steps" | "nothing-left";
+
+/**
+ * Who does what next, and what time it is: one step at a time, chosen by the seed. Between two
+ * steps all microtasks run, so that one seed is one interleaving. Nothing here is a real timer: a
+ * turn of the event loop is only how microtasks are run dry (about 1 µs).
+ */
+export class Scheduler {
+  readonly #draw: Draw;
+  readonly #longestStepMs: number;
+  readonly #ready: Step[] = [];
+  readonly #timers = new Set<Timer>();
+  #totalWeight = 0;
+  #hash = 0x811c9dc5;
+  /** Virtual milliseconds since the story began; whole, or it would tick at fractions. */
+  nowMs = 0;
+  steps = 0;
+  /** Collects the steps as text, for people to read. */
+  story: string[] | null = null;
+  /** Called after every step, when all has come to rest. */
+  afterStep: () => void = () => {};
+
+  constructor(draw: Draw, longestStepMs: number) {
+    this.#draw = draw;
+    this.#longestStepMs = longestStepMs;
+  }
+
+  /** Runs `work` when its turn comes, and settles with what came of it. */
+  call<T>(actor: Actor, label: string, work: () => T | Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#add({
+        actor,
+        label,
+        run: () => {
+          try {
+            resolve(work());
+          } catch (error) {
+            // What was thrown is passed on as it is.
+            // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+            reject(error);
+          }
+        },
+      });
+    });
+  }
+
+  /** Makes a step ready after a while; returns what takes it back. */
+  after(delayMs: number, actor: Actor, label: string, run: () => void): () => void {
+    const atMs = Math.ceil(this.nowMs + Math.max(0, delayMs));
+    const timer: Timer = { actor, label, run, atMs };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** A line of the story; part of what makes two runs the same. */
+  note(text: string): void {
+    for (let at = 0; at < text.length; at++) {
+      this.#hash = Math.imul(this.#hash ^ text.charCodeAt(at), 0x01000193);
+    }
+    this.story?.push(`${String(this.nowMs).padStart(8)} ${text}`);
+  }
+
+  get hash(): number {
+    return this.#hash >>> 0;
+  }
+
+  /**
+   * Ends an actor. What it had asked for may still happen, unheard: each of its steps is taken or
+   * dropped.
+   */
+  orphan(actor: Actor, draw: Draw): void {
+    actor.alive = false;
+    const orphans = this.#ready.filter((step) => step.actor === actor);
+    for (const step of orphans) {
+      this.#ready.splice(this.#ready.indexOf(step), 1);
+      this.#totalWeight -= actor.weight;
+      if (!draw.chance(0.5)) continue;
+      this.note(`${actor.name} had asked for ${step.label}`);
+      step.run();
+    }
+  }
+
+  /** Steps until `isDone` holds, at most so many. */
+  async run(isDone: () => boolean, mostSteps: number): Promise<Ending> {
+    await setImmediate();
+    for (let count = 0; count < mostSteps; count++) {
+      if (isDone()) return "done";
+      if (!this.#step()) return "nothing-left";
+      await setImmediate();
+      this.afterStep();
+    }
+    return isDone() ? "done" : "out-of-steps";
+  }
+
+  #add(step: Step): void {
+    if (!step.actor.alive) return;
+    this.#ready.push(step);
+    this.#totalWeight += step.actor.weight;
+  }
+
+  #step(): boolean {
+    this.#wakeTimers();
+    const step = this.#take();
+    if (step === null) return false;
+    if (!step.actor.alive) return true;
+    this.steps++;
+    this.nowMs += this.#draw.below(this.#longestStepMs + 1);
+    this.note(`${step.actor.name} ${step.label}`);
+    step.run();
+    return true;
+  }
+
+  #wakeTimers(): void {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const timer of this.#timers) {
+      if (!timer.actor.alive) this.#timers.delete(timer);
+      else nextMs = Math.min(nextMs, timer.atMs);
+    }
+    if (this.#ready.length === 0 && nextMs !== Number.POSITIVE_INFINITY) {
+      this.nowMs = Math.max(this.nowMs, nextMs);
+    }
+    if (nextMs > this.nowMs) return;
+    for (const timer of this.#timers) {
+      if (timer.atMs > this.nowMs) continue;
+      this.#timers.delete(timer);
+      this.#add(timer);
+    }
+  }
+
+  #take(): Step | null {
+    let left = this.#draw.fraction() * this.#totalWeight;
+    let index = 0;
+    for (; index < this.#ready.length - 1; index++) {
+      left -= this.#ready[index]?.actor.weight ?? 0;
+      if (left < 0) break;
+    }
+    const step = this.#ready[index];
+    if (step === undefined) return null;
+    this.#ready.splice(index, 1);
+    this.#totalWeight = this.#ready.length === 0 ? 0 : this.#totalWeight - step.actor.weight;
+    return step;
+  }
+}

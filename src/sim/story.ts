@@ -1,0 +1,21 @@
+import { World, type Outcome } from "./world.ts";
+import type { Swarm } from "./swarm.ts";
+
+export type Told = Outcome & { readonly swarm: Swarm; readonly story: readonly string[] };
+
+/** Plays one story; what nobody expected to be thrown is wrong, too. */
+export async function play(swarm: Swarm, story: string[] | null): Promise<Outcome> {
+  try {
+    const world = await World.open(swarm, story);
+    return await world.play();
+  } catch (error) {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { hash: 0, steps: 0, wrong: [`thrown: ${what}`] };
+  }
+}
+
+/** A story with its text. */
+export async function tell(swarm: Swarm): Promise<Told> {
+  const story: string[] = [];
+  return { ...(await play(swarm, story)), swarm, story };
+}

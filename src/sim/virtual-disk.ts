@@ -1,0 +1,344 @@
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import { foldName, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
+import type { EntryKind, Stat } from "#sync/ports.ts";
+import type { Draw } from "./chance.ts";
+import type { MachineTime } from "./virtual-clock.ts";
+
+/** Times on this disk are kept in steps this long: two edits within one look alike. */
+const TICK_MS = 4;
+const NS_PER_MS = 1_000_000n;
+
+type Times = { mtimeNs: bigint; ctimeNs: bigint };
+type Name = { readonly name: string; readonly inode: Inode };
+
+/** A file, folder or link itself; names for it stand in folders. */
+export type Inode = Times & {
+  readonly number: number;
+  readonly kind: EntryKind;
+  readonly birthNs: bigint;
+  readonly target: string;
+  readonly entries: Map<string, Name>;
+  readonly homes: Map<Inode, number>;
+  bytes: Uint8Array;
+  executable: boolean;
+  links: number;
+  /** Nobody may list or read it now. */
+  barred: boolean;
+  /** Whoever wrote the bytes last. */
+  byEngine: boolean;
+  /** What a power cut goes back to; null when all is on the disk itself. */
+  durable: (Times & { readonly bytes: Uint8Array }) | null;
+};
+
+/** Hears what people save and what people destroy, as contents. */
+export type Witness = {
+  saved(bytes: Uint8Array): void;
+  killed(bytes: Uint8Array): void;
+  /** A machine that lost power left this: nobody has to keep it. */
+  tore(bytes: Uint8Array): void;
+};
+
+export type Where = { readonly folder: Inode; readonly name: string; readonly inode: Inode | null };
+
+const EMPTY = new Uint8Array(0);
+
+/**
+ * One file system in memory: inodes, names, times in coarse steps, and what a power cut takes. All
+ * of it is synchronous; `disk-doors.ts` is the engine's side, `people.ts` uses it as a person does.
+ */
+export class VirtualDisk {
+  readonly #time: MachineTime;
+  readonly #witness: Witness;
+  readonly #folding: boolean;
+  readonly root: Inode;
+  readonly device: string;
+  #lastInode = 1;
+  #lastNs = 0n;
+  /** What takes back each change of names since the last sync, newest last. */
+  #unsyncedNames: (() => void)[][] = [];
+  #group: (() => void)[] | null = null;
+  #freeNumbers: number[] = [];
+  /** Numbers of inodes that are gone are given out again, as ext4 does. */
+  reuseNumbers = false;
+  /** Called for every folder whose listing changed, or a file in it. */
+  onTouch: (folder: Inode) => void = () => {};
+
+  constructor(device: string, time: MachineTime, folding: boolean, witness: Witness) {
+    this.device = device;
+    this.#time = time;
+    this.#folding = folding;
+    this.#witness = witness;
+    this.root = this.create("folder");
+    this.root.links = 1;
+  }
+
+  tickNs(): bigint {
+    return BigInt(Math.floor(this.#time.nowMs / TICK_MS) * TICK_MS) * NS_PER_MS;
+  }
+
+  create(kind: EntryKind, target = ""): Inode {
+    const nowNs = this.tickNs();
+    // Birth times come from a finer clock than the others do.
+    this.#lastNs = this.#lastNs >= nowNs ? this.#lastNs + 1n : nowNs;
+    const reused = this.reuseNumbers ? this.#freeNumbers.pop() : undefined;
+    return {
+      number: reused ?? ++this.#lastInode,
+      kind,
+      birthNs: this.#lastNs,
+      target,
+      entries: new Map(),
+      homes: new Map(),
+      bytes: EMPTY,
+      executable: false,
+      links: 0,
+      barred: false,
+      byEngine: false,
+      durable: kind === "file" ? { bytes: EMPTY, mtimeNs: nowNs, ctimeNs: nowNs } : null,
+      mtimeNs: nowNs,
+      ctimeNs: nowNs,
+    };
+  }
+
+  statOf(inode: Inode): Stat {
+    const { kind, number, birthNs, mtimeNs, ctimeNs } = inode;
+    const sizeBytes = kind === "symlink" ? inode.target.length : inode.bytes.length;
+    return {
+      kind,
+      file: `${this.device}:${number}:${birthNs}`,
+      device: this.device,
+      stamp: { sizeBytes, mtimeNs, ctimeNs },
+      executable: kind === "file" && inode.executable,
+      links: inode.links,
+    };
+  }
+
+  /** The place that a path names. Throws `not-found` and `not-a-folder` about what is above it. */
+  find(path: string): Where {
+    const names = splitPath(path);
+    let folder = this.root;
+    names.slice(0, -1).forEach((name) => {
+      const next = folder.entries.get(this.#key(name))?.inode;
+      if (next === undefined) throw gone(path);
+      if (next.kind !== "folder") throw notFolder(path);
+      folder = next;
+    });
+    const name = names.at(-1);
+    if (name === undefined) return { folder, name: "", inode: folder };
+    return { folder, name, inode: folder.entries.get(this.#key(name))?.inode ?? null };
+  }
+
+  /** What stands at a path; null when nothing does or something above it is no folder. */
+  peek(path: string): Inode | null {
+    let at = this.root;
+    for (const name of splitPath(path)) {
+      const next = at.kind === "folder" ? at.entries.get(this.#key(name))?.inode : undefined;
+      if (next === undefined) return null;
+      at = next;
+    }
+    return at;
+  }
+
+  expect(path: string): Inode {
+    const { inode } = this.find(path);
+    if (inode === null) throw gone(path);
+    return inode;
+  }
+
+  /** Gives an inode a name; the name must be free. */
+  add(folder: Inode, name: string, inode: Inode): void {
+    this.#grouped(() => {
+      assert(!folder.entries.has(this.#key(name)), `the name ${name} is taken`);
+      this.#attach(folder, name, inode);
+      this.#group?.push(() => this.#detach(folder, name));
+    });
+    this.#namesChanged(folder, inode);
+  }
+
+  /** Takes a name away; returns what had it. */
+  drop(folder: Inode, name: string): Inode {
+    const found = folder.entries.get(this.#key(name));
+    assert(found !== undefined, `no name ${name}`);
+    this.#grouped(() => {
+      this.#detach(folder, name);
+      this.#group?.push(() => this.#attach(folder, found.name, found.inode));
+    });
+    this.#namesChanged(folder, found.inode);
+    const { inode } = found;
+    if (inode.links === 0 && this.reuseNumbers) this.#freeNumbers.push(inode.number);
+    return inode;
+  }
+
+  /** As rename(2): what has the target's name loses it. Returns what that was. */
+  rename(from: Where, to: Where): Inode | null {
+    const { inode } = from;
+    assert(inode !== null, "a rename of nothing");
+    if (to.inode === inode && (from.folder !== to.folder || from.name === to.name)) return null;
+    return this.#grouped(() => {
+      this.drop(from.folder, from.name);
+      const taken = to.folder.entries.get(this.#key(to.name))?.inode ?? null;
+      if (taken !== null) this.drop(to.folder, to.name);
+      this.add(to.folder, to.name, inode);
+      return taken;
+    });
+  }
+
+  /** New bytes in a file, in the page cache. */
+  write(inode: Inode, bytes: Uint8Array, byEngine: boolean): void {
+    const { mtimeNs, ctimeNs } = inode;
+    inode.durable ??= { bytes: inode.bytes, mtimeNs, ctimeNs };
+    if (!byEngine && inode.links > 0) {
+      if (inode.bytes.length > 0) this.#witness.killed(inode.bytes);
+      if (bytes.length > 0) this.#witness.saved(bytes);
+    }
+    inode.bytes = bytes;
+    inode.byEngine = byEngine;
+    inode.mtimeNs = this.tickNs();
+    inode.ctimeNs = inode.mtimeNs;
+    for (const folder of inode.homes.keys()) this.onTouch(folder);
+  }
+
+  setTimes(inode: Inode, mtimeNs: bigint): void {
+    inode.mtimeNs = mtimeNs;
+    inode.ctimeNs = this.tickNs();
+    for (const folder of inode.homes.keys()) this.onTouch(folder);
+  }
+
+  setExecutable(inode: Inode, executable: boolean): void {
+    inode.executable = executable;
+    inode.ctimeNs = this.tickNs();
+    for (const folder of inode.homes.keys()) this.onTouch(folder);
+  }
+
+  /** All names up to now survive a power cut, and the bytes of `inode`. */
+  sync(inode: Inode | null): void {
+    this.#unsyncedNames = [];
+    if (inode !== null) inode.durable = null;
+  }
+
+  /** After half a minute everything has reached the disk by itself. */
+  syncAll(): void {
+    this.#unsyncedNames = [];
+    for (const { inode } of this.everything()) inode.durable = null;
+  }
+
+  /**
+   * What is not synced may be lost: of the changes of names the last ones, of files' bytes all,
+   * some, or none. What people saved and a cut took is nobody's fault.
+   */
+  powerCut(draw: Draw): void {
+    const before = this.#peoplesCopies();
+    const lost = draw.below(this.#unsyncedNames.length + 1);
+    const groups = this.#unsyncedNames.splice(this.#unsyncedNames.length - lost);
+    for (const group of groups.toReversed()) for (const undo of group.toReversed()) undo();
+    this.#unsyncedNames = [];
+    for (const { inode } of this.everything()) {
+      if (inode.durable !== null && draw.chance(0.5)) this.#tear(inode, draw);
+      inode.durable = null;
+    }
+    const after = this.#peoplesCopies();
+    for (const [text, { bytes, count }] of before) {
+      const left = after.get(text)?.count ?? 0;
+      for (let excess = left; excess < count; excess++) this.#witness.killed(bytes);
+    }
+    for (const [text, { bytes, count }] of after) {
+      const had = before.get(text)?.count ?? 0;
+      if (count > had) this.#witness.tore(bytes);
+    }
+  }
+
+  /** Every name below the root with its path, parents first. */
+  *everything(folder: Inode = this.root, path = ""): Iterable<{ path: string; inode: Inode }> {
+    for (const { name, inode } of folder.entries.values()) {
+      const at = path === "" ? name : `${path}/${name}`;
+      yield { path: at, inode };
+      if (inode.kind === "folder") yield* this.everything(inode, at);
+    }
+  }
+
+  /** What people see: everything but the engine's own folder. */
+  *tree(): Iterable<{ path: string; inode: Inode }> {
+    for (const { name, inode } of this.root.entries.values()) {
+      if (name === PRIVATE_FOLDER) continue;
+      yield { path: name, inode };
+      if (inode.kind === "folder") yield* this.everything(inode, name);
+    }
+  }
+
+  names(folder: Inode): Name[] {
+    return [...folder.entries.values()];
+  }
+
+  #key(name: string): string {
+    return this.#folding ? foldName(name) : name;
+  }
+
+  #attach(folder: Inode, name: string, inode: Inode): void {
+    folder.entries.set(this.#key(name), { name, inode });
+    inode.links++;
+    inode.homes.set(folder, (inode.homes.get(folder) ?? 0) + 1);
+  }
+
+  #detach(folder: Inode, name: string): void {
+    const inode = folder.entries.get(this.#key(name))?.inode;
+    if (inode === undefined) return;
+    folder.entries.delete(this.#key(name));
+    inode.links--;
+    const names = (inode.homes.get(folder) ?? 1) - 1;
+    if (names === 0) inode.homes.delete(folder);
+    else inode.homes.set(folder, names);
+  }
+
+  #namesChanged(folder: Inode, inode: Inode): void {
+    const nowNs = this.tickNs();
+    inode.ctimeNs = nowNs;
+    folder.mtimeNs = nowNs;
+    folder.ctimeNs = nowNs;
+    this.onTouch(folder);
+  }
+
+  #grouped<T>(work: () => T): T {
+    if (this.#group !== null) return work();
+    const group: (() => void)[] = [];
+    this.#group = group;
+    try {
+      return work();
+    } finally {
+      this.#group = null;
+      this.#unsyncedNames.push(group);
+    }
+  }
+
+  #tear(inode: Inode, draw: Draw): void {
+    const { durable, bytes } = inode;
+    if (durable === null) return;
+    if (bytes.length > durable.bytes.length && draw.chance(0.4)) {
+      // A journal keeps a size from growing before the bytes are there.
+      inode.bytes = bytes.slice(0, draw.below(bytes.length));
+    } else {
+      inode.bytes = durable.bytes;
+      inode.mtimeNs = durable.mtimeNs;
+      inode.ctimeNs = durable.ctimeNs;
+    }
+  }
+
+  #peoplesCopies(): Map<string, { bytes: Uint8Array; count: number }> {
+    const copies = new Map<string, { bytes: Uint8Array; count: number }>();
+    for (const { inode } of this.everything()) {
+      if (inode.kind !== "file" || inode.byEngine || inode.bytes.length === 0) continue;
+      const text = Buffer.from(inode.bytes).toString("latin1");
+      const known = copies.get(text);
+      if (known === undefined) copies.set(text, { bytes: inode.bytes, count: 1 });
+      else known.count++;
+    }
+    return copies;
+  }
+}
+
+export function gone(path: string): WorldError {
+  return new WorldError("not-found", `There is no ${path}.`);
+}
+
+export function notFolder(path: string): WorldError {
+  return new WorldError("not-a-folder", `Something above or at ${path} is no folder.`);
+}

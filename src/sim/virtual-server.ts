@@ -1,0 +1,229 @@
+import { hash } from "node:crypto";
+import { accountId, ROOT_NODE, spaceId, type NodeId, type SpaceId } from "#core/ids.ts";
+import { WorldError } from "#core/errors.ts";
+import type { Clock } from "#core/world.ts";
+import type { Entry } from "#protocol/feed.ts";
+import { readPlainMeta } from "#protocol/meta.ts";
+import { Announcer } from "#server/announcer.ts";
+import { MemoryPacks } from "#server/chunks/memory.ts";
+import { nodeDigest } from "#server/digest.ts";
+import { Intake } from "#server/intake.ts";
+import { Journal } from "#server/journal.ts";
+import type { NodeRow, SpaceRow } from "#server/metadata/port.ts";
+import { SqliteChunks } from "#server/metadata/sqlite-chunks.ts";
+import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
+import { SqliteFile } from "#server/metadata/sqlite-file.ts";
+import { SqliteJournals } from "#server/metadata/sqlite-journals.ts";
+import type { Draw } from "./chance.ts";
+
+const SPACE = spaceId("5".repeat(32));
+const ACCOUNT = accountId("a".repeat(32));
+
+/**
+ * The server's database: one for all stories of a thread, because opening one costs more than a
+ * story; every story begins by emptying it.
+ */
+class Database {
+  readonly #file = SqliteFile.open(":memory:");
+  readonly accounts = new SqliteAccounts(this.#file);
+  readonly journals = new SqliteJournals(this.#file);
+  readonly chunks = new SqliteChunks(this.#file);
+  readonly #tables: readonly string[];
+  readonly #clear;
+  readonly #head = this.#file.prepare("SELECT hex(chain) AS chain FROM spaces");
+  #hasBackup = false;
+
+  constructor() {
+    // Tables are emptied and filled in no order of who names whom.
+    this.#run("PRAGMA foreign_keys = OFF");
+    const rows = this.#file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    this.#tables = rows
+      .map(({ name }) => String(name))
+      .filter((name) => !name.startsWith("sqlite"));
+    this.#clear = this.#tables.map((table) => this.#file.prepare(`DELETE FROM ${table}`));
+  }
+
+  clear(): void {
+    this.#file.write(() => {
+      for (const statement of this.#clear) statement.run();
+    });
+  }
+
+  head(): string {
+    return String(this.#head.get()?.["chain"]);
+  }
+
+  backUp(): void {
+    for (const table of this.#tables) {
+      if (this.#hasBackup) this.#run(`DROP TABLE temp.backup_${table}`);
+      this.#run(`CREATE TEMP TABLE backup_${table} AS SELECT * FROM main.${table}`);
+    }
+    this.#hasBackup = true;
+  }
+
+  restore(epoch: string): void {
+    this.#file.write(() => {
+      for (const table of this.#tables) {
+        this.#run(`DELETE FROM ${table}`);
+        this.#run(`INSERT INTO ${table} SELECT * FROM temp.backup_${table}`);
+      }
+    });
+    this.#file.prepare("UPDATE spaces SET epoch = ?").run(epoch);
+  }
+
+  #run(sql: string): void {
+    this.#file.prepare(sql).run();
+  }
+}
+
+let shared: Database | null = null;
+
+/** The real server's parts over its real schema, without HTTP around them. */
+export class VirtualServer {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #draw: Draw;
+  #packs = new MemoryPacks();
+  #announcer: Announcer;
+  #journal: Journal;
+  #intake: Intake;
+  #hasBackup = false;
+  /** Counts starts: what was asked of an earlier one is never answered. */
+  life = 0;
+  /** Requests under way: who is told when the process ends, if the machine still can. */
+  readonly underWay = new Set<() => void>();
+
+  private constructor(database: Database, clock: Clock, draw: Draw) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#draw = draw;
+    ({ announcer: this.#announcer, journal: this.#journal, intake: this.#intake } = this.#start());
+  }
+
+  static async open(clock: Clock, draw: Draw, folding: boolean): Promise<VirtualServer> {
+    shared ??= new Database();
+    const database = shared;
+    database.clear();
+    const createdMs = clock.nowMs();
+    const account = { id: ACCOUNT, name: "sim", key: "sim", passwordHash: "-", createdMs };
+    await database.accounts.createAccount(account);
+    await database.journals.createSpace({
+      id: SPACE,
+      account: ACCOUNT,
+      name: "files",
+      kind: "plain",
+      folding,
+      epoch: newEpoch(draw),
+      cutKey: "7".repeat(96),
+      createdMs,
+    });
+    return new VirtualServer(database, clock, draw);
+  }
+
+  get space(): SpaceId {
+    return SPACE;
+  }
+
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  get intake(): Intake {
+    return this.#intake;
+  }
+
+  get announcer(): Announcer {
+    return this.#announcer;
+  }
+
+  get chunks(): SqliteChunks {
+    return this.#database.chunks;
+  }
+
+  get nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  async spaceRow(): Promise<SpaceRow> {
+    const row = await this.#database.journals.space(SPACE);
+    if (row === undefined) throw new WorldError("not-found", "There is no such space.");
+    return row;
+  }
+
+  /**
+   * The process ends and begins again: what it held in memory is gone. Who waits for an answer is
+   * told at once (the connection breaks), or never.
+   */
+  restart(isTold: boolean): void {
+    this.life++;
+    const waiting = [...this.underWay];
+    this.underWay.clear();
+    if (isTold) for (const hangUp of waiting) hangUp();
+    ({ announcer: this.#announcer, journal: this.#journal, intake: this.#intake } = this.#start());
+  }
+
+  backUp(): void {
+    this.#database.backUp();
+    this.#hasBackup = true;
+  }
+
+  /** An older copy is put back; false when none was made. */
+  restoreBackup(): boolean {
+    if (!this.#hasBackup) return false;
+    this.#database.restore(newEpoch(this.#draw));
+    this.restart(this.#draw.chance(0.5));
+    return true;
+  }
+
+  async entries(): Promise<Entry[]> {
+    return this.#database.journals.entries(SPACE, 0, 1_000_000);
+  }
+
+  /** What the newest entry's chain says: a journal's past in one text. */
+  get head(): string {
+    return this.#database.head();
+  }
+
+  /** Hashes of all files' contents that were ever committed. */
+  async contents(): Promise<Set<string>> {
+    const hashes = new Set<string>();
+    for (const { changes } of await this.entries()) {
+      for (const change of changes) {
+        if (change.kind !== "create" && change.kind !== "update") continue;
+        const { content } = readPlainMeta(change.meta);
+        if (content.kind === "file") hashes.add(content.sha256);
+      }
+    }
+    return hashes;
+  }
+
+  /** Living nodes by path. */
+  async tree(): Promise<Map<string, NodeRow>> {
+    const rows = await this.#database.journals.changedSince(SPACE, 0, 1_000_000);
+    const living = new Map<NodeId, NodeRow>();
+    for (const row of rows) if (!row.deleted) living.set(row.id, row);
+    const pathOf = ({ parent, name }: NodeRow): string => {
+      if (parent === ROOT_NODE) return name;
+      const folder = living.get(parent);
+      return `${folder === undefined ? `?${parent}` : pathOf(folder)}/${name}`;
+    };
+    return new Map([...living.values()].map((row) => [pathOf(row), row]));
+  }
+
+  #start(): { announcer: Announcer; journal: Journal; intake: Intake } {
+    const announcer = new Announcer(this.#clock);
+    const journal = new Journal({ metadata: this.#database, digest: nodeDigest, announcer });
+    const { chunks } = this.#database;
+    const intake = new Intake({
+      packs: this.#packs,
+      chunks,
+      digest: nodeDigest,
+      chance: this.#draw,
+    });
+    return { announcer, journal, intake };
+  }
+}
+
+function newEpoch(draw: Draw): string {
+  return hash("sha256", draw.bytes(16), "hex").slice(0, 32);
+}

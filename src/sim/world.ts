@@ -1,0 +1,370 @@
+import { Draw } from "./chance.ts";
+import { Device } from "./device.ts";
+import type { StoreImage } from "./memory-store.ts";
+import { conflictCopies, differences, disagreements, Ledger, treeOf, verdict } from "./oracle.ts";
+import type { Deed, Way } from "./people.ts";
+import { Actor, Scheduler } from "./scheduler.ts";
+import type { Fate, Swarm } from "./swarm.ts";
+import { MachineTime, virtualClock } from "./virtual-clock.ts";
+import { VirtualServer } from "./virtual-server.ts";
+
+/** Steps that a story may take until everybody has done what they came for. */
+const MOST_STORY_STEPS = 40_000;
+/** Steps that one round of settling may take. */
+const MOST_ROUND_STEPS = 12_000;
+const MOST_ROUNDS = 12;
+const LONGEST_PAUSE_MS = 310_000;
+/** An engine that has nothing to do is watched this long. */
+const IDLE_MS = 40_000;
+
+export type Outcome = {
+  readonly hash: number;
+  readonly steps: number;
+  readonly wrong: readonly string[];
+};
+
+/** One story: machines, people, a server, and what befalls them. */
+export class World {
+  readonly #swarm: Swarm;
+  readonly #scheduler: Scheduler;
+  readonly #server: VirtualServer;
+  readonly #devices: Device[] = [];
+  readonly #ledger = new Ledger();
+  readonly #wrong: string[] = [];
+  readonly #people: Actor;
+  readonly #fate: Actor;
+  readonly #draw: Draw;
+  readonly #images = new Map<Device, StoreImage>();
+  #busy = 0;
+  #restored = false;
+
+  private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
+    this.#swarm = swarm;
+    this.#scheduler = scheduler;
+    this.#server = server;
+    this.#draw = new Draw(swarm.seed, "fate");
+    this.#people = new Actor("people", 1);
+    this.#fate = new Actor("fate", 1);
+    const world = {
+      swarm,
+      scheduler,
+      server,
+      witness: this.#ledger,
+      accuse: (crime: string) => this.#accuse(crime),
+    };
+    for (let index = 0; index < swarm.devices; index++) {
+      this.#devices.push(new Device(world, index));
+    }
+    scheduler.afterStep = () => this.#bury();
+  }
+
+  static async open(swarm: Swarm, story: string[] | null): Promise<World> {
+    const scheduler = new Scheduler(new Draw(swarm.seed, "schedule"), swarm.longestStepMs);
+    scheduler.story = story;
+    const actor = new Actor("server", 1);
+    const clock = virtualClock(scheduler, actor, new MachineTime(scheduler));
+    const draw = new Draw(swarm.seed, "server");
+    const server = await VirtualServer.open(clock, draw, swarm.folding);
+    return new World(swarm, scheduler, server);
+  }
+
+  async play(): Promise<Outcome> {
+    for (const device of this.#devices) await device.start();
+    if (this.#swarm.sequential) await this.#playInOrder();
+    else await this.#playAtOnce();
+    if (this.#wrong.length === 0) await this.#heal();
+    if (this.#wrong.length === 0) {
+      const story = { mayForget: this.#restored };
+      this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
+    }
+    if (this.#wrong.length === 0) await this.#expectRest();
+    if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
+      await this.#expectSameAfterRestart();
+    for (const device of this.#devices) device.kill();
+    const { hash, steps } = this.#scheduler;
+    return { hash, steps, wrong: this.#wrong };
+  }
+
+  #accuse(crime: string): void {
+    this.#scheduler.note(`WRONG: ${crime}`);
+    this.#wrong.push(crime);
+  }
+
+  /** Everybody acts when they like. */
+  async #playAtOnce(): Promise<void> {
+    let atMs = 0;
+    for (const { id, device, waitMs } of this.#swarm.deeds) {
+      atMs += waitMs;
+      this.#busy++;
+      this.#scheduler.after(atMs, this.#people, "acts", () => this.#act(id, device));
+    }
+    let fateMs = 0;
+    for (const { id, fate, device, waitMs } of this.#swarm.fates) {
+      fateMs += waitMs;
+      this.#busy++;
+      this.#scheduler.after(fateMs, this.#fate, fate, () => {
+        this.#busy--;
+        this.#befall(fate, this.#device(device), new Draw(this.#swarm.seed, `fate ${id}`));
+      });
+    }
+    const isOver = (): boolean => this.#busy === 0 || this.#wrong.length > 0;
+    await this.#scheduler.run(isOver, MOST_STORY_STEPS);
+  }
+
+  #act(id: number, device: number): void {
+    const { deed, name } = this.#deed(id, device);
+    const next = (): void => {
+      const { done, value } = deed.next();
+      if (value !== undefined) this.#scheduler.note(`${name}'s person ${value}`);
+      if (done === true) this.#busy--;
+      else void this.#scheduler.call(this.#people, `goes on at ${name}`, next);
+    };
+    next();
+  }
+
+  #deed(id: number, index: number): { deed: Deed; name: string; way: Way } {
+    const device = this.#device(index);
+    const draw = new Draw(this.#swarm.seed, `deed ${id}`);
+    const way = pickWay(this.#swarm.ways, draw);
+    const deed = device.person.does(way, draw, `${device.name}${id}`);
+    return { deed, name: device.name, way };
+  }
+
+  #device(index: number): Device {
+    const device = this.#devices[index];
+    if (device === undefined) throw new RangeError(`no device ${index}`);
+    return device;
+  }
+
+  /** One deed after the other, all at rest between: nothing conflicts, everything arrives. */
+  async #playInOrder(): Promise<void> {
+    await this.#rest();
+    for (const { id, device } of this.#swarm.deeds) {
+      if (this.#wrong.length > 0) return;
+      const { deed, name, way } = this.#deed(id, device);
+      for (const said of deed) this.#scheduler.note(`${name}'s person ${said}`);
+      const meant = treeOf(this.#device(device).disk);
+      await this.#rest();
+      for (const { disk, name: other } of this.#devices) {
+        const lines = differences(meant, treeOf(disk));
+        for (const line of lines)
+          this.#accuse(`after ${way} on ${name}, ${other} differs: ${line}`);
+      }
+    }
+    const copies = conflictCopies(this.#device(0).disk);
+    if (copies.length > 0) this.#accuse(`conflict copies of nothing: ${copies.join(", ")}`);
+  }
+
+  #befall(fate: Fate, device: Device, draw: Draw): void {
+    const { plight } = device;
+    this.#scheduler.note(`fate: ${fate} ${device.name}`);
+    const forMs = draw.between(1, 5_000);
+    const lift = (act: () => void): void => {
+      this.#busy++;
+      this.#scheduler.after(forMs, this.#fate, `ends ${fate}`, () => {
+        this.#busy--;
+        act();
+      });
+    };
+    const restart = (): void => lift(() => void device.start());
+    switch (fate) {
+      case "crash":
+        device.kill();
+        return restart();
+      case "crash-in-commit":
+        return this.#crashInCommit(device, draw, restart);
+      case "stop":
+        device.stop();
+        return restart();
+      case "power-cut":
+        device.powerCut();
+        return restart();
+      case "roll-back": {
+        const image = this.#images.get(device);
+        this.#images.set(device, device.store.image());
+        if (image === undefined) return;
+        device.rollBack(image);
+        return restart();
+      }
+      case "partition":
+        plight.cutOff = true;
+        return lift(() => (plight.cutOff = false));
+      case "server-crash":
+        return this.#server.restart(draw.chance(0.5));
+      case "server-restore":
+        return this.#restoreServer();
+      case "bar":
+        return this.#bar(device, draw, lift);
+      case "io":
+        plight.ioErrors = draw.fraction() * 0.3;
+        return lift(() => (plight.ioErrors = 0));
+      case "full":
+        plight.full = true;
+        return lift(() => (plight.full = false));
+      case "clock-jump":
+        device.time.skewMs += draw.pick([-3_600_000, -5_000, 5_000, 3_600_000, 86_400_000]);
+    }
+  }
+
+  #restoreServer(): void {
+    if (this.#draw.chance(0.5) && this.#server.restoreBackup()) {
+      this.#restored = true;
+      this.#scheduler.note("the server is restored");
+    } else this.#server.backUp();
+  }
+
+  #crashInCommit(device: Device, draw: Draw, restart: () => void): void {
+    let countdown = draw.below(12);
+    const moment = draw.chance(0.5) ? "before-commit" : "after-commit";
+    const { store } = device;
+    store.crashAt = (at) => {
+      if (at !== moment || countdown-- > 0) return false;
+      device.crashDue = true;
+      store.close();
+      restart();
+      return true;
+    };
+  }
+
+  #bar(device: Device, draw: Draw, lift: (act: () => void) => void): void {
+    const inodes = [...device.disk.tree()].map(({ inode }) => inode);
+    if (inodes.length === 0) return;
+    const inode = draw.pick(inodes);
+    inode.barred = true;
+    lift(() => {
+      inode.barred = false;
+      // As chmod does: the time of the last change moves.
+      device.disk.setExecutable(inode, inode.executable);
+    });
+  }
+
+  /** Processes that ended in the middle of something are taken away. */
+  #bury(): void {
+    for (const device of this.#devices) if (device.crashDue) device.kill();
+  }
+
+  /** Whatever went wrong goes wrong no more. */
+  async #heal(): Promise<void> {
+    this.#scheduler.note("everything heals");
+    this.#server.restart(true);
+    for (const device of this.#devices) {
+      device.plight.cutOff = false;
+      device.plight.ioErrors = 0;
+      device.plight.full = false;
+      device.plight.faulty = false;
+      device.store.crashAt = () => false;
+      for (const { inode } of device.disk.everything()) inode.barred = false;
+      if (!device.isRunning) await device.start();
+    }
+    await this.#rest();
+  }
+
+  /** Runs until all devices are in sync, and two looks in a row found nothing to do. */
+  async #rest(): Promise<void> {
+    let before = "";
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      await this.#round();
+      if (this.#wrong.length > 0) return;
+      const states = this.#devices.map(({ engine }) => engine?.status(0).state);
+      const now = `${this.#server.head} ${states.join(" ")}`;
+      const isRest = this.#devices.every(isAtRest);
+      if (isRest && now === before) {
+        const lines = await disagreements(this.#devices, this.#server);
+        for (const line of lines) this.#accuse(`not the same: ${line}`);
+        return;
+      }
+      before = now;
+      if (!isRest) await this.#waitForSync();
+    }
+    this.#accuse(`no rest after ${MOST_ROUNDS} rounds: ${before}`);
+    for (const device of this.#devices) {
+      const status = device.engine?.status(0);
+      this.#scheduler.note(`${device.name} ${JSON.stringify(status)}`);
+    }
+  }
+
+  /** Steps that failed are tried again after pauses of up to five minutes. */
+  async #waitForSync(): Promise<void> {
+    const untilMs = this.#scheduler.nowMs + LONGEST_PAUSE_MS;
+    const isOver = (): boolean =>
+      this.#wrong.length > 0 || this.#scheduler.nowMs > untilMs || this.#devices.every(isAtRest);
+    await this.#scheduler.run(isOver, MOST_ROUND_STEPS);
+  }
+
+  async #round(): Promise<void> {
+    let waiting = 0;
+    for (const device of this.#devices) {
+      const { engine } = device;
+      if (engine === null) continue;
+      device.sweep();
+      waiting++;
+      void engine.settle().then(() => waiting--);
+    }
+    let ending = await this.#scheduler.run(
+      () => waiting === 0 || this.#wrong.length > 0,
+      MOST_ROUND_STEPS,
+    );
+    // In sync is what an engine says that has not heard of the latest commit yet, too.
+    if (ending === "done") {
+      const isLevel = (): boolean =>
+        this.#devices.every((device) => device.chain.toUpperCase() === this.#server.head);
+      ending = await this.#scheduler.run(
+        () => isLevel() || this.#wrong.length > 0,
+        MOST_ROUND_STEPS,
+      );
+    }
+    if (ending !== "done") {
+      const states = this.#devices.map(({ name, engine }) => {
+        const status = engine?.status(0);
+        return `${name} ${status?.state} ${JSON.stringify(status?.pending)}`;
+      });
+      this.#accuse(`settling ended ${ending}: ${states.join(", ")}`);
+    }
+  }
+
+  /** In sync means at rest: no call of any port but the waiting feed. */
+  async #expectRest(): Promise<void> {
+    for (const device of this.#devices) device.isSweeping = false;
+    // Hints that are still under way, and pauses of steps that nobody wants any more.
+    const stillMs = this.#scheduler.nowMs + LONGEST_PAUSE_MS;
+    await this.#scheduler.run(() => this.#scheduler.nowMs >= stillMs, MOST_ROUND_STEPS);
+    for (const device of this.#devices) device.calls = 0;
+    const untilMs = this.#scheduler.nowMs + IDLE_MS;
+    await this.#scheduler.run(() => this.#scheduler.nowMs >= untilMs, MOST_ROUND_STEPS);
+    for (const { name, calls } of this.#devices) {
+      // A look at everything falls due every ten minutes, and takes some calls.
+      if (calls > 0) this.#accuse(`${name} is idle and made ${calls} calls`);
+    }
+  }
+
+  async #expectSameAfterRestart(): Promise<void> {
+    const head = this.#server.head;
+    const trees = this.#devices.map(({ disk }) => treeOf(disk));
+    for (const device of this.#devices) {
+      device.kill();
+      await device.start();
+    }
+    await this.#rest();
+    if (this.#server.head !== head) this.#accuse("a restart made commits");
+    this.#devices.forEach(({ name, disk }, index) => {
+      const lines = differences(trees[index] ?? new Map(), treeOf(disk));
+      for (const line of lines) this.#accuse(`a restart changed ${name}: ${line}`);
+    });
+  }
+}
+
+/** In sync, and nothing that failed waits to be tried again. */
+function isAtRest({ engine }: Device): boolean {
+  const status = engine?.status(0);
+  return status?.state === "in-sync" && status.problems.length === 0;
+}
+
+function pickWay(ways: Swarm["ways"], draw: Draw): Way {
+  const list = Object.entries(ways) as [Way, number][];
+  let left = draw.fraction() * list.reduce((sum, [, weight]) => sum + weight, 0);
+  for (const [way, weight] of list) {
+    left -= weight;
+    if (left < 0) return way;
+  }
+  return "write";
+}
