@@ -23,8 +23,8 @@ export type Entry = z.infer<typeof Entry>;
 export const Cursor = z.string().max(128);
 
 /**
- * The cursor before the first entry of whatever journal the server has: a device begins with it again
- * when its own is of no past that the server knows.
+ * The cursor before the first entry of whatever journal the server has: a device begins with it
+ * again when its own is of no past that the server knows.
  */
 export const CURSOR_START = "";
 
