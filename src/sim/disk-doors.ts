@@ -1,6 +1,5 @@
-import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
-import { foldName, joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
+import { foldName, joinPath, MAX_NAME_BYTES, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import type { Disk, DiskChange, DiskLook, DiskStage, Entry, Listing, Stat } from "#sync/ports.ts";
 import { gone, notFolder, type Inode, type VirtualDisk, type Where } from "./virtual-disk.ts";
 
@@ -31,10 +30,15 @@ function isPrivate(path: string): boolean {
 }
 
 function expectGood(path: string): void {
-  for (const name of splitPath(path)) {
-    if (name === "" || name === "." || name === "..") {
-      throw new WorldError("outside-root", `The path ${path} leads out.`);
+  const names = splitPath(path);
+  if (path.startsWith("/") || names.some((name) => name === "." || name === "..")) {
+    throw new WorldError("outside-root", `The path ${path} leads out.`);
+  }
+  for (const name of names) {
+    if (name === "" || name.includes("\0") || !name.isWellFormed()) {
+      throw new WorldError("bad-name", `The path ${path} holds no name.`);
     }
+    if (name.length > MAX_NAME_BYTES) throw new WorldError("name-too-long", `${path} is too long.`);
   }
 }
 
@@ -69,7 +73,7 @@ class Look implements DiskLook {
         for (const name of rest) see(folder, name);
       });
     }
-    return { entries, undecodable: [] };
+    return { entries, undecodable: folder === "" ? this.#disk.oddNames : [] };
   }
 
   stat(path: string): Promise<Stat | null> {
@@ -153,7 +157,7 @@ class Change implements DiskChange {
   rename(from: string, to: string): Promise<void> {
     return this.#gate(`rename ${from} ${to}`, () => {
       this.#mood.meet("rename", to);
-      if (to.startsWith(`${from}/`)) throw new WorldError("inside-itself", `${from} in ${to}`);
+      if (to.startsWith(`${from}/`)) throw new WorldError("inside-itself", `${to} lies in it.`);
       const source = this.#disk.find(from);
       if (source.inode === null) throw gone(from);
       const target = this.#disk.find(to);
@@ -192,6 +196,7 @@ class Change implements DiskChange {
   remove(path: string): Promise<void> {
     return this.#gate(`unlink ${path}`, () => {
       this.#mood.meet("unlink", path);
+      expectGood(path);
       if (!isPrivate(path)) {
         this.#mood.accuse(`the engine removed ${path}`);
         throw new WorldError("outside-root", `${path} lies outside.`);
@@ -247,7 +252,11 @@ class Stage implements DiskStage {
 
   open(path: string): Promise<number> {
     return this.#gate(`stage open ${path}`, () => {
-      assert(isPrivate(path), `a stage file outside: ${path}`);
+      expectGood(path);
+      if (!isPrivate(path)) {
+        this.#mood.accuse(`the engine writes to ${path}`);
+        throw new WorldError("outside-root", `${path} lies outside.`);
+      }
       this.#mood.meet("open", path);
       const where = this.#disk.find(path);
       if (where.inode !== null) return this.#own(path).bytes.length;

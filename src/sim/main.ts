@@ -10,6 +10,8 @@ const SEEDS_AT_ONCE = 20;
 /** Failures that are shrunk and shown; of the others only the seeds. */
 const MOST_SHOWN = 5;
 const MOST_SHRINKING_PLAYS = 250;
+/** A sweep says now and then how far it is. */
+const PROGRESS_MS = 20_000;
 /** One seed in so many is played twice: both must go the same way. */
 const TWICE_EVERY = 100;
 
@@ -44,19 +46,26 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   const failed: { seed: number; wrong: readonly string[] }[] = [];
   let next = first;
   let steps = 0;
+  let played = 0;
   const startedMs = performance.now();
+  let sayMs = startedMs + PROGRESS_MS;
   const work = async (): Promise<void> => {
     const worker = new Worker(new URL(import.meta.url));
     for (let from = next; from < first + count; from = next) {
-      next = Math.min(from + SEEDS_AT_ONCE, first + count);
+      const to = Math.min(from + SEEDS_AT_ONCE, first + count);
+      next = to;
       const report = Promise.withResolvers<Report>();
       worker.once("message", report.resolve);
       worker.once("error", report.reject);
-      worker.postMessage({ from, to: next } satisfies Task);
+      worker.postMessage({ from, to } satisfies Task);
       const { failed: more, steps: taken } = await report.promise;
       worker.removeAllListeners("error");
       failed.push(...more);
       steps += taken;
+      played += to - from;
+      if (performance.now() < sayMs) continue;
+      sayMs = performance.now() + PROGRESS_MS;
+      console.log(`${played} stories played, ${failed.length} failed`);
     }
     await worker.terminate();
   };

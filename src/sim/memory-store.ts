@@ -1,3 +1,4 @@
+import { assert } from "#core/assert.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { Manifest } from "#core/node.ts";
 import type { ChunkSource, DeviceRecords, TreeStore } from "#sync/ports.ts";
@@ -8,6 +9,8 @@ const SIDES: readonly Side[] = ["remote", "synced", "local"];
 
 /** Transactions that can be taken back, for a machine that loses the end of its log. */
 const MAX_UNDONE = 16;
+/** Places of one chunk that are named. */
+const MAX_SOURCES = 64;
 
 /** All that a device's database holds, as of one moment; rows are never changed in place. */
 export type StoreImage = {
@@ -71,11 +74,12 @@ export class MemoryStore implements TreeStore, DeviceRecords {
 
   transaction<T>(work: () => T): T {
     this.#expectOpen();
-    if (this.#open !== null) return work();
+    if (this.#open !== null) return this.#within(this.#open, work);
     const undo: (() => void)[] = [];
     this.#open = undo;
     try {
       const result = work();
+      expectDone(result);
       if (undo.length > 0 && this.crashAt("before-commit")) throw new Crashed("before a commit");
       this.#undo.push(undo);
       if (this.#undo.length > MAX_UNDONE) this.#undo.shift();
@@ -87,6 +91,19 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       throw error;
     } finally {
       this.#open = null;
+    }
+  }
+
+  /** A transaction in another one: what it did goes with it when it throws. */
+  #within<T>(undo: (() => void)[], work: () => T): T {
+    const before = undo.length;
+    try {
+      const result = work();
+      expectDone(result);
+      return result;
+    } catch (error) {
+      rollBack(undo.splice(before));
+      throw error;
     }
   }
 
@@ -156,7 +173,8 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     for (const [node, manifest] of this.#sources) {
       let offsetBytes = 0;
       for (const { chunk: own, lengthBytes } of manifest) {
-        if (own === chunk) found.push({ node, offsetBytes, lengthBytes });
+        if (own === chunk && found.length < MAX_SOURCES)
+          found.push({ node, offsetBytes, lengthBytes });
         offsetBytes += lengthBytes;
       }
     }
@@ -225,6 +243,10 @@ function member<K>(index: Map<K, Set<NodeId>>, key: K, id: NodeId, add: boolean)
   if (!add) members?.delete(id);
   else if (members === undefined) index.set(key, new Set([id]));
   else members.add(id);
+}
+
+function expectDone(result: unknown): void {
+  assert(!(result instanceof Promise), "a transaction ends before its work does");
 }
 
 function rollBack(undo: readonly (() => void)[]): void {

@@ -68,13 +68,13 @@ export class Person {
   *#act(way: Way, at: Attempt): Deed {
     switch (way) {
       case "write":
-        return yield* this.#write(at.fileOr(), at.content());
+        return yield* this.write(at.fileOr(), at.content());
       case "create":
-        return yield* this.#write(at.place(), at.content());
+        return yield* this.write(at.place(), at.content());
       case "append": {
         const path = at.fileOr();
         const before = this.#disk.peek(path)?.bytes ?? new Uint8Array(0);
-        return yield* this.#write(path, join(before, at.content(12)));
+        return yield* this.write(path, join(before, at.content(12)));
       }
       case "overwrite-same-size":
         return yield* this.#overwrite(at.file(), at);
@@ -85,9 +85,9 @@ export class Person {
       case "vim-dance":
         return yield* this.#vim(at.file(), at);
       case "rename-file":
-        return yield* this.#rename(at.file(), at.place());
+        return yield* this.rename(at.file(), at.place());
       case "rename-folder":
-        return yield* this.#rename(at.folder(), at.place());
+        return yield* this.rename(at.folder(), at.place());
       case "move":
         return yield* this.#move(at.entry(), at.folderOrRoot());
       case "rename-over":
@@ -95,15 +95,15 @@ export class Person {
       case "swap":
         return yield* this.#swap(at.entry(), at.entry(), at);
       case "rename-case":
-        return yield* this.#rename(...at.caseOf(at.entry()));
+        return yield* this.rename(...at.caseOf(at.entry()));
       case "delete":
-        return yield* this.#delete(at.entry());
+        return yield* this.delete(at.entry());
       case "delete-all":
         return yield* this.#deleteAll(at.folder());
       case "make-folder":
-        return yield* this.#makeFolder(at.place());
+        return yield* this.makeFolder(at.place());
       case "make-link":
-        return yield* this.#makeLink(at.place(), `to ${at.tag}`);
+        return yield* this.makeLink(at.place(), `to ${at.tag}`);
       case "make-executable":
         return yield* this.#makeExecutable(at.file());
       case "copy":
@@ -116,11 +116,11 @@ export class Person {
       case "write-to-open":
         return yield* this.#writeToOpen(at);
       case "same-everywhere":
-        return yield* this.#write(at.place(), utf8(`shared ${at.draw.below(3)}`));
+        return yield* this.write(at.place(), utf8(`shared ${at.draw.below(3)}`));
     }
   }
 
-  *#write(path: string, bytes: Uint8Array): Deed {
+  *write(path: string, bytes: Uint8Array): Deed {
     const { inode } = this.#disk.find(path);
     if (inode !== null && inode.kind !== "file") throw new WorldError("exists", path);
     this.#disk.write(inode ?? this.#create(path), bytes, false);
@@ -158,18 +158,18 @@ export class Person {
 
   *#saveByRename(path: string, at: Attempt): Deed {
     const beside = `${path}.new`;
-    yield* this.#write(beside, at.content());
-    yield* this.#rename(beside, path);
+    yield* this.write(beside, at.content());
+    yield* this.rename(beside, path);
   }
 
   *#vim(path: string, at: Attempt): Deed {
     const backup = `${path}~`;
-    yield* this.#rename(path, backup);
-    yield* this.#write(path, at.content());
-    yield* this.#delete(backup);
+    yield* this.rename(path, backup);
+    yield* this.write(path, at.content());
+    yield* this.delete(backup);
   }
 
-  *#rename(from: string, to: string): Deed {
+  *rename(from: string, to: string): Deed {
     if (from === to || to.startsWith(`${from}/`)) return;
     const source = this.#disk.find(from);
     if (source.inode === null) throw gone(from);
@@ -199,11 +199,11 @@ export class Person {
       this.#witness.saved(bytes);
       this.#witness.killed(bytes);
     }
-    yield* this.#rename(from, to);
+    yield* this.rename(from, to);
   }
 
   *#move(path: string, folder: string): Deed {
-    yield* this.#rename(path, joinPath(folder, nameOf(path)));
+    yield* this.rename(path, joinPath(folder, nameOf(path)));
   }
 
   *#swap(one: string, other: string, at: Attempt): Deed {
@@ -214,7 +214,7 @@ export class Person {
     yield* this.#renameOver(aside, other);
   }
 
-  *#delete(path: string): Deed {
+  *delete(path: string): Deed {
     const { folder, name, inode } = this.#disk.find(path);
     if (inode === null) throw gone(path);
     if (inode.kind === "folder" && inode.entries.size > 0) {
@@ -228,18 +228,18 @@ export class Person {
 
   *#deleteAll(path: string): Deed {
     const folder = this.#disk.expect(path);
-    for (const { name } of this.#disk.names(folder)) yield* this.#delete(joinPath(path, name));
-    yield* this.#delete(path);
+    for (const { name } of this.#disk.names(folder)) yield* this.delete(joinPath(path, name));
+    yield* this.delete(path);
   }
 
-  *#makeFolder(path: string): Deed {
+  *makeFolder(path: string): Deed {
     const { folder, name, inode } = this.#disk.find(path);
     if (inode !== null) throw new WorldError("exists", path);
     this.#disk.add(folder, name, this.#disk.create("folder"));
     yield `makes the folder ${path}`;
   }
 
-  *#makeLink(path: string, target: string): Deed {
+  *makeLink(path: string, target: string): Deed {
     const { folder, name, inode } = this.#disk.find(path);
     if (inode !== null) throw new WorldError("exists", path);
     this.#disk.add(folder, name, this.#disk.create("symlink", target));
@@ -254,13 +254,13 @@ export class Person {
 
   *#copy(from: string, to: string): Deed {
     const inode = this.#disk.expect(from);
-    if (inode.kind === "file") yield* this.#write(to, inode.bytes);
+    if (inode.kind === "file") yield* this.write(to, inode.bytes);
   }
 
   *#copyFolder(from: string, to: string): Deed {
     if (to === from || to.startsWith(`${from}/`)) return;
     const folder = this.#disk.expect(from);
-    yield* this.#makeFolder(to);
+    yield* this.makeFolder(to);
     for (const { name, inode } of this.#disk.names(folder)) {
       if (inode.kind === "folder")
         yield* this.#copyFolder(joinPath(from, name), joinPath(to, name));

@@ -77,7 +77,7 @@ export class World {
       const story = { mayForget: this.#restored };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
     }
-    if (this.#wrong.length === 0) await this.#expectRest();
+    if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#expectSameAfterRestart();
     for (const device of this.#devices) device.kill();
