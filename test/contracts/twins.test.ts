@@ -1,0 +1,66 @@
+import { isUtf8 } from "node:buffer";
+import { utf8 } from "#core/bytes.ts";
+import { foldName, plainNameKey } from "#core/names.ts";
+import { Draw } from "../../src/sim/chance.ts";
+import { openDoors, type Gate } from "../../src/sim/disk-doors.ts";
+import { MemoryStore } from "../../src/sim/memory-store.ts";
+import { Person } from "../../src/sim/people.ts";
+import { Scheduler } from "../../src/sim/scheduler.ts";
+import { MachineTime } from "../../src/sim/virtual-clock.ts";
+import { VirtualDisk } from "../../src/sim/virtual-disk.ts";
+import { diskContract, type DiskUnderTest } from "./disk.ts";
+import { treeStoreContract } from "./tree-store.ts";
+
+// The simulator's side of the ports, held to what the real side is held to.
+
+treeStoreContract("dreamed", async ({ folding }) => {
+  const store = new MemoryStore(folding ? foldName : plainNameKey, null);
+  return { trees: store, records: store, [Symbol.asyncDispose]: async () => store.close() };
+});
+
+diskContract("a dreamed disk", async () => {
+  const witness = { saved: () => {}, killed: () => {}, tore: () => {} };
+  const time = new MachineTime(new Scheduler(new Draw(1, "time"), 0));
+  const disk = new VirtualDisk("disk", time, false, witness);
+  const gate: Gate = async (_label, work) => work();
+  const mood = {
+    isSlowListing: () => true,
+    shuffle: <T>(list: T[]): T[] => list.toReversed(),
+    meet: () => {},
+    accuse: () => {},
+  };
+  return {
+    ...openDoors(disk, gate, mood),
+    person: personAt(disk, new Person(disk, witness, ["a"])),
+    [Symbol.asyncDispose]: async () => {},
+  };
+});
+
+function personAt(disk: VirtualDisk, person: Person): DiskUnderTest["person"] {
+  const all = async (deed: Iterable<string>): Promise<void> => {
+    for (const step of deed) void step;
+  };
+  return {
+    write: (path, text) => all(person.write(path, utf8(text))),
+    read: async (path) => new TextDecoder().decode(disk.expect(path).bytes),
+    makeFolder: (path) => all(person.makeFolder(path)),
+    link: (path, target) => all(person.makeLink(path, target)),
+    rename: (from, to) => all(person.rename(from, to)),
+    remove: (path) => all(person.delete(path)),
+    writeNamed: async (name) => {
+      disk.oddNames.push(shown(name));
+    },
+  };
+}
+
+/** Odd bytes as %XX, as a disk's listing shows them. */
+function shown(name: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < name.length;) {
+    const length = [1, 2, 3, 4].find((size) => isUtf8(name.subarray(at, at + size)));
+    const piece = name.subarray(at, at + (length ?? 1));
+    text += length ? new TextDecoder().decode(piece) : `%${Buffer.from(piece).toString("hex")}`;
+    at += piece.length;
+  }
+  return text.replaceAll(/%[0-9a-f]{2}/gu, (odd) => odd.toUpperCase());
+}
