@@ -24,8 +24,8 @@ function parkName(id: string, place: Place): string {
 }
 
 /**
- * A name in park that nothing has: what lies there already is somebody's bytes. The node that a name
- * tells is nobody's but a way to tell names apart; whoever finds one goes by its parent and name.
+ * A name in park that nothing has: what lies there already is somebody's bytes. The node in a name
+ * only tells names apart; whoever finds one goes by its parent and name.
  */
 export async function freeParkName(disk: Disk, id: string, place: Place): Promise<string> {
   for (let attempt = 0; ; attempt++) {

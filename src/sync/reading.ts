@@ -39,7 +39,7 @@ type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSi
 export function isRacy(stamp: Stamp, beganMs: number): boolean {
   const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
   const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
-  // Whoever puts mtime back leaves ctime; and a time in the future says nothing about the last edit.
+  // Whoever puts mtime back leaves ctime; a time in the future says nothing about the last edit.
   return [stamp.mtimeNs, stamp.ctimeNs].some((ns) => {
     const changedMs = Number(ns / NS_PER_MS);
     return changedMs > beganMs - windowMs && changedMs <= beganMs + windowMs;

@@ -162,7 +162,8 @@ class Staging {
     const manifest = this.#world.records.manifest(content.sha256);
     const lacking = manifest?.find(({ chunk }) => this.#lacking.has(chunk));
     if (lacking !== undefined) {
-      const message = `The server does not have chunk ${lacking.chunk}; a device that has it sends it.`;
+      const detail = "a device that has it sends it";
+      const message = `The server does not have chunk ${lacking.chunk}; ${detail}.`;
       throw new WorldError("chunks-missing", message, { retryable: true });
     }
     const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });

@@ -1,8 +1,8 @@
 import type { Clock } from "#core/world.ts";
 
 /**
- * The machine's clock as it was when this began, going on without jumps: what falls due by it does so
- * when that long has passed, whatever somebody sets the machine's clock to meanwhile.
+ * The machine's clock as it was when this began, going on without jumps: what falls due by it does
+ * so when that long has passed, whatever somebody sets the machine's clock to meanwhile.
  */
 export function steadyClock(clock: Clock): Clock {
   const startedMs = clock.nowMs() - clock.monotonicMs();
