@@ -89,6 +89,11 @@ export class Downloader {
     return failed;
   }
 
+  /** Large files that were staged and not yet put in place are staged again when they are wanted. */
+  forgetStaged(): void {
+    this.#ready.clear();
+  }
+
   async settleLarge(): Promise<void> {
     await Promise.allSettled(this.#large.values());
   }

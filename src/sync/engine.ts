@@ -18,7 +18,7 @@ import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher 
 import { Pauses } from "./pauses.ts";
 import { Problems } from "./problems.ts";
 import { Reading } from "./reading.ts";
-import { checkRoot, prepareRoot } from "./root.ts";
+import { checkRoot, clearStage, prepareRoot } from "./root.ts";
 import { Sender, type SendOutcome } from "./send.ts";
 import { steadyClock } from "./steady.ts";
 import type { Status } from "./status.ts";
@@ -89,6 +89,7 @@ export class Engine {
   #woken = false;
   #wakeUp: (() => void) | null = null;
   #idle = false;
+  #hasStaged = true;
   #halted: WorldError | null = null;
   /** Why the last tick failed; null when it did not. */
   #trouble: WorldError | null = null;
@@ -353,8 +354,12 @@ export class Engine {
   }
 
   async #execute(ops: readonly LocalOp[], signal: AbortSignal): Promise<number> {
-    if (ops.length === 0) return 0;
+    if (ops.length === 0) {
+      await this.#clearStage();
+      return 0;
+    }
     const { watcher } = this.#world;
+    this.#hasStaged = true;
     const executor = new Executor(
       {
         ...this.#world,
@@ -377,6 +382,14 @@ export class Engine {
       else this.#pauses.succeeded(id);
     }
     return executor.steps;
+  }
+
+  /** What was staged and is wanted no more, because others went on meanwhile, goes. */
+  async #clearStage(): Promise<void> {
+    if (!this.#hasStaged || this.#downloader.downloading > 0) return;
+    this.#downloader.forgetStaged();
+    await clearStage(this.#world);
+    this.#hasStaged = false;
   }
 
   async #send(ops: readonly RemoteOp[], signal: AbortSignal): Promise<TickResult> {

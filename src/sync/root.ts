@@ -60,7 +60,10 @@ export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
  * Removes stage files that no wanted content can use, and those that stand at their place already under
  * a second name; the others are resumed.
  */
-async function clearStage({ disk, trees }: RootWorld): Promise<void> {
+export async function clearStage({
+  disk,
+  trees,
+}: Pick<RootWorld, "disk" | "trees">): Promise<void> {
   const wanted = new Set<string>();
   for (const { id, remote } of trees.changed()) {
     if (remote?.content.kind === "file") wanted.add(`${id}-${remote.content.sha256.slice(0, 32)}`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { suite, test } from "node:test";
-import { ROOT_NODE } from "#core/ids.ts";
+import { contentHash, ROOT_NODE } from "#core/ids.ts";
 import type { NodeRow } from "#sync/tree.ts";
 import { treeOf, World, type Device } from "./world.ts";
 
@@ -30,6 +30,28 @@ suite("a device that is killed", () => {
     assert.equal(rowOf(b, "f").id, row.id);
     assert.equal(statSync(b.path("f")).nlink, 1);
     assert.equal(readdirSync(b.path(".lockstep", "hold")).length, 1);
+  });
+
+  test("EX7: what it had staged and is wanted no more when it is back does not stay", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("f"), "first");
+    await world.settle();
+    const row = rowOf(b, "f");
+    const content = row.remote?.content;
+    assert(row.remote && content?.kind === "file");
+    // As the kill leaves it: a second content is known and half of it is staged.
+    const sha256 = contentHash("ab".repeat(32));
+    b.store.trees.put({ ...row, remote: { ...row.remote, content: { ...content, sha256 } } });
+    await b.down();
+    writeFileSync(b.path(".lockstep", "stage", `${row.id}-${sha256.slice(0, 32)}`), "sec");
+    writeFileSync(a.path("f"), "third");
+    await a.settle();
+    b.up();
+    await world.settle();
+    assert.deepEqual(treeOf(b.dir), { f: "third" });
+    assert.deepEqual(readdirSync(b.path(".lockstep", "stage")), []);
   });
 });
 
