@@ -29,7 +29,8 @@ export type ExecuteWorld = publish.PublishWorld & {
 /** Records are stored after so many steps: a crash before costs a look, never a file. */
 const FLUSH_STEPS = 256;
 
-type State = "visiting" | "done" | "blocked";
+/** `waiting`: for something that is being visited; it may be possible when that is done. */
+type State = "visiting" | "waiting" | "done" | "blocked";
 
 /**
  * Carries out a plan's steps on the disk in an order that is always possible (SPEC EX1): folders
@@ -41,6 +42,8 @@ export class Executor {
   #draft: Draft;
   readonly #ops = new Map<NodeId, LocalOp[]>();
   readonly #state = new Map<NodeId, State>();
+  /** Nodes whose folder is being made by somebody who waits for them to leave. */
+  readonly #waiting = new Set<NodeId>();
   readonly #folders = new Set<string>();
   /** Files whose bytes the engine put in place: others may be built from their chunks. */
   readonly #written = new Map<NodeId, ContentHash>();
@@ -181,6 +184,10 @@ export class Executor {
         break;
       }
     }
+    if (this.#waiting.delete(id) && state === "blocked") {
+      this.#state.delete(id);
+      return "waiting";
+    }
     this.#state.set(id, state);
     return state;
   }
@@ -203,7 +210,9 @@ export class Executor {
   /** The folder is there and nobody else has the name. */
   async #freePlace(id: NodeId, place: Place): Promise<boolean> {
     if (place.parent !== ROOT_NODE && !this.#draft.get(place.parent)?.local) {
-      if ((await this.#perform(place.parent)) !== "done") return false;
+      const state = await this.#perform(place.parent);
+      if (state === "visiting" || state === "waiting") this.#waiting.add(id);
+      if (state !== "done") return false;
       if (!this.#draft.get(place.parent)?.local) return false;
     }
     for (const other of this.#draft.named("local", place.parent, place.name)) {
@@ -220,7 +229,7 @@ export class Executor {
     );
     if (!leaves) return false;
     const state = await this.#perform(id);
-    if (state === "visiting") return this.#try(id, () => this.#park(id));
+    if (state === "visiting" || state === "waiting") return this.#try(id, () => this.#park(id));
     return state === "done";
   }
 
