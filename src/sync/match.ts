@@ -183,8 +183,9 @@ export class Matcher {
     if (row === undefined && entry.kind === "file") this.#arrivals.set(place.parent, this.#nowMs);
     const content = this.#contentOf(place, before, item);
     // Only a reading clears it, also after a crash.
-    const isSuspect = before !== null && !sameStamp(before.stamp, entry.stamp);
-    if (content?.kind === "file" && isSuspect) this.#verify.push(id);
+    const isSuspect =
+      entry.kind === "file" && before !== null && !sameStamp(before.stamp, entry.stamp);
+    if (content !== null && isSuspect) this.#verify.push(id);
     const local: LocalSide = {
       ...place,
       content,
