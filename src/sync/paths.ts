@@ -27,13 +27,19 @@ export function pathOf(view: Pick<TreeView, "get">, side: Side, id: NodeId): str
 }
 
 /**
- * The path of a node as people know it: on the disk, else at the server, else where it last was.
+ * The path of a node as people know it: on the disk, else at the server, else where it last was. What
+ * is parked may have come from a folder that is below it by now: such a ring is cut.
  */
 export function shownPath(view: Pick<TreeView, "get">, id: NodeId): string {
-  const row = view.get(id);
-  const local = row?.local;
-  const at = local?.parkedFrom ?? local ?? row?.remote ?? row?.synced;
-  if (!at) return id;
-  if (at.parent === ROOT_NODE) return at.name;
-  return joinPath(shownPath(view, at.parent), at.name);
+  const names: string[] = [];
+  const seen = new Set<NodeId>();
+  for (let at = id; at !== ROOT_NODE && !seen.has(at);) {
+    seen.add(at);
+    const row = view.get(at);
+    const place = row?.local?.parkedFrom ?? row?.local ?? row?.remote ?? row?.synced;
+    names.unshift(place ? place.name : at);
+    if (!place) break;
+    at = place.parent;
+  }
+  return names.reduce(joinPath, "");
 }
