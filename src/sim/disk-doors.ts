@@ -168,7 +168,7 @@ class Change implements DiskChange {
         }
       }
       const lost = this.#disk.rename(source, target);
-      if (lost !== null && lost.links === 0 && lost.kind === "file") {
+      if (lost !== null && this.#disk.wouldLose(lost)) {
         this.#mood.accuse(`the engine renamed ${from} over ${to}`);
       }
     });
@@ -205,8 +205,8 @@ class Change implements DiskChange {
       if (inode === null) throw gone(path);
       if (inode.kind === "folder") throw new WorldError("not-a-file", `${path} is a folder.`);
       this.#disk.drop(folder, name);
-      const isOurs = inode.byEngine && path.startsWith(`${PRIVATE_FOLDER}/stage/`);
-      if (inode.kind === "file" && inode.links === 0 && !isOurs) {
+      // Of what the engine wrote there are others: what it stages came from somewhere.
+      if (!inode.byEngine && this.#disk.wouldLose(inode)) {
         this.#mood.accuse(`the engine unlinked the only name of a person's file, ${path}`);
       }
     });

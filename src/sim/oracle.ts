@@ -27,6 +27,11 @@ export class Ledger implements Witness {
     this.#content(bytes).killed++;
   }
 
+  isLiving(bytes: Uint8Array): boolean {
+    const content = this.#contents.get(textOf(bytes));
+    return content !== undefined && content.saved > 0 && content.killed === 0;
+  }
+
   knows(bytes: Uint8Array): boolean {
     return bytes.length === 0 || this.#contents.has(textOf(bytes));
   }

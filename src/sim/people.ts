@@ -35,6 +35,9 @@ export type Way = (typeof PEOPLES_WAYS)[number];
 /** What somebody does in several steps: it says what it did after each. */
 export type Deed = Generator<string, void, undefined>;
 
+/** A file that nobody changed or moved for this long is at rest. */
+const SETTLED_NS = 1_000_000_000n;
+
 const SIZES = [12, 12, 12, 12, 40, 3_000, 9_000];
 
 /** One person at one device. */
@@ -140,8 +143,9 @@ export class Person {
     if (bytes.length < 12) return;
     this.#disk.write(inode, at.content(bytes.length), false);
     if (at.draw.chance(0.3)) yield `is overwriting ${path}`;
-    // Within one tick of the disk's clock nobody could tell: that is not asked of anyone.
-    if (inode.ctimeNs !== ctimeNs) this.#disk.setTimes(inode, mtimeNs);
+    // In the moment in which a file was put there its ctime says nothing, and only hashing every file
+    // again could tell: that is not asked of anyone.
+    if (inode.ctimeNs - ctimeNs > SETTLED_NS) this.#disk.setTimes(inode, mtimeNs);
     yield `overwrites ${path} ${show(inode.bytes)}, its time put back`;
   }
 

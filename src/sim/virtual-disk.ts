@@ -37,6 +37,8 @@ export type Witness = {
   killed(bytes: Uint8Array): void;
   /** A machine that lost power left this: nobody has to keep it. */
   tore(bytes: Uint8Array): void;
+  /** True while nobody has destroyed a copy of it. */
+  isLiving(bytes: Uint8Array): boolean;
 };
 
 export type Where = { readonly folder: Inode; readonly name: string; readonly inode: Inode | null };
@@ -73,6 +75,11 @@ export class VirtualDisk {
     this.#witness = witness;
     this.root = this.create("folder");
     this.root.links = 1;
+  }
+
+  /** True when these are the last names of bytes that somebody still wants. */
+  wouldLose(inode: Inode): boolean {
+    return inode.kind === "file" && inode.links === 0 && this.#witness.isLiving(inode.bytes);
   }
 
   tickNs(): bigint {
