@@ -19,7 +19,7 @@ treeStoreContract("dreamed", async ({ folding }) => {
 });
 
 diskContract("a dreamed disk", async () => {
-  const witness = { saved: () => {}, killed: () => {}, tore: () => {} };
+  const witness = { saved: () => {}, killed: () => {}, tore: () => {}, isLiving: () => false };
   const time = new MachineTime(new Scheduler(new Draw(1, "time"), 0));
   const disk = new VirtualDisk("disk", time, false, witness);
   const gate: Gate = async (_label, work) => work();
