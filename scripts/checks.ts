@@ -22,7 +22,7 @@ const testTimeoutMs = 120_000;
 /** A test file that leaks a timer or a socket never ends by itself; node:test would wait for ever. */
 const silenceMs = testTimeoutMs + 30_000;
 /** Stories the simulator plays in a full run; a release plays far more. */
-const sweepStories = 2_000;
+const sweepStories = 1_000;
 
 const allTests = fs.globSync(["src/**/*.test.ts", "test/**/*.test.ts"], { cwd: root }).sort();
 const wholeProgram = (file: string): boolean =>
