@@ -3,7 +3,7 @@ import { shrink } from "./shrink.ts";
 import { play, tell } from "./story.ts";
 import { drawSwarm, type Swarm } from "./swarm.ts";
 
-/** npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] */
+/** npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES] */
 
 /** Seeds that a worker is given at a time. */
 const SEEDS_AT_ONCE = 20;
@@ -72,14 +72,15 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   await Promise.all(Array.from({ length: workers }, work));
   const seconds = (performance.now() - startedMs) / 1_000;
   failed.sort((a, b) => a.seed - b.seed);
-  for (const { seed, wrong } of failed.slice(0, MOST_SHOWN)) {
+  const shown = option("--shrink", MOST_SHOWN);
+  for (const { seed, wrong } of failed.slice(0, shown)) {
     console.log(`\nseed ${seed}: ${wrong.slice(0, 4).join("\n  ")}`);
     show(await shrink(drawSwarm(seed), wrong[0], MOST_SHRINKING_PLAYS));
   }
-  if (failed.length > MOST_SHOWN) {
+  if (failed.length > shown) {
     console.log(
       `\nalso ${failed
-        .slice(MOST_SHOWN, 60)
+        .slice(shown, 60)
         .map(({ seed }) => seed)
         .join(" ")}`,
     );
