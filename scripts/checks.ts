@@ -19,7 +19,7 @@ const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lockstep-checks-"));
 
 /** No honest test takes so long; one that hangs must fail, not stop the whole run. */
 const testTimeoutMs = 120_000;
-/** A test file that leaks a timer or a socket never ends by itself; node:test would wait for ever. */
+/** A test file that leaks a timer or a socket never ends by itself; node:test would wait on. */
 const silenceMs = testTimeoutMs + 30_000;
 /** Stories the simulator plays in a full run; a release plays far more. */
 const sweepStories = 1_000;

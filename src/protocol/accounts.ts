@@ -15,7 +15,7 @@ export const Password = z.string().min(8, "at least 8 characters").max(1_024);
 /** Longest name of a device, in UTF-16 units. */
 export const MAX_DEVICE_NAME = 64;
 
-/** What a person calls a machine; the server adds a number where the account has one of that name. */
+/** What a person calls a machine; the server adds a number where the name is taken. */
 export const DeviceName = z.string().trim().min(1).max(MAX_DEVICE_NAME);
 
 /**

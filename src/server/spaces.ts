@@ -35,7 +35,7 @@ export async function makeSpace(
     kind,
     folding,
     epoch: toHex(parts.chance.bytes(16)),
-    cutKey: toHex(parts.chance.bytes(CUT_KEY_BYTES)),
+    cutKey: await parts.journals.cutKey(toHex(parts.chance.bytes(CUT_KEY_BYTES))),
     createdMs: parts.clock.nowMs(),
   };
   if ((await parts.journals.spaces(account.id)).length >= MAX_SPACES) {

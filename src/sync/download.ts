@@ -89,7 +89,9 @@ export class Downloader {
     return failed;
   }
 
-  /** Large files that were staged and not yet put in place are staged again when they are wanted. */
+  /**
+   * Large files that were staged and not yet put in place are staged again when they are wanted.
+   */
   forgetStaged(): void {
     this.#ready.clear();
   }

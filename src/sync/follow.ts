@@ -143,7 +143,7 @@ export class Follower {
     if (node === "folder" && kind !== "create") this.#folderPaths.clear();
   }
 
-  /** Where that is at the server; a folder's path is looked up once for all that a commit has in it. */
+  /** Where that is at the server; a folder's path is looked up once for all of a commit. */
   #shownPath({ parent, name }: Place): string {
     let folder = this.#folderPaths.get(parent);
     if (folder === undefined) {

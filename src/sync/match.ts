@@ -221,8 +221,9 @@ export class Matcher {
       stamp.sizeBytes === entry.stamp.sizeBytes &&
       stamp.mtimeNs === entry.stamp.mtimeNs;
     if (!isSame) return null;
-    // A rename or a chmod changes ctime alone, and so does an edit whose mtime was put back: nothing
-    // may be decided on bytes that may be others by now. What is large and moved goes on meanwhile.
+    // A rename or a chmod changes ctime alone, and so does an edit whose mtime was put back:
+    // nothing may be decided on bytes that may be others by now. What is large and moved goes on
+    // meanwhile.
     const isSuspect = before.racy || !sameStamp(stamp, entry.stamp);
     const isLargeMove = entry.stamp.sizeBytes > LARGE_BYTES && !samePlace(before, place);
     if (isSuspect && !isLargeMove) return null;

@@ -27,8 +27,8 @@ export function pathOf(view: Pick<TreeView, "get">, side: Side, id: NodeId): str
 }
 
 /**
- * The path of a node as people know it: on the disk, else at the server, else where it last was. What
- * is parked may have come from a folder that is below it by now: such a ring is cut.
+ * The path of a node as people know it: on the disk, else at the server, else where it last was.
+ * What is parked may have come from a folder that is below it by now: such a ring is cut.
  */
 export function shownPath(view: Pick<TreeView, "get">, id: NodeId): string {
   const names: string[] = [];

@@ -9,8 +9,8 @@ import { plan, type LocalOp, type Plan, type RemoteOp } from "./planner.ts";
 import { agreedSide } from "./publish.ts";
 import { agrees, isEmpty, type LocalSide, type NodeRow, type RemoteSide } from "./tree.ts";
 
-// A tree is written as paths: "d/" is a folder, "f=x" a file of content x, "f=x+" an executable one,
-// "l->t" a link. What a person or the server did is written as a line: "move a b", "edit f=y",
+// A tree is written as paths: "d/" is a folder, "f=x" a file of content x, "f=x+" an executable
+// one, "l->t" a link. What a person or the server did is written as a line: "move a b", "edit f=y",
 // "delete d", "make g=z". Each story starts in agreement, lets both sides act, and is carried out
 // until nothing is left to do: both sides then have the expected tree.
 
@@ -253,72 +253,72 @@ const mine = (name: string): string => {
 };
 
 // Written as one line a story: rule | what it says | before | here | there | afterwards | by what.
-const table = `
-PL1 | nothing happened: nothing is done | d/, d/f=1 | | | d/, d/f=1 | -
-PL1 | the same edit on both sides is one edit | f=1 | edit f=2 | edit f=2 | f=2 | -
-PL1 | the same rename on both sides is one rename | f=1 | move f g | move f g | g=1 | -
-PL1 | both deleted: it is gone | f=1 | delete f | delete f | | -
-PL2 | an edit here is committed | f=1 | edit f=2 | | f=2 | commit update
-PL2 | an edit there is taken | f=1 | | edit f=2 | f=2 | disk replace
-PL2 | a file made here is committed | | make f=1 | | f=1 | commit create
-PL2 | a file made there is written | | | make f=1 | f=1 | disk create
-PL2 | a rename here is one change | d/, d/f=1, d/g=2 | move d e | | e/, e/f=1, e/g=2 | commit move
-PL2 | a rename there is one step | d/, d/f=1, d/g=2 | | move d e | e/, e/f=1, e/g=2 | disk move
-PL2 | a deletion here is committed, children and all | d/, d/f=1 | delete d | | | commit delete, commit delete
-PL2 | a deletion there is done here | d/, d/f=1 | | delete d | | disk remove, disk remove
-PL2 | a link is replaced whole | l->a | | edit l->b | l->b | disk replace
-PL3 | two edits: theirs keeps the name, mine stands beside it | f.txt=1 | edit f.txt=me | edit f.txt=you | f.txt=you, ${mine("f.txt")}=me
-PL3 | two different files made under one name | | make f=me | make f=you | f=you, ${mine("f")}=me
-PL3 | moved and edited here, edited there: both are kept | f=1 | move f g; edit g=me | edit f=you | f=you, g=me
-PL4 | edited here, deleted there: it lives | f=1 | edit f=2 | delete f | f=2
-PL4 | deleted here, edited there: it comes back | f=1 | delete f | edit f=2 | f=2
-PL4 | moved here, deleted there: it lives at its new place | f=1 | move f g | delete f | g=1
-PL4 | deleted here, moved there: it lives at its new place | f=1 | delete f | move f g | g=1
-PL5 | moved here, edited there | f=1 | move f g | edit f=2 | g=2
-PL5 | edited here, moved there | f=1 | edit f=2 | move f g | g=2
-PL5 | folder renamed here, a child edited and one made there | d/, d/f=1 | move d e | edit d/f=2; make d/n=3 | e/, e/f=2, e/n=3
-PL5 | outer folder renamed here, inner one there | a/, a/b/, a/b/f=1 | move a x | move a/b a/y | x/, x/y/, x/y/f=1
-PL6 | moved to two places: theirs stands, no copy is made | f=1 | move f g | move f h | h=1 | disk move
-PL6 | a folder renamed twice is one folder | d/, d/f=1 | move d e | move d g | g/, g/f=1 | disk move
-PL7 | folder moved here, deleted there | d/, d/f=1, d/s/, d/s/g=2 | move d e | delete d | e/, e/f=1, e/s/, e/s/g=2
-PL7 | folder deleted here, moved there | d/, d/f=1, d/s/, d/s/g=2 | delete d | move d e | e/, e/f=1, e/s/, e/s/g=2
-PL8 | deleted here, a child made there | d/, d/f=1, d/g=2 | delete d | make d/n=3 | d/, d/n=3
-PL8 | a child made here, deleted there | d/, d/f=1, d/g=2 | make d/n=3 | delete d | d/, d/n=3
-PL8 | a child edited here, deleted there | d/, d/f=1, d/g=2 | edit d/f=9 | delete d | d/, d/f=9
-PL8 | deleted here, a child edited there | d/, d/f=1, d/g=2 | delete d | edit d/f=9 | d/, d/f=9
-PL8 | deleted here, something moved in there | d/, d/f=1, x=7 | delete d | move x d/x | d/, d/x=7
-PL8 | something moved in here, deleted there | d/, d/f=1, x=7 | move x d/x | delete d | d/, d/x=7
-PL8 | a child moved out here, deleted there | d/, d/f=1, d/g=2 | move d/f f | delete d | f=1
-PL8 | deleted here, a child moved out there | d/, d/f=1, d/g=2 | delete d | move d/f f | f=1
-PL8 | outer deleted here, inner renamed there: a shell with it stays | a/, a/b/, a/b/f=1, a/g=2 | delete a | move a/b a/c | a/, a/c/, a/c/f=1
-PL8 | deep inside something is made, everything above lives | a/, a/b/, a/b/c/, a/g=2 | make a/b/c/n=1 | delete a | a/, a/b/, a/b/c/, a/b/c/n=1
-PL9 | what cannot be seen here is left alone on both sides | d/, d/f=1 | blind d | edit d/f=2 | d/, d/f=1 | -
-PL9 | deleted there, but not to be seen here | d/, d/f=1 | blind d | delete d/f | d/, d/f=1 | -
-PL11 | made executable here, edited there | f=1 | edit f=1+ | edit f=2 | f=2+
-PL11 | edited here, made executable there | f=1 | edit f=2 | edit f=1+ | f=2+
-PL11 | made executable there | f=1 | | edit f=1+ | f=1+ | disk set-executable
-PL12 | file became a folder here, edited there | f=1 | delete f; make f/; make f/n=2 | edit f=9 | f=9, ${mine("f")}/, ${mine("f")}/n=2
-PL12 | edited here, became a folder there | f=1 | edit f=9 | delete f; make f/; make f/n=2 | f/, f/n=2, ${mine("f")}=9
-PL12 | folder became a file here, a child made there | d/, d/f=1 | delete d; make d=file | make d/n=2 | d/, d/n=2, ${mine("d")}=file
-PL12 | a file made here where a folder was made there | | make x=1 | make x/ | x/, ${mine("x")}=1
-PL12 | a folder made here where a file was made there | | make x/; make x/n=2 | make x=1 | x=1, ${mine("x")}/, ${mine("x")}/n=2
-PL12 | both became folders: one folder, all children | f=1 | delete f; make f/; make f/a=1 | delete f; make f/; make f/b=2 | f/, f/a=1, f/b=2
-PL13 | a into b here, b into a there | a/, b/ | move a b/a | move b a/b | a/, a/b/
-PL13 | the same deep down | a/, a/x/, b/, b/y/ | move a b/y/a | move b a/x/b | a/, a/x/, a/x/b/, a/x/b/y/
-PL13 | turned inside out is no ring | a/, a/b/, a/f=1 | move a/b b; move a b/a | | b/, b/a/, b/a/f=1 | commit move, commit move
-PL13 | turned inside out, with an edit there | a/, a/b/, a/f=1 | move a/b b; move a b/a | edit a/f=2 | b/, b/a/, b/a/f=2
-PL14 | equal files made on both sides are one | | make f=1 | make f=1 | f=1 | -
-PL14 | folders made on both sides are one, deep down too | | make d/; make d/s/; make d/s/a=1; make d/same=7 | make d/; make d/s/; make d/s/b=2; make d/same=7 | d/, d/s/, d/s/a=1, d/s/b=2, d/same=7
-PL14 | moved onto a name that was taken there | f=1 | move f g | make g=9 | g=9, ${mine("g")}=1
-PL14 | a name given up there is free here | f=1, g=2 | delete f; move g f | move f h | h=1, f=2
-PL14 | swapped here | a=1, b=2 | move a t; move b a; move t b | | a=2, b=1 | commit move, commit move
-PL14 | swapped there | a=1, b=2 | | move a t; move b a; move t b | a=2, b=1 | disk move, disk move
-PL14 | a ring of three folders here, an edit there | a/, b/, c/, a/f=1 | move a t; move b a; move c b; move t c | edit a/f=2 | a/, b/, c/, c/f=2
-PL15 | only the case changed here | Readme=1 | move Readme README | | README=1 | commit move
-PL15 | only the case changed there, edited here | Readme=1 | edit Readme=2 | move Readme README | README=2
-PL15 | made in two cases: the second steps aside | | make readme=me | make README=you | README=you, ${mine("readme")}=me
-PL15 | equal files in two cases are one, called as the server calls it | | make readme=1 | make README=1 | README=1
-`;
+const table = [
+  "PL1 | nothing happened: nothing is done | d/, d/f=1 | | | d/, d/f=1 | -",
+  "PL1 | the same edit on both sides is one edit | f=1 | edit f=2 | edit f=2 | f=2 | -",
+  "PL1 | the same rename on both sides is one rename | f=1 | move f g | move f g | g=1 | -",
+  "PL1 | both deleted: it is gone | f=1 | delete f | delete f | | -",
+  "PL2 | an edit here is committed | f=1 | edit f=2 | | f=2 | commit update",
+  "PL2 | an edit there is taken | f=1 | | edit f=2 | f=2 | disk replace",
+  "PL2 | a file made here is committed | | make f=1 | | f=1 | commit create",
+  "PL2 | a file made there is written | | | make f=1 | f=1 | disk create",
+  "PL2 | a rename here is one change | d/, d/f=1, d/g=2 | move d e | | e/, e/f=1, e/g=2 | commit move",
+  "PL2 | a rename there is one step | d/, d/f=1, d/g=2 | | move d e | e/, e/f=1, e/g=2 | disk move",
+  "PL2 | a deletion here is committed, children and all | d/, d/f=1 | delete d | | | commit delete, commit delete",
+  "PL2 | a deletion there is done here | d/, d/f=1 | | delete d | | disk remove, disk remove",
+  "PL2 | a link is replaced whole | l->a | | edit l->b | l->b | disk replace",
+  `PL3 | two edits: theirs keeps the name, mine stands beside it | f.txt=1 | edit f.txt=me | edit f.txt=you | f.txt=you, ${mine("f.txt")}=me`,
+  `PL3 | two different files made under one name | | make f=me | make f=you | f=you, ${mine("f")}=me`,
+  "PL3 | moved and edited here, edited there: both are kept | f=1 | move f g; edit g=me | edit f=you | f=you, g=me",
+  "PL4 | edited here, deleted there: it lives | f=1 | edit f=2 | delete f | f=2",
+  "PL4 | deleted here, edited there: it comes back | f=1 | delete f | edit f=2 | f=2",
+  "PL4 | moved here, deleted there: it lives at its new place | f=1 | move f g | delete f | g=1",
+  "PL4 | deleted here, moved there: it lives at its new place | f=1 | delete f | move f g | g=1",
+  "PL5 | moved here, edited there | f=1 | move f g | edit f=2 | g=2",
+  "PL5 | edited here, moved there | f=1 | edit f=2 | move f g | g=2",
+  "PL5 | folder renamed here, a child edited and one made there | d/, d/f=1 | move d e | edit d/f=2; make d/n=3 | e/, e/f=2, e/n=3",
+  "PL5 | outer folder renamed here, inner one there | a/, a/b/, a/b/f=1 | move a x | move a/b a/y | x/, x/y/, x/y/f=1",
+  "PL6 | moved to two places: theirs stands, no copy is made | f=1 | move f g | move f h | h=1 | disk move",
+  "PL6 | a folder renamed twice is one folder | d/, d/f=1 | move d e | move d g | g/, g/f=1 | disk move",
+  "PL7 | folder moved here, deleted there | d/, d/f=1, d/s/, d/s/g=2 | move d e | delete d | e/, e/f=1, e/s/, e/s/g=2",
+  "PL7 | folder deleted here, moved there | d/, d/f=1, d/s/, d/s/g=2 | delete d | move d e | e/, e/f=1, e/s/, e/s/g=2",
+  "PL8 | deleted here, a child made there | d/, d/f=1, d/g=2 | delete d | make d/n=3 | d/, d/n=3",
+  "PL8 | a child made here, deleted there | d/, d/f=1, d/g=2 | make d/n=3 | delete d | d/, d/n=3",
+  "PL8 | a child edited here, deleted there | d/, d/f=1, d/g=2 | edit d/f=9 | delete d | d/, d/f=9",
+  "PL8 | deleted here, a child edited there | d/, d/f=1, d/g=2 | delete d | edit d/f=9 | d/, d/f=9",
+  "PL8 | deleted here, something moved in there | d/, d/f=1, x=7 | delete d | move x d/x | d/, d/x=7",
+  "PL8 | something moved in here, deleted there | d/, d/f=1, x=7 | move x d/x | delete d | d/, d/x=7",
+  "PL8 | a child moved out here, deleted there | d/, d/f=1, d/g=2 | move d/f f | delete d | f=1",
+  "PL8 | deleted here, a child moved out there | d/, d/f=1, d/g=2 | delete d | move d/f f | f=1",
+  "PL8 | outer deleted here, inner renamed there: a shell with it stays | a/, a/b/, a/b/f=1, a/g=2 | delete a | move a/b a/c | a/, a/c/, a/c/f=1",
+  "PL8 | deep inside something is made, everything above lives | a/, a/b/, a/b/c/, a/g=2 | make a/b/c/n=1 | delete a | a/, a/b/, a/b/c/, a/b/c/n=1",
+  "PL9 | what cannot be seen here is left alone on both sides | d/, d/f=1 | blind d | edit d/f=2 | d/, d/f=1 | -",
+  "PL9 | deleted there, but not to be seen here | d/, d/f=1 | blind d | delete d/f | d/, d/f=1 | -",
+  "PL11 | made executable here, edited there | f=1 | edit f=1+ | edit f=2 | f=2+",
+  "PL11 | edited here, made executable there | f=1 | edit f=2 | edit f=1+ | f=2+",
+  "PL11 | made executable there | f=1 | | edit f=1+ | f=1+ | disk set-executable",
+  `PL12 | file became a folder here, edited there | f=1 | delete f; make f/; make f/n=2 | edit f=9 | f=9, ${mine("f")}/, ${mine("f")}/n=2`,
+  `PL12 | edited here, became a folder there | f=1 | edit f=9 | delete f; make f/; make f/n=2 | f/, f/n=2, ${mine("f")}=9`,
+  `PL12 | folder became a file here, a child made there | d/, d/f=1 | delete d; make d=file | make d/n=2 | d/, d/n=2, ${mine("d")}=file`,
+  `PL12 | a file made here where a folder was made there | | make x=1 | make x/ | x/, ${mine("x")}=1`,
+  `PL12 | a folder made here where a file was made there | | make x/; make x/n=2 | make x=1 | x=1, ${mine("x")}/, ${mine("x")}/n=2`,
+  "PL12 | both became folders: one folder, all children | f=1 | delete f; make f/; make f/a=1 | delete f; make f/; make f/b=2 | f/, f/a=1, f/b=2",
+  "PL13 | a into b here, b into a there | a/, b/ | move a b/a | move b a/b | a/, a/b/",
+  "PL13 | the same deep down | a/, a/x/, b/, b/y/ | move a b/y/a | move b a/x/b | a/, a/x/, a/x/b/, a/x/b/y/",
+  "PL13 | turned inside out is no ring | a/, a/b/, a/f=1 | move a/b b; move a b/a | | b/, b/a/, b/a/f=1 | commit move, commit move",
+  "PL13 | turned inside out, with an edit there | a/, a/b/, a/f=1 | move a/b b; move a b/a | edit a/f=2 | b/, b/a/, b/a/f=2",
+  "PL14 | equal files made on both sides are one | | make f=1 | make f=1 | f=1 | -",
+  "PL14 | folders made on both sides are one, deep down too | | make d/; make d/s/; make d/s/a=1; make d/same=7 | make d/; make d/s/; make d/s/b=2; make d/same=7 | d/, d/s/, d/s/a=1, d/s/b=2, d/same=7",
+  `PL14 | moved onto a name that was taken there | f=1 | move f g | make g=9 | g=9, ${mine("g")}=1`,
+  "PL14 | a name given up there is free here | f=1, g=2 | delete f; move g f | move f h | h=1, f=2",
+  "PL14 | swapped here | a=1, b=2 | move a t; move b a; move t b | | a=2, b=1 | commit move, commit move",
+  "PL14 | swapped there | a=1, b=2 | | move a t; move b a; move t b | a=2, b=1 | disk move, disk move",
+  "PL14 | a ring of three folders here, an edit there | a/, b/, c/, a/f=1 | move a t; move b a; move c b; move t c | edit a/f=2 | a/, b/, c/, c/f=2",
+  "PL15 | only the case changed here | Readme=1 | move Readme README | | README=1 | commit move",
+  "PL15 | only the case changed there, edited here | Readme=1 | edit Readme=2 | move Readme README | README=2",
+  `PL15 | made in two cases: the second steps aside | | make readme=me | make README=you | README=you, ${mine("readme")}=me`,
+  "PL15 | equal files in two cases are one, called as the server calls it | | make readme=1 | make README=1 | README=1",
+];
 
 function told(line: string): Told {
   const cells = line.split(" | ").map((cell) => cell.trim());
@@ -331,8 +331,7 @@ function told(line: string): Told {
 }
 
 suite("who wins", () => {
-  const lines = table.trim().split("\n");
-  for (const line of lines) {
+  for (const line of table) {
     const { rule, says, base, here, there, after, by } = told(line.replace(/\|(?= \|)/gu, "| "));
     test(`${rule}: ${says}`, () => {
       const story = new Story(base);

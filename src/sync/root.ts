@@ -57,8 +57,8 @@ export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
 }
 
 /**
- * Removes stage files that no wanted content can use, and those that stand at their place already under
- * a second name; the others are resumed.
+ * Removes stage files that no wanted content can use, and those that stand at their place already
+ * under a second name; the others are resumed.
  */
 export async function clearStage({
   disk,

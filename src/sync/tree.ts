@@ -21,8 +21,8 @@ export type NodeRow = {
    */
   readonly displacing: FileKey | null;
   /**
-   * Written ahead of putting something in place: what stands there afterwards is the engine's work and
-   * this node, also when the machine stopped before that was recorded (SPEC EX4).
+   * Written ahead of putting something in place: what stands there afterwards is the engine's work
+   * and this node, also when the machine stopped before that was recorded (SPEC EX4).
    */
   readonly placing: Placing | null;
 };

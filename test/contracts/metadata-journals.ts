@@ -23,6 +23,18 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     assert.equal(await journals.chainAt(space.id, 1), undefined);
   });
 
+  test(`CH14: the key that files are cut by is drawn once for all (${database})`, async () => {
+    await using under = await open();
+    const peer = await under.peer();
+    const keys = await Promise.all(
+      ["a", "b", "c"].map((drawn, at) =>
+        (at === 1 ? under.metadata : peer).journals.cutKey(drawn.repeat(96)),
+      ),
+    );
+    assert.equal(new Set(keys).size, 1);
+    assert.equal(await under.metadata.journals.cutKey("d".repeat(96)), keys[0]);
+  });
+
   test(`asking for the head of a space that is not there fails (${database})`, async () => {
     await using under = await open();
     await assert.rejects(under.metadata.journals.head(newSpaceId()), { code: "not-found" });

@@ -4,12 +4,14 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { systemChance } from "#platform/chance.ts";
@@ -106,4 +108,29 @@ suite("what travels", () => {
     assert.deepEqual(await changesAfter(a, before), ["move"]);
     assert.deepEqual(treeOf(b.dir), { "sub/": "", "sub/report": "the only file with these bytes" });
   });
+
+  test("CH14: a large file that two accounts have is stored once, and each reads its own", async () => {
+    await using world = await World.start();
+    await world.signUp("bob");
+    const a = await world.device("A");
+    const b = await world.device("B", "bob");
+    const bytes = randomBytes(20 * MIB);
+    writeFileSync(a.path("video"), bytes);
+    await a.settle();
+    const once = storedBytes(world);
+    writeFileSync(b.path("the same"), bytes);
+    await b.settle();
+    assert(b.engine.status(0).sentBytes > 20 * MIB, "who has it is not to be learned by sending");
+    assert(storedBytes(world) < once * 1.02, `${storedBytes(world)} after ${once}`);
+    const c = await world.device("C", "bob");
+    await c.settle();
+    assert(readFileSync(c.path("the same")).equals(bytes));
+  });
 });
+
+/** Bytes of all that the server keeps on its disk. */
+function storedBytes(world: World): number {
+  const below = readdirSync(join(world.root, "data"), { recursive: true, withFileTypes: true });
+  const files = below.filter((entry) => entry.isFile());
+  return files.reduce((sum, file) => sum + statSync(join(file.parentPath, file.name)).size, 0);
+}

@@ -119,11 +119,12 @@ export class World {
     const config = readConfig({ ...settings, logFile: join(root, "server.log") }, {});
     const server = await startServer(config, "test");
     const world = new World(root, server, await Proxy.before(server.address.url));
-    await new HttpAccount({ ...shared, url: world.url }).signUp({
-      account: "alice",
-      password: PASSWORD,
-    });
+    await world.signUp("alice");
     return world;
+  }
+
+  async signUp(account: string): Promise<void> {
+    await this.account().signUp({ account, password: PASSWORD });
   }
 
   /** The server itself, past the proxy. */
@@ -137,16 +138,16 @@ export class World {
   }
 
   /** One more device with an empty folder, running. */
-  async device(name: string): Promise<Device> {
-    const device = await this.linked(name);
+  async device(name: string, owner = "alice"): Promise<Device> {
+    const device = await this.linked(name, owner);
     device.up();
     await device.settle();
     return device;
   }
 
   /** One more device whose folder is not synced yet. */
-  async linked(name: string): Promise<Device> {
-    const wish = { account: "alice", password: PASSWORD, device: name };
+  async linked(name: string, owner = "alice"): Promise<Device> {
+    const wish = { account: owner, password: PASSWORD, device: name };
     const enrolled = await this.account().enrol(wish);
     const account = this.account(enrolled.token);
     const spaces = await account.listSpaces();
@@ -158,7 +159,7 @@ export class World {
     const link: Link = {
       dir,
       server: this.url,
-      account: "alice",
+      account: owner,
       device: enrolled.device,
       deviceName: name,
       token: enrolled.token,

@@ -78,7 +78,7 @@ export type SpaceRow = {
   readonly folding: boolean;
   /** 32 hex digits; a restore from a backup draws others. */
   readonly epoch: string;
-  /** 96 hex digits, what files of this space are cut by. */
+  /** 96 hex digits, what files of this space are cut by: see `JournalStore.cutKey`. */
   readonly cutKey: string;
   readonly createdMs: number;
 };
@@ -117,6 +117,11 @@ export type Append = {
 };
 
 export interface JournalStore {
+  /**
+   * What files of this server's spaces are cut by: one key for all accounts, so that equal files
+   * are stored once. It is `drawn` when there is none yet, and the same for ever after.
+   */
+  cutKey(drawn: string): Promise<string>;
   /** False when the account has a space of that name. */
   createSpace(row: SpaceRow): Promise<boolean>;
   space(id: SpaceId): Promise<SpaceRow | undefined>;

@@ -57,6 +57,7 @@ function reading(file: SqliteFile) {
     head: file.prepare("SELECT head, chain FROM spaces WHERE id = ?"),
     chainAt: file.prepare("SELECT chain FROM journal WHERE space = ? AND sequence = ?"),
     accepted: file.prepare("SELECT sequence, chain FROM journal WHERE space = ? AND commit_id = ?"),
+    drawn: file.prepare("SELECT value FROM drawn WHERE name = ?"),
     refused: file.prepare("SELECT answer FROM refusals WHERE space = ? AND commit_id = ?"),
     entries: file.prepare(
       `SELECT entry, chunks FROM journal WHERE space = ? AND sequence > ?
@@ -68,7 +69,8 @@ function reading(file: SqliteFile) {
     ),
     // Left to itself SQLite walks the primary key, past every node of the space.
     children: file.prepare(
-      `${NODES.replace("nodes n", "nodes n INDEXED BY nodes_child")} WHERE n.space = ? AND n.parent = ? AND n.deleted = 0 AND n.id > ?
+      `${NODES.replace("nodes n", "nodes n INDEXED BY nodes_child")}
+       WHERE n.space = ? AND n.parent = ? AND n.deleted = 0 AND n.id > ?
        ORDER BY n.id LIMIT ?`,
     ),
     changed: file.prepare(
@@ -94,6 +96,9 @@ function reading(file: SqliteFile) {
 
 function writing(file: SqliteFile) {
   return {
+    addDrawn: file.prepare(
+      "INSERT INTO drawn (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+    ),
     addSpace: file.prepare(
       `INSERT INTO spaces
        (id, account, name, kind, folding, epoch, cut_key, created_ms, head, chain)
@@ -132,6 +137,14 @@ export class SqliteJournals implements JournalStore {
     this.#read = reading(file);
     this.#write = writing(file);
     this.#appender = new SqliteAppender(file);
+  }
+
+  async cutKey(drawn: string): Promise<string> {
+    return this.#file.write(() => {
+      this.#write.addDrawn.run("cut key", drawn);
+      const row = this.#read.drawn.get("cut key") as { value: string };
+      return row.value;
+    });
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {

@@ -39,6 +39,12 @@ CREATE TABLE joins (
   expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What the server drew once for itself.
+CREATE TABLE drawn (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE spaces (
   id BLOB PRIMARY KEY,
   account BLOB NOT NULL REFERENCES accounts (id),
