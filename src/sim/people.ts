@@ -143,8 +143,8 @@ export class Person {
     if (bytes.length < 12) return;
     this.#disk.write(inode, at.content(bytes.length), false);
     if (at.draw.chance(0.3)) yield `is overwriting ${path}`;
-    // In the moment in which a file was put there its ctime says nothing, and only hashing every file
-    // again could tell: that is not asked of anyone.
+    // In the moment in which a file was put there its ctime says nothing, and only hashing every
+    // file again could tell: that is not asked of anyone.
     if (inode.ctimeNs - ctimeNs > SETTLED_NS) this.#disk.setTimes(inode, mtimeNs);
     yield `overwrites ${path} ${show(inode.bytes)}, its time put back`;
   }

@@ -63,7 +63,9 @@ export class VirtualDisk {
   #freeNumbers: number[] = [];
   /** Numbers of inodes that are gone are given out again, as ext4 does. */
   reuseNumbers = false;
-  /** Names in the root that are no UTF-8, with their odd bytes as %XX; nothing can be done to them. */
+  /**
+   * Names in the root that are no UTF-8, with their odd bytes as %XX; nothing can be done to them.
+   */
   readonly oddNames: string[] = [];
   /** Called for every folder whose listing changed, or a file in it. */
   onTouch: (folder: Inode) => void = () => {};
