@@ -73,7 +73,8 @@ export class Downloader {
       if (size > LARGE_BYTES && due.wanted !== null) {
         const staged = this.#ready.get(stagePath(due.wanted));
         if (staged !== undefined) await this.#publishLarge(executor, due.wanted, staged);
-        else this.#startLarge(due.wanted, signal);
+        // What has just failed pauses first: begun again here, its outcome would come too late.
+        else if (!failed.has(op.id)) this.#startLarge(due.wanted, signal);
         continue;
       }
       batch.push(due);

@@ -175,12 +175,14 @@ export class Engine {
   }
 
   /**
-   * Looks at everything once more; resolves when nothing is left to do, or when the engine stops or
-   * has stopped.
+   * Looks at everything once more and tries again what failed; resolves when nothing is left to do,
+   * or when the engine stops or has stopped.
    */
   async settle(): Promise<void> {
     if (this.#ended) return;
     this.#looking.lookAtEverything();
+    this.#pauses.end();
+    this.#sender.endPauses();
     const settled = new Promise<void>((resolve) => {
       this.#settling.push({ tick: this.#ticks + 1, resolve });
     });

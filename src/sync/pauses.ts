@@ -33,6 +33,12 @@ export class Pauses {
     this.#pauses.delete(id);
   }
 
+  /** Ends all pauses: somebody waits, and what stood in the way may be gone. */
+  end(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const pause of this.#pauses.values()) pause.untilMs = Math.min(pause.untilMs, nowMs);
+  }
+
   isPaused(id: NodeId): boolean {
     const pause = this.#pauses.get(id);
     return pause !== undefined && pause.untilMs > this.#clock.nowMs();

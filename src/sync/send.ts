@@ -69,6 +69,11 @@ export class Sender {
     return this.#refused.size === 0 ? null : Math.min(...this.#refused.values());
   }
 
+  /** Everything refused is sent again at once: somebody waits, and the reason may be gone. */
+  endPauses(): void {
+    this.#refused.clear();
+  }
+
   /** Sends again what was sent and never answered: the same id, so it lands once (SPEC SE3). */
   async resend(signal: AbortSignal): Promise<SendOutcome> {
     const sent = readSent(this.#world.records);
