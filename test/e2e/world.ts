@@ -53,6 +53,8 @@ export function assertSentence({ stdout, stderr }: Ended, pattern: RegExp): void
 type RunOptions = {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** Whose process it is; only root may choose. */
+  readonly uid?: number;
 };
 
 /** A process of ./lockstep that is running, or was. */
@@ -63,11 +65,12 @@ export class Running {
   stdout = "";
   stderr = "";
 
-  constructor(args: readonly string[], { env, cwd = PROJECT }: RunOptions) {
+  constructor(args: readonly string[], { env, cwd = PROJECT, uid }: RunOptions) {
     this.#command = `lockstep ${args.join(" ")}`;
     this.#child = spawn(path.join(PROJECT, "lockstep"), args, {
       cwd,
       env: { ...process.env, ...env },
+      ...(uid === undefined ? {} : { uid }),
       stdio: ["ignore", "pipe", "pipe"],
     });
     living.add(this.#child);
@@ -225,7 +228,7 @@ export class World implements AsyncDisposable {
     return new World(await fs.promises.realpath(made));
   }
 
-  start(args: readonly string[], { env, cwd }: RunOptions = {}): Running {
+  start(args: readonly string[], { env, ...more }: RunOptions = {}): Running {
     const clean = {
       LOCKSTEP_PASSWORD: PASSWORD,
       LOCKSTEP_LOG: undefined,
@@ -238,7 +241,7 @@ export class World implements AsyncDisposable {
       FORCE_COLOR: undefined,
       ...env,
     };
-    const running = new Running(args, { env: clean, cwd: cwd ?? this.folder });
+    const running = new Running(args, { cwd: this.folder, ...more, env: clean });
     this.#processes.push(running);
     return running;
   }
