@@ -1,13 +1,15 @@
-import { existsSync } from "node:fs";
+import { lstatSync, type BigIntStats } from "node:fs";
 import { join } from "node:path";
 import { PRIVATE_FOLDER } from "#core/names.ts";
 import { sameContent, type Content } from "#core/node.ts";
+import { statOf } from "#platform/stat.ts";
 import type { Status } from "#sync/status.ts";
 import { askLookUp } from "./ask-device.ts";
 import { currentStatus } from "./current-status.ts";
 import { isFolderAt, readRulesFor } from "./ignore-files.ts";
+import type { Home } from "./home.ts";
 import type { LinkedFolder } from "./links.ts";
-import type { NodeReport, PathReport } from "./nodes.ts";
+import { seenAs, type NodeReport, type PathReport } from "./nodes.ts";
 import { bytesText, counted, shown } from "./output.ts";
 
 export type Explanation = {
@@ -18,8 +20,12 @@ export type Explanation = {
 /**
  * Where one path stands on this disk and at the server, what is in the way, and what comes next.
  */
-export async function explainPath(folder: LinkedFolder, path: string): Promise<Explanation> {
-  const status = await currentStatus(folder);
+export async function explainPath(
+  home: Home,
+  folder: LinkedFolder,
+  path: string,
+): Promise<Explanation> {
+  const status = await currentStatus(home, folder);
   const problems = problemsAt(status, path);
   if (path === "") return explainRoot(status);
   if (path === PRIVATE_FOLDER || path.startsWith(`${PRIVATE_FOLDER}/`)) {
@@ -28,11 +34,23 @@ export async function explainPath(folder: LinkedFolder, path: string): Promise<E
   const ignored = ignoredBy(folder, path);
   if (ignored !== null) return { inSync: false, sentences: [ignored, ...problems] };
   const found = await askLookUp(folder, path);
-  const isThere = existsSync(join(folder.link.dir, path));
-  const inSync = found.here?.agrees === true && found.here.node === found.server?.node;
-  const standing = inSync ? agreement(found.here) : difference(found, isThere);
-  const next = inSync || problems.length > 0 ? [] : [nextStep(status)];
-  return { inSync, sentences: [...standing, ...problems, ...next] };
+  const stat = lstatSync(join(folder.link.dir, path), { bigint: true, throwIfNoEntry: false });
+  const isAgreed = found.here?.agrees === true && found.here.node === found.server?.node;
+  const isSyncable = problems.length === 0;
+  const standing = isAgreed ? agreement(found.here) : difference(found, stat, isSyncable);
+  const since = status.runs ? [] : changedSince(found.here, stat);
+  const inSync = isAgreed && since.length === 0;
+  const next = (status.runs && inSync) || problems.length > 0 ? [] : [nextStep(status)];
+  return { inSync, sentences: [...standing, ...since, ...problems, ...next] };
+}
+
+/** What no engine has seen yet of a path that one knew. */
+function changedSince(known: NodeReport | null, stat: BigIntStats | undefined): string[] {
+  if (known === null || known.here === null) return [];
+  if (stat === undefined) return ["It is gone from this disk since."];
+  // A folder's stamp is that of its names: what is in it says so for itself.
+  if (known.kind === "folder" && stat.isDirectory()) return [];
+  return known.here.seen === seenAs(statOf(stat)) ? [] : ["It changed on this disk since."];
 }
 
 function explainRoot(status: Status): Explanation {
@@ -74,9 +92,14 @@ const BLIND = {
   unsupported: "It is of a kind that does not sync, or lies on another file system.",
 } as const;
 
-function difference({ here, server }: PathReport, isThere: boolean): string[] {
+function difference(
+  { here, server }: PathReport,
+  stat: BigIntStats | undefined,
+  isSyncable: boolean,
+): string[] {
   if (here === null && server === null) {
-    if (isThere) return ["It is on this disk, and the engine has not looked at it yet."];
+    if (stat !== undefined && !isSyncable) return ["It is on this disk, and cannot be synced."];
+    if (stat !== undefined) return ["It is on this disk, and the engine has not looked at it yet."];
     return ["Neither this disk nor the server has anything of that name."];
   }
   if (here !== null && server !== null && here.node !== server.node) {

@@ -3,7 +3,7 @@ import { splitPath } from "#core/names.ts";
 import type { Content, NodeKind } from "#core/node.ts";
 import { pathOf, shownPath } from "#sync/paths.ts";
 import type { TreeStore } from "#sync/ports.ts";
-import { agrees, type Blindness, type NodeRow } from "#sync/tree.ts";
+import { agrees, type Blindness, type LocalSide, type NodeRow } from "#sync/tree.ts";
 
 /** A node on one side of this device's trees, without what only the engine needs. */
 export type SideReport = {
@@ -11,12 +11,18 @@ export type SideReport = {
   readonly content: Content | null;
 };
 
+export type LocalReport = SideReport & {
+  readonly blind: Blindness | null;
+  /** Tells whether the disk still has what was looked at last. */
+  readonly seen: string;
+};
+
 /** Where a node stands, as far as this device knows. */
 export type NodeReport = {
   readonly node: NodeId;
   readonly kind: NodeKind;
   readonly agrees: boolean;
-  readonly here: (SideReport & { readonly blind: Blindness | null }) | null;
+  readonly here: LocalReport | null;
   readonly server: (SideReport & { readonly crev: number }) | null;
   readonly agreed: SideReport | null;
 };
@@ -49,11 +55,23 @@ function reportOf(trees: TreeStore, row: NodeRow): NodeReport {
     node: id,
     kind,
     agrees: agrees(row),
-    here: local === null ? null : { path: at("local"), content: local.content, blind: local.blind },
+    here: local === null ? null : localReportOf(local, at("local")),
     server:
       remote === null ? null : { path: at("remote"), content: remote.content, crev: remote.crev },
     agreed: synced === null ? null : { path: at("synced"), content: synced.content },
   };
+}
+
+function localReportOf(
+  { content, blind, file, stamp }: LocalSide,
+  path: string | null,
+): LocalReport {
+  return { path, content, blind, seen: seenAs({ file, stamp }) };
+}
+
+/** What a look at an entry saw, as text: the same for the same state of the same inode. */
+export function seenAs({ file, stamp }: Pick<LocalSide, "file" | "stamp">): string {
+  return [file, stamp.sizeBytes, stamp.mtimeNs, stamp.ctimeNs].join(" ");
 }
 
 export function lookUp(trees: TreeStore, path: string): PathReport {

@@ -1,7 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { codeOf } from "#core/errors.ts";
-import { DEFAULT_PORT, readConfig } from "#server/config.ts";
 import type { RunningServer } from "#server/main.ts";
 import { CommandError } from "./exit.ts";
 import { readJsonFile, writePrivateFile, type Home } from "./home.ts";
@@ -75,6 +74,7 @@ export async function startOwnServer(
   wish: Wish,
   own: OwnServer | null,
 ): Promise<RunningServer> {
+  const { DEFAULT_PORT, readConfig } = await import("#server/config.ts");
   const { startServer } = await import("#server/main.ts");
   const start = (port: number): Promise<RunningServer> => {
     const data = join(home.path, "server");

@@ -9,6 +9,7 @@ import type { Home } from "./home.ts";
 import { clearHalt, storeHalt } from "./halt.ts";
 import { databaseOf, type LinkedFolder } from "./links.ts";
 import { openEngineLog } from "./log.ts";
+import { withNextStep } from "./next-step.ts";
 import { engineAnswers } from "./answers.ts";
 
 /** What was displaced by the engine is looked at this often. */
@@ -53,9 +54,10 @@ export async function runFolder(
     log.info("engine-stopped");
   } catch (error) {
     log.error("engine-halted", { code: codeOf(error), message: messageOf(error) });
-    events.note("halted", messageOf(error));
-    if (error instanceof WorldError) storeHalt(folder, error);
-    throw error;
+    const told = withNextStep(error, home, folder);
+    events.note("halted", messageOf(told));
+    if (told instanceof WorldError) storeHalt(folder, told);
+    throw told;
   }
 }
 

@@ -161,7 +161,8 @@ export class ServerHttp {
       return new ServerError(code, message, more);
     }
     if (status === 401 && problem.code !== "bad-credentials") {
-      const message = `${this.#origin} does not know this device any more: sign in again.`;
+      const next = "sign in again with lockstep link or join";
+      const message = `${this.#origin} does not know this device any more: ${next}.`;
       return new ServerError("signed-out", message, more);
     }
     return new ServerError(status === 410 ? "reset" : problem.code, problem.detail, more);

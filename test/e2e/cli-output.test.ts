@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -19,7 +20,10 @@ describe("what is going on", { concurrency: 2 }, () => {
     const stopped = await a.json("status", a.dir);
     assert.deepEqual(Object.keys(stopped), fields);
     assert.equal(stopped.state, "offline");
-    assert.match(stopped.reason, /No engine runs for this folder: start it with lockstep sync/);
+    assert.match(
+      stopped.reason,
+      /No engine runs; this is as of its last look: start it with lockstep sync/,
+    );
     assert.deepEqual(await a.json("status", a.at("anything")), stopped);
   });
 
@@ -35,7 +39,19 @@ describe("what is going on", { concurrency: 2 }, () => {
     const line = /Line 2 of \.lockstepignore has it ignored \(\*\.log\)/;
     assert.match(await a.ok("why", a.at("sub/noise.log")), line);
     assert.match(await a.ok("why", a.at("nothing")), /Neither this disk nor the server/);
+    execFileSync("mkfifo", [a.at("pipe")]);
+    await a.run("wait", a.dir);
+    const pipe = await a.ok("why", a.at("pipe"));
+    assert.match(pipe, /cannot be synced[^]*Problem/);
+    assert.doesNotMatch(pipe, /not looked/);
     await a.engine.stop();
+    const kept = await a.ok("why", a.at("sub/kept.txt"));
+    assert.match(kept, /the same here[^]*No engine runs; this is as of its last look/);
+    assert.doesNotMatch(kept, /since/);
+    a.write("sub/kept.txt", "kept no more");
+    const changed = await a.json("why", a.at("sub/kept.txt"));
+    assert.equal(changed.inSync, false);
+    assert.match(changed.why.join(" "), /It changed on this disk since\. Next: No engine runs/);
     a.write("sub/new.txt", "new");
     assert.match(await a.ok("why", a.at("sub/new.txt")), /has not looked at it yet[^]*No engine/);
     const check = await a.json("ignore", "check", a.at("sub/noise.log"));
@@ -119,7 +135,7 @@ describe("programs", () => {
     const help = await a.ok("--help");
     const names = [...help.matchAll(/^ {2}([a-z]+) .*/gm)].map(([, name]) => name ?? "");
     const commands = names.filter((name) => name !== "help");
-    assert.ok(commands.length >= 17, help);
+    assert.ok(commands.length >= 18, help);
     const groups: Record<string, string[]> = {
       account: ["create"],
       token: ["create"],

@@ -50,11 +50,11 @@ async function status(path: string | undefined, { json }: Options): Promise<void
   const home = thisHome();
   if (path === undefined && !json && linkHolding(home, ".") === null) {
     const all = listLinks(home);
-    for (const folder of all) show(folder.link, await currentStatus(folder));
+    for (const folder of all) show(folder.link, await currentStatus(home, folder));
     if (all.length > 0) return;
   }
   const folder = impliedLink(home, path);
-  const now = await currentStatus(folder);
+  const now = await currentStatus(home, folder);
   if (!json) return show(folder.link, now);
   const { state, reason, pending, problems, holds, conflicts } = now;
   printJson({

@@ -7,8 +7,9 @@ import { explain, jsonOption, thisHome } from "../usage.ts";
 type Options = { readonly json?: true };
 
 async function why(path: string, { json }: Options): Promise<void> {
-  const { folder, inside } = requirePath(thisHome(), path);
-  const { inSync, sentences } = await explainPath(folder, inside);
+  const home = thisHome();
+  const { folder, inside } = requirePath(home, path);
+  const { inSync, sentences } = await explainPath(home, folder, inside);
   if (json) return printJson({ path: inside, inSync, why: sentences });
   print(shown(inside || folder.link.dir));
   for (const sentence of sentences) print(`  ${sentence}`);
