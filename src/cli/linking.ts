@@ -1,34 +1,72 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmdirSync } from "node:fs";
 import { hostname } from "node:os";
+import { dirname } from "node:path";
 import type { z } from "zod";
 import { codeOf, messageOf } from "#core/errors.ts";
 import type { Enrolled } from "#protocol/accounts.ts";
 import { REST_SPACE, type SpaceRow } from "#protocol/spaces.ts";
 import type { HttpAccount } from "#platform/account-http.ts";
+import { systemClock } from "#platform/clock.ts";
+import { lockFolder } from "#platform/folder-lock.ts";
+import type { Link } from "./daemon.ts";
 import { CommandError } from "./exit.ts";
+import { clearHalt } from "./halt.ts";
 import type { Home } from "./home.ts";
-import { checkLinkable, realPath, storeLink, type LinkedFolder } from "./links.ts";
+import { checkLinkable, linkAt, linkedAlready, realPath } from "./links.ts";
+import { replaceLink, storeLink, type LinkedFolder } from "./links.ts";
+import { checkMarkers } from "./markers.ts";
 import { callServer } from "./server-calls.ts";
 
 /** The space that a folder is bound to when nobody names another. */
 export const DEFAULT_SPACE = REST_SPACE;
 
 /** What other devices call this machine unless told otherwise. */
-export function defaultDeviceName(): string {
+function defaultDeviceName(): string {
   return (hostname().split(".")[0] ?? "").slice(0, 64) || "this machine";
 }
 
-/** The folder, made if need be, as links keep it; refused when it cannot be linked. */
-export function prepareFolder(home: Home, dir: string): string {
-  checkLinkable(home, realPath(dir));
+function checkFolder(home: Home, dir: string): void {
+  checkLinkable(home, dir);
+  checkMarkers(dir, null);
+}
+
+/** Throws CommandError when `linkFolder` would refuse this folder, before anything is made for it. */
+export function checkBeforeLinking(home: Home, path: string): void {
+  const linked = linkAt(home, path);
+  if (linked === null) checkFolder(home, realPath(path));
+  else checkMarkers(linked.link.dir, linked.link.space);
+}
+
+/** Removes a folder and those above it up to `first`, as far as they are empty. */
+function removeEmpty(path: string, first: string): void {
   try {
-    mkdirSync(dir, { recursive: true });
-  } catch (cause) {
-    throw new CommandError(`${dir} cannot be made (${messageOf(cause)}).`, undefined, cause);
+    for (let at = path; at.length >= first.length; at = dirname(at)) rmdirSync(at);
+  } catch {
+    // Somebody has put something there meanwhile: it stays.
   }
-  const real = realPath(dir);
-  checkLinkable(home, real);
-  return real;
+}
+
+/** Does something in a folder, made if need be; what was made goes again when that fails. */
+async function inFolder<Result>(
+  home: Home,
+  path: string,
+  work: (dir: string) => Promise<Result>,
+): Promise<Result> {
+  checkFolder(home, realPath(path));
+  let made: string | undefined;
+  try {
+    made = mkdirSync(path, { recursive: true });
+  } catch (cause) {
+    throw new CommandError(`${path} cannot be made (${messageOf(cause)}).`, undefined, cause);
+  }
+  try {
+    const dir = realPath(path);
+    checkFolder(home, dir);
+    return await work(dir);
+  } catch (error) {
+    if (made !== undefined) removeEmpty(path, made);
+    throw error;
+  }
 }
 
 async function findSpace(calls: HttpAccount, name: string): Promise<SpaceRow | undefined> {
@@ -49,27 +87,83 @@ async function openSpace(calls: HttpAccount, name: string): Promise<SpaceRow> {
   }
 }
 
+export type Invitation = {
+  readonly server: string;
+  /** Undefined when only the server knows it. */
+  readonly account?: string | undefined;
+  /** What to call this machine; undefined: as before, or by its host name. */
+  readonly device: string | undefined;
+  readonly spaceName?: string | undefined;
+  /** Makes this machine a device; `space` is there when the server names the one to sync. */
+  readonly enrol: (device: string) => Promise<Enrolment>;
+};
+
+type Enrolment = z.output<typeof Enrolled> & { readonly space?: string };
+
+/**
+ * Binds a folder to a space as a new device of its account. One that is bound to that space already
+ * goes on as the new device, with all that its database knows; one that is bound to another space
+ * is refused.
+ */
+export async function linkFolder(
+  home: Home,
+  path: string,
+  invitation: Invitation,
+): Promise<LinkedFolder> {
+  const linked = linkAt(home, path);
+  if (linked !== null) return signInAgain(home, linked, invitation);
+  return inFolder(home, path, async (dir) => {
+    const enrolled = await invitation.enrol(invitation.device ?? defaultDeviceName());
+    return bindFolder(home, { dir, linked: null }, invitation, enrolled);
+  });
+}
+
+async function signInAgain(
+  home: Home,
+  linked: LinkedFolder,
+  invitation: Invitation,
+): Promise<LinkedFolder> {
+  const { link } = linked;
+  const { account = link.account, spaceName = link.spaceName, device } = invitation;
+  if (!isSameAccount(account, link) || spaceName !== link.spaceName) throw linkedAlready(link);
+  checkMarkers(link.dir, link.space);
+  using _ = lockFolder(link.dir, systemClock);
+  const enrolled = await invitation.enrol(device ?? link.deviceName);
+  const bound = { dir: link.dir, linked };
+  const again = await bindFolder(home, bound, { ...invitation, spaceName }, enrolled);
+  clearHalt(again);
+  // Nobody has its token any more; that it may be unknown by now is as good.
+  const calls = callServer(again.link.server, again.link.token);
+  await calls.revokeDevice(link.device).catch(() => undefined);
+  return again;
+}
+
+function isSameAccount(account: string, link: Link): boolean {
+  return account.toLowerCase() === link.account.toLowerCase();
+}
+
 /**
  * Stores the link of a device that the server has just enrolled; takes the device back if it fails.
  */
-export async function bindFolder(
+async function bindFolder(
   home: Home,
-  dir: string,
-  server: string,
-  enrolled: z.output<typeof Enrolled>,
-  space: { readonly name: string } | { readonly id: string },
+  { dir, linked }: { readonly dir: string; readonly linked: LinkedFolder | null },
+  { server, spaceName = DEFAULT_SPACE }: Invitation,
+  enrolled: Enrolment,
 ): Promise<LinkedFolder> {
   const calls = callServer(server, enrolled.token);
   try {
-    const row =
-      "name" in space
-        ? await openSpace(calls, space.name)
-        : (await calls.listSpaces()).find((each) => each.space === space.id);
+    const row = await spaceOf(calls, enrolled, spaceName, linked === null);
+    const { account, device, deviceName, token } = enrolled;
+    if (
+      linked !== null &&
+      (row?.space !== linked.link.space || !isSameAccount(account, linked.link))
+    )
+      throw linkedAlready(linked.link);
     if (row === undefined) {
       throw new CommandError("The space of this join code is gone; make a new code.");
     }
-    const { account, device, deviceName, token } = enrolled;
-    return storeLink(home, {
+    const link: Link = {
       dir,
       server,
       account,
@@ -81,9 +175,21 @@ export async function bindFolder(
       folding: row.folding,
       cutKey: row.cutKey,
       startCursor: row.start,
-    });
+    };
+    return linked === null ? storeLink(home, link) : replaceLink(linked, link);
   } catch (error) {
     await calls.revokeDevice(enrolled.device).catch(() => undefined);
     throw error;
   }
+}
+
+/** The space to bind to; undefined when it is not there and is not to be made. */
+async function spaceOf(
+  calls: HttpAccount,
+  { space }: Enrolment,
+  name: string,
+  mayMake: boolean,
+): Promise<SpaceRow | undefined> {
+  if (space !== undefined) return (await calls.listSpaces()).find((row) => row.space === space);
+  return mayMake ? openSpace(calls, name) : findSpace(calls, name);
 }

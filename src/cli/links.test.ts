@@ -10,9 +10,10 @@ import {
   impliedLink,
   linkHolding,
   listLinks,
-  moveLink,
+  linkAt,
   quoted,
   realPath,
+  replaceLink,
   storeLink,
 } from "./links.ts";
 
@@ -78,10 +79,11 @@ test("a link follows its server to another port and is otherwise the same", asyn
   await using scratch = await scratchFolder();
   const home = { path: path.join(scratch.path, "home") };
   const before = storeLink(home, linkTo("/somewhere"));
-  moveLink(before, "http://127.0.0.1:9000");
-  assert.deepEqual(listLinks(home), [
-    { state: before.state, link: { ...before.link, server: "http://127.0.0.1:9000" } },
-  ]);
+  const link = { ...before.link, server: "http://127.0.0.1:9000" };
+  replaceLink(before, link);
+  assert.deepEqual(listLinks(home), [{ state: before.state, link }]);
+  assert.deepEqual(linkAt(home, "/somewhere")?.link, link);
+  assert.equal(linkAt(home, "/somewhere/below"), null);
 });
 
 test("a damaged link is named with the next step, an unfinished one is passed over", async () => {

@@ -4,7 +4,7 @@ import { basename, join, resolve, sep } from "node:path";
 import { messageOf } from "#core/errors.ts";
 import { deviceId, spaceId } from "#core/ids.ts";
 import type { Link } from "./daemon.ts";
-import { CommandError, EXIT, wrongUsage } from "./exit.ts";
+import { CommandError, wrongUsage } from "./exit.ts";
 import { isMissing, makePrivateFolder, readJsonFile, writePrivateFile, type Home } from "./home.ts";
 
 /** Where the state of one linked folder lies: `link.json`, `device.sqlite`, what it tells. */
@@ -135,16 +135,24 @@ export function impliedLink(home: Home, path: string | undefined): LinkedFolder 
   throw wrongUsage(`There are ${all.length} linked folders; name one of ${known}.`);
 }
 
+/** The link of exactly this folder, if there is one. */
+export function linkAt(home: Home, dir: string): LinkedFolder | null {
+  const found = linkHolding(home, dir);
+  return found?.inside === "" ? found.folder : null;
+}
+
+/** What is said to somebody who would link a folder to another space than it has. */
+export function linkedAlready({ dir, spaceName, account, server }: Link): CommandError {
+  return wrongUsage(
+    `${dir} is linked already, to the space ${spaceName} of ${account} at ${server}: keep it in ` +
+      `sync with lockstep sync ${quoted(dir)}, or forget that link first with lockstep unlink.`,
+  );
+}
+
 /** Throws CommandError unless this folder can be linked: one link a folder, none in another. */
 export function checkLinkable(home: Home, dir: string): void {
   for (const { link } of listLinks(home)) {
-    if (link.dir === dir) {
-      throw new CommandError(
-        `${dir} is linked already, to the space ${link.spaceName} of ${link.account} at ` +
-          `${link.server}: keep it in sync with lockstep sync ${quoted(dir)}.`,
-        EXIT.wrongUsage,
-      );
-    }
+    if (link.dir === dir) throw linkedAlready(link);
     const [inner, outer] = isWithin(dir, link.dir) ? [dir, link.dir] : [link.dir, dir];
     if (!isWithin(inner, outer)) continue;
     throw wrongUsage(
@@ -160,11 +168,10 @@ export function checkLinkable(home: Home, dir: string): void {
   }
 }
 
-/** Links the same folder to where its server listens now. */
-export function moveLink({ link, state }: LinkedFolder, server: string): LinkedFolder {
-  const moved = { ...link, server };
-  writeLink(state, moved);
-  return { link: moved, state };
+/** Puts another link in the place of a folder's; what its device knows stays. */
+export function replaceLink({ state }: LinkedFolder, link: Link): LinkedFolder {
+  writeLink(state, link);
+  return { link, state };
 }
 
 /** A path as it can be pasted into a shell. */

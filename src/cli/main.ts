@@ -73,6 +73,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "bind a folder to an account",
     load: () => import("./commands/link.ts"),
   },
+  unlink: {
+    summary: "forget the link of a folder",
+    load: () => import("./commands/unlink.ts"),
+  },
   token: {
     summary: "tokens for programs that use the REST calls",
     load: () => import("./commands/token.ts"),

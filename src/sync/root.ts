@@ -7,6 +7,9 @@ import type { DeviceRecords, Disk, TreeStore } from "./ports.ts";
 
 const MARKED = "root";
 
+/** Begins the name of the folder in `.lockstep` that marks a root; the id of its space follows. */
+export const MARKER_PREFIX = "root-";
+
 type RootWorld = {
   readonly disk: Disk;
   readonly records: DeviceRecords;
@@ -15,7 +18,7 @@ type RootWorld = {
 };
 
 function markerPath(space: SpaceId): string {
-  return joinPath(PRIVATE_FOLDER, `root-${space}`);
+  return joinPath(PRIVATE_FOLDER, MARKER_PREFIX + space);
 }
 
 async function ensureFolder(disk: Disk, path: string): Promise<void> {
@@ -52,7 +55,7 @@ export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
   const marker = root?.kind === "folder" ? await disk.look.stat(markerPath(space)) : null;
   if (root?.kind === "folder" && marker?.kind === "folder" && marker.device === root.device) return;
   const detail = "it is missing, unmounted or replaced, and nothing was deleted anywhere";
-  const next = "Bring it back, or link the folder again";
+  const next = "Bring it back, or forget it with lockstep unlink and link it anew";
   throw new WorldError("root-gone", `The synced folder is not there: ${detail}. ${next}.`);
 }
 

@@ -96,6 +96,8 @@ describe("up and join", { concurrency: 2 }, () => {
     assert.equal(a.read("already here.txt"), "kept");
     assert.equal((await joined.stop("SIGINT")).code, 0);
     assert.equal((await up.stop("SIGINT")).code, 0);
+    const { reason } = await a.json("status", a.dir);
+    assert.match(reason, /No engine runs; .*: start it with lockstep up\.$/);
   });
 
   test("CL5: a join code in any spelling works once", async () => {
@@ -108,9 +110,10 @@ describe("up and join", { concurrency: 2 }, () => {
     const typed = `${server.url}/${secret.replaceAll("-", "").toLowerCase().replaceAll("0", "o")}`;
     const [b, c] = [world.device("b"), world.device("c")];
     await b.ok("join", typed, b.dir, "--no-sync");
-    const again = await c.run("join", code, c.dir, "--no-sync");
+    const again = await c.run("join", code, path.join(c.dir, "sub"), "--no-sync");
     assert.equal(again.code, 1);
     assertSentence(again, /join code/);
+    assert.equal(fs.existsSync(c.dir), false, "no empty folder is left");
     const wrong = await c.run("join", "not a code", c.dir);
     assert.equal(wrong.code, 2);
     assertSentence(wrong, /not a code is no join code/);
@@ -150,9 +153,12 @@ describe("what is linked", { concurrency: 2 }, () => {
     const [a] = devices as [Device];
     const link = (dir: string): Promise<Ended> =>
       a.run("link", dir, "--server", server.url, "--account", "alice");
-    const twice = await link(a.dir);
-    assert.equal(twice.code, 2);
-    assertSentence(twice, /linked already, to the space files of alice at .*lockstep sync/);
+    const running = await link(a.dir);
+    assert.equal(running.code, 1);
+    assertSentence(running, new RegExp(`Another Lockstep syncs .*process ${a.engine.pid}\\b`));
+    const other = await a.run("link", a.dir, "--server", server.url, "--account", "bob");
+    assert.equal(other.code, 2);
+    assertSentence(other, /linked already, to the space files of alice at .*lockstep unlink/);
     for (const dir of [path.join(a.dir, "inside"), world.folder]) {
       const nested = await link(dir);
       assert.equal(nested.code, 2);
@@ -160,6 +166,55 @@ describe("what is linked", { concurrency: 2 }, () => {
     }
     const [, ...others] = await a.json("devices", "--folder", a.dir);
     assert.deepEqual(others, [], "nobody was enrolled in vain");
+  });
+
+  test("CL26: a folder that another home has linked is refused, and its marker named", async () => {
+    await using world = await World.open();
+    const { server, devices } = await world.synced("a");
+    const [a] = devices as [Device];
+    const b = world.device("b");
+    const to = ["--server", server.url, "--account", "alice"];
+    const commands: string[][] = [
+      ["link", a.dir, ...to],
+      ["join", `${server.url}/AAAAA-AAAAA-AAAAA-AAAAA`, a.dir],
+      ["up", a.dir, "--port", "0"],
+    ];
+    for (const args of commands) {
+      const refused = await b.run(...args);
+      assert.equal(refused.code, 2, args.join(" "));
+      assertSentence(refused, /was linked elsewhere, as \/.*\/\.lockstep\/root-[0-9a-f]{32} marks/);
+    }
+    assert.equal((await a.json("devices", "--folder", a.dir)).length, 1);
+    assert.equal(fs.existsSync(b.home), false, "up made no server");
+  });
+
+  test("CL27: unlink leaves every file, and the folder can be linked again", async () => {
+    await using world = await World.open();
+    const { server, devices } = await world.synced("a");
+    const [a] = devices as [Device];
+    a.write("kept.txt", "kept");
+    await a.settle();
+    const running = await a.run("unlink", a.dir);
+    assert.equal(running.code, 1);
+    assertSentence(running, /Another Lockstep syncs/);
+    await a.engine.stop();
+    const { device } = (await a.json("devices", "--folder", a.dir))[0];
+    const said = await a.json("unlink", a.dir);
+    const of = { dir: a.dir, account: "alice", spaceName: "files", device };
+    assert.deepEqual(said, { ...of, left: null });
+    assert.deepEqual(fs.readdirSync(a.dir), ["kept.txt"]);
+    assert.equal((await a.run("status", a.dir)).code, 2);
+    await a.link(server, "alice");
+    const held = path.join(a.dir, ".lockstep", "hold", "somebody's");
+    await a.ok("sync", a.dir, "--once");
+    fs.writeFileSync(held, "bytes");
+    assert.match(await a.ok("unlink", a.dir), /\.lockstep stays: it keeps files/);
+    assert.deepEqual(fs.readdirSync(path.dirname(held)), ["somebody's"]);
+    await a.link(server, "alice");
+    await a.sync();
+    const { state, conflicts } = await a.json("status", a.dir);
+    assert.deepEqual([state, conflicts, a.list()], ["in-sync", 0, ["kept.txt"]]);
+    assert.equal((await a.json("history", a.at("kept.txt"))).length, 1);
   });
 
   test("CL8: what a home holds is this user's alone", async () => {
@@ -274,17 +329,36 @@ describe("exit codes", { concurrency: 2 }, () => {
     assert.equal(await stateOf(a), "in-sync");
   });
 
-  test("CL14: a device that was revoked ends with 3 and says so", async () => {
+  test("CL14, CL7: a device that was revoked ends with 3, and is signed in again", async () => {
     await using world = await World.open();
     const { devices } = await world.synced("a", "b");
     const [a, b] = devices as [Device, Device];
+    b.write("before.txt", "before");
+    await world.agree(a, b);
     await a.ok("devices", "revoke", "b", "--folder", a.dir);
     // It waits for the server's next word; a change makes that come at once.
     a.write("after.txt", "after");
     const ended = await b.engine.ended;
     assert.equal(ended.code, 3);
-    assert.match(ended.stderr, /does not know this device any more/);
+    const [known, command = ""] =
+      /any more: sign in again with lockstep (.*), or/.exec(ended.stderr) ?? [];
+    assert.match(known ?? "", /--account alice/, ended.stderr);
     assert.equal(b.read("after.txt"), null);
     assert.equal((await a.json("devices", "--folder", a.dir))[1].revoked, true);
+    b.write("offline.txt", "offline");
+    await b.ok(...command.split(" "));
+    await b.sync();
+    await world.agree(a, b);
+    assert.deepEqual([b.read("after.txt"), a.read("offline.txt")], ["after", "offline"]);
+    assert.equal((await b.json("status", b.dir)).conflicts, 0);
+    assert.equal((await b.json("history", b.at("before.txt"))).length, 1);
+    await b.engine.stop();
+    // A code of a device that has moved does the same, and shuts the earlier device out.
+    const { code } = await a.json("devices", "add", "--folder", a.dir);
+    await b.ok("join", code, b.dir, "--once");
+    const rows = await a.json("devices", "--folder", a.dir);
+    const living = rows.filter(({ revoked }: { revoked: boolean }) => !revoked);
+    assert.equal(living.length, 2);
+    assert.equal((await b.json("history", b.at("before.txt"))).length, 1);
   });
 });

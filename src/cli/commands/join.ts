@@ -1,7 +1,9 @@
 import { codeOf } from "#core/errors.ts";
+import type { Joined } from "#protocol/accounts.ts";
 import type { Command } from "commander";
+import type { z } from "zod";
 import { parseJoinCode } from "../join-code.ts";
-import { bindFolder, defaultDeviceName, prepareFolder } from "../linking.ts";
+import { linkFolder } from "../linking.ts";
 import { quoted } from "../links.ts";
 import { print } from "../output.ts";
 import { CommandError } from "../exit.ts";
@@ -14,24 +16,25 @@ import { explain, folderArgument, thisHome } from "../usage.ts";
 type Options = { readonly device?: string; readonly sync: boolean; readonly once?: true };
 
 async function join(code: string, path: string | undefined, options: Options): Promise<void> {
-  const { device = defaultDeviceName(), sync, once } = options;
+  const { device, sync, once } = options;
   const parsed = parseJoinCode(code);
   const server = serverUrl(parsed.server);
   const home = thisHome();
-  const dir = prepareFolder(home, folderArgument(path ?? "Lockstep"));
-  const joined = await callServer(server)
-    .join({ secret: parsed.secret, device })
-    .catch((error: unknown) => {
-      if (codeOf(error) !== "offline") throw error;
-      const next = "is the server running, and may this machine reach it?";
-      throw new CommandError(`${server} cannot be reached: ${next}`, undefined, error);
-    });
-  const folder = await bindFolder(home, dir, server, joined, { id: joined.space });
+  const enrol = async (name: string): Promise<z.output<typeof Joined>> =>
+    callServer(server)
+      .join({ secret: parsed.secret, device: name })
+      .catch((error: unknown) => {
+        if (codeOf(error) !== "offline") throw error;
+        const next = "is the server running, and may this machine reach it?";
+        throw new CommandError(`${server} cannot be reached: ${next}`, undefined, error);
+      });
+  const dir = folderArgument(path ?? "Lockstep");
+  const folder = await linkFolder(home, dir, { server, device, enrol });
   const { link } = folder;
   print(`This machine is the device ${link.deviceName} of ${link.account} now.`);
   if (once) return runOnce(home, folder, stopSignal());
   if (sync) return syncInForeground(home, folder, stopSignal());
-  print(`Keep ${dir} in sync with: lockstep sync ${quoted(dir)}`);
+  print(`Keep ${link.dir} in sync with: lockstep sync ${quoted(link.dir)}`);
 }
 
 export function register(command: Command): void {
@@ -48,6 +51,6 @@ export function register(command: Command): void {
     about:
       "Makes this machine one more device of the account behind the code and keeps the folder " +
       "in sync until Ctrl-C. Files that the folder holds already are kept and sent to the " +
-      "others.",
+      "others. A folder that is linked to that space already is signed in again.",
   });
 }

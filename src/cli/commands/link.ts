@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import { askPassword } from "../ask-person.ts";
-import { bindFolder, DEFAULT_SPACE, defaultDeviceName, prepareFolder } from "../linking.ts";
+import { DEFAULT_SPACE, linkFolder } from "../linking.ts";
 import { quoted } from "../links.ts";
 import { print, printJson } from "../output.ts";
 import { callServer, serverUrl } from "../server-calls.ts";
@@ -15,18 +15,30 @@ type Options = {
 };
 
 async function link(path: string, options: Options): Promise<void> {
-  const { account, device = defaultDeviceName(), spaceName = DEFAULT_SPACE, json } = options;
+  const { account, device, spaceName, json } = options;
   const server = serverUrl(options.server);
   const home = thisHome();
-  const dir = prepareFolder(home, folderArgument(path));
-  const password = await askPassword(account);
-  const enrolled = await callServer(server).enrol({ account, password, device });
-  const folder = await bindFolder(home, dir, server, enrolled, { name: spaceName });
-  const { link: made } = folder;
+  const { link: made } = await linkFolder(home, folderArgument(path), {
+    server,
+    account,
+    device,
+    spaceName,
+    enrol: async (name) => {
+      const password = await askPassword(account);
+      return callServer(server).enrol({ account, password, device: name });
+    },
+  });
+  const { dir } = made;
   if (json) {
     const { deviceName, space } = made;
-    printJson({ dir, server, account: made.account, device: deviceName, space, spaceName });
-    return;
+    return printJson({
+      dir,
+      server,
+      account: made.account,
+      device: deviceName,
+      space,
+      spaceName: made.spaceName,
+    });
   }
   print(`${dir} is linked to the space ${made.spaceName} of ${made.account} at ${server}.`);
   print(`Keep it in sync with: lockstep sync ${quoted(dir)}`);
@@ -50,7 +62,8 @@ export function register(command: Command): void {
     about:
       "Makes this machine a device of the account and binds the folder to a space of it; " +
       "nothing is synced before lockstep sync runs. What the folder and the space hold is " +
-      "united then: no file is lost. The password is asked for, or taken from " +
+      "united then: no file is lost. A folder that is linked to that space already is signed " +
+      "in again, at the address given. The password is asked for, or taken from " +
       "LOCKSTEP_PASSWORD.",
   });
 }

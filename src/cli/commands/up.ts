@@ -6,8 +6,8 @@ import { wrongUsage } from "../exit.ts";
 import { syncInForeground } from "../foreground.ts";
 import type { Home } from "../home.ts";
 import { offerJoin } from "../join-code.ts";
-import { bindFolder, DEFAULT_SPACE, defaultDeviceName, prepareFolder } from "../linking.ts";
-import { linkHolding, listLinks, moveLink, realPath, type LinkedFolder } from "../links.ts";
+import { checkBeforeLinking, linkFolder } from "../linking.ts";
+import { linkAt, listLinks, realPath, replaceLink, type LinkedFolder } from "../links.ts";
 import { note, paint, print, printJson } from "../output.ts";
 import * as own from "../own-server.ts";
 import { callServer } from "../server-calls.ts";
@@ -43,12 +43,6 @@ function portOf(text: string | undefined): number | null {
   throw wrongUsage(`--port is ${text}, it must be a number from 0 (any free one) to 65535.`);
 }
 
-/** The link of exactly this folder, if there is one. */
-function linkOf(home: Home, dir: string): LinkedFolder | null {
-  const found = linkHolding(home, dir);
-  return found?.inside === "" ? found.folder : null;
-}
-
 async function signUp(url: string, { account, password }: own.OwnServer): Promise<void> {
   try {
     await callServer(url).signUp({ account, password });
@@ -62,20 +56,25 @@ async function bind(
   home: Home,
   dir: string,
   known: own.OwnServer,
-  device: string,
+  device: string | undefined,
 ): Promise<LinkedFolder> {
-  const url = own.localUrl(known);
+  const server = own.localUrl(known);
   const { account, password } = known;
-  const real = prepareFolder(home, dir);
-  const enrolled = await callServer(url).enrol({ account, password, device });
-  return bindFolder(home, real, url, enrolled, { name: DEFAULT_SPACE });
+  return linkFolder(home, dir, {
+    server,
+    account,
+    device,
+    enrol: async (name) => callServer(server).enrol({ account, password, device: name }),
+  });
 }
 
 /** The folders that are linked to our own server follow it to another port. */
 function moveLinks(home: Home, before: own.OwnServer | null, url: string): void {
   if (before === null || own.localUrl(before) === url) return;
   for (const folder of listLinks(home)) {
-    if (folder.link.server === own.localUrl(before)) moveLink(folder, url);
+    if (folder.link.server === own.localUrl(before)) {
+      replaceLink(folder, { ...folder.link, server: url });
+    }
   }
 }
 
@@ -101,10 +100,10 @@ async function prepare(
   };
   own.storeOwnServer(home, known);
   moveLinks(home, before, own.localUrl(known));
-  const linked = linkOf(home, dir);
+  const linked = linkAt(home, dir);
   if (linked !== null) return linked;
   await signUp(own.localUrl(known), known);
-  return bind(home, dir, known, options.device ?? defaultDeviceName());
+  return bind(home, dir, known, options.device);
 }
 
 async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<void> {
@@ -156,7 +155,8 @@ async function up(path: string | undefined, options: Options): Promise<void> {
   await using running = new AsyncDisposableStack();
   const remembered = own.readOwnServer(home);
   const dir = folderArgument(path ?? remembered?.dir ?? STANDARD_FOLDER);
-  const linked = linkOf(home, dir);
+  checkBeforeLinking(home, dir);
+  const linked = linkAt(home, dir);
   const isOurs = linked === null || (remembered && own.localUrl(remembered) === linked.link.server);
   const folder = isOurs || linked === null ? await prepare(home, dir, options, running) : linked;
   if (stop.aborted) return;
