@@ -289,6 +289,7 @@ describe("exit codes", { concurrency: 2 }, () => {
       assert.deepEqual([code, stdout], [2, ""], args.join(" "));
       assert.notEqual(stderr, "");
     }
+    assertSentence(await a.run("devices", "bogus"), /bogus: there are list, add and revoke\.$/m);
     const verbose = await a.run("sync", "/nowhere", "--verbose");
     assert.match(verbose.stderr, /\n\s+at /);
   });

@@ -9,7 +9,12 @@ import { explain, jsonOption, thisHome } from "../usage.ts";
 
 type Options = { readonly folder?: string; readonly json?: true };
 
-async function list({ folder: path, json }: Options): Promise<void> {
+async function list({ folder: path, json }: Options, { args }: Command): Promise<void> {
+  // It is the default: a word that is no subcommand comes here.
+  const [unknown] = args;
+  if (unknown !== undefined) {
+    throw wrongUsage(`There is no lockstep devices ${unknown}: there are list, add and revoke.`);
+  }
   const { link } = impliedLink(thisHome(), path);
   const devices = await callAs(link).devices();
   if (json) {
@@ -77,7 +82,9 @@ export function register(command: Command): void {
   explain(
     shared(command.command("list", { isDefault: true }).description("all devices of the account")),
     { examples: ["lockstep devices"] },
-  ).action(list);
+  )
+    .allowExcessArguments()
+    .action(list);
   explain(
     shared(command.command("revoke").description("shut a device out for good")).argument(
       "<device>",
