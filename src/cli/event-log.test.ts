@@ -40,6 +40,19 @@ test("CL17: events are read back oldest first, as many as are asked for", async 
   assert.equal(lastEvents(scratch.path, 2).events[0]?.path, "a\nb.txt");
 });
 
+test("CL17: what takes a conflict copy's place has changed, it is not new", async () => {
+  await using scratch = await scratchFolder();
+  const log = new EventLog(scratch.path, SILENT);
+  const from = "sub/report.txt";
+  const created = { kind: "created", where: "elsewhere", node: "file", path: from } as const;
+  log.tell({ kind: "moved", where: "elsewhere", node: "file", from, path: COPY });
+  log.tell(created);
+  log.tell(created);
+  log[Symbol.dispose]();
+  const told = lastEvents(scratch.path, 50).events.map(({ event }) => event);
+  assert.deepEqual(told, ["conflict", "changed", "created"]);
+});
+
 test("CL17: what is appended is followed, also into the file that takes its place", async () => {
   await using scratch = await scratchFolder();
   const log = new EventLog(scratch.path, SILENT);

@@ -31,6 +31,8 @@ export type LoggedEvent = {
 /** Events are written together: a first sync tells a hundred thousand. */
 const FLUSH_MS = 100;
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
+/** Places of conflict copies that nothing has come to yet: more are not kept in mind. */
+const MAX_VACATED = 1_000;
 
 export function eventFile(state: string): string {
   return join(state, "events.jsonl");
@@ -65,6 +67,7 @@ export function loggedEvent(event: EngineEvent, time: string): LoggedEvent | nul
 export class EventLog implements Disposable {
   readonly #state: string;
   readonly #log: Log;
+  readonly #vacated = new Set<string>();
   #lines: string[] = [];
   #timer: NodeJS.Timeout | null = null;
 
@@ -75,8 +78,18 @@ export class EventLog implements Disposable {
 
   readonly tell: Tell = (event) => {
     const logged = loggedEvent(event, new Date().toISOString());
-    if (logged !== null) this.write(logged);
+    if (logged !== null) this.write(this.#asSeen(logged));
   };
+
+  /** What comes to the place that a conflict copy made way from is a change of what stood there. */
+  #asSeen(logged: LoggedEvent): LoggedEvent {
+    const { event, where, from, path } = logged;
+    if (event === "conflict" && from !== undefined && this.#vacated.size < MAX_VACATED) {
+      this.#vacated.add(from);
+    }
+    if (path === undefined || event !== "created" || where !== "elsewhere") return logged;
+    return this.#vacated.delete(path) ? { ...logged, event: "changed" } : logged;
+  }
 
   note(event: "started" | "stopped" | "halted", message?: string): void {
     const time = new Date().toISOString();
