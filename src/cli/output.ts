@@ -24,7 +24,7 @@ export function paint(style: Style, text: string): string {
 }
 
 /** Columns of the terminal; what is piped is not cut. */
-function columns(): number {
+export function columns(): number {
   return process.stdout.isTTY ? Math.max(40, process.stdout.columns || 80) : Infinity;
 }
 

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { followEvents, lastEvents } from "../event-reader.ts";
+import { eventLine } from "../event-line.ts";
 import type { LoggedEvent } from "../event-log.ts";
 import { impliedLink } from "../links.ts";
-import { paint, print, shown, timeText } from "../output.ts";
+import { columns, print } from "../output.ts";
 import { stopSignal } from "../stopping.ts";
 import { explain, jsonOption, thisHome } from "../usage.ts";
 
@@ -11,34 +12,10 @@ const DEFAULT_LINES = 50;
 
 type Options = { readonly follow?: true; readonly lines: number; readonly json?: true };
 
-function what({ event, where }: LoggedEvent): string {
-  switch (event) {
-    case "conflict":
-      return paint("yellow", "conflict copy".padEnd(17));
-    case "problem":
-    case "halted":
-      return paint("red", event.padEnd(17));
-    case "started":
-    case "stopped":
-      return paint("dim", event.padEnd(17));
-    default:
-      return `${event} ${where ?? ""}`.padEnd(17);
-  }
-}
-
-function lineOf(event: LoggedEvent): string {
-  const { path, from, message, node } = event;
-  const slash = node === "folder" ? "/" : "";
-  const place = path === undefined ? "" : shown(path) + slash;
-  const words = [from === undefined ? place : `${shown(from)}${slash} → ${place}`];
-  if (message !== undefined) words.push(shown(message));
-  const time = paint("dim", timeText(Date.parse(event.time), true));
-  return `${time}  ${what(event)}  ${words.filter(Boolean).join(": ")}`.trimEnd();
-}
-
 async function log(path: string | undefined, { follow, lines, json }: Options): Promise<void> {
   const { state } = impliedLink(thisHome(), path);
-  const show = (event: LoggedEvent): void => print(json ? JSON.stringify(event) : lineOf(event));
+  const show = (event: LoggedEvent): void =>
+    print(json ? JSON.stringify(event) : eventLine(event, columns()));
   const { events, position } = lastEvents(state, lines);
   for (const event of events) show(event);
   if (follow) await followEvents(state, position, show, stopSignal());
