@@ -5,6 +5,7 @@ import { samePlace, type Place } from "#core/node.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
 import { Draft } from "./draft.ts";
 import type { Tell } from "./events.ts";
+import { sameBytesStamp } from "./hold.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
 import type { DeviceRecords, TreeStore } from "./ports.ts";
@@ -328,6 +329,10 @@ export class Executor {
       throw publish.raced(path);
     }
     const after = await this.#world.disk.change.setExecutable(path, executable);
+    // A file that was saved over it in this moment has the bit now, and bytes that nobody read.
+    if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {
+      throw publish.raced(path);
+    }
     const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
     this.#done(row, publish.placed(local, after, content), local.parent);
     this.#tellOf(row, "changed", path);
