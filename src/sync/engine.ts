@@ -21,6 +21,7 @@ import { Reading } from "./reading.ts";
 import { checkRoot, clearStage, prepareRoot } from "./root.ts";
 import { Sender, type SendOutcome } from "./send.ts";
 import { steadyClock } from "./steady.ts";
+import { readSent } from "./settings.ts";
 import type { Status } from "./status.ts";
 import { forgetAgreement } from "./union.ts";
 
@@ -330,7 +331,8 @@ export class Engine {
     const { trees } = this.#world;
     this.#reading.verify(await this.#looking.run(signal));
     this.#readingDueMs = (await this.#reading.run(signal)) ?? Number.POSITIVE_INFINITY;
-    trees.transaction(() => matchByContent(trees));
+    // What was sent and not read back is new no more, though no row says so yet.
+    if (readSent(this.#world.records) === null) trees.transaction(() => matchByContent(trees));
     this.#applyPages();
     // The feeder wakes the loop with the next page, or when the server answers again.
     if (!this.#isCaughtUp()) return { progress: 0, more: false };
