@@ -5,7 +5,7 @@ import { sameContent, type Content } from "#core/node.ts";
 import { statOf } from "#platform/stat.ts";
 import type { Status } from "#sync/status.ts";
 import { askLookUp } from "./ask-device.ts";
-import { currentStatus } from "./current-status.ts";
+import { currentStatus, type FolderStatus } from "./current-status.ts";
 import { isFolderAt, readRulesFor } from "./ignore-files.ts";
 import type { Home } from "./home.ts";
 import type { LinkedFolder } from "./links.ts";
@@ -40,8 +40,9 @@ export async function explainPath(
   const standing = isAgreed ? agreement(found.here) : difference(found, stat, isSyncable);
   const since = status.runs ? [] : changedSince(found.here, stat);
   const inSync = isAgreed && since.length === 0;
-  const next = (status.runs && inSync) || problems.length > 0 ? [] : [nextStep(status)];
-  return { inSync, sentences: [...standing, ...since, ...problems, ...next] };
+  const next = inSync || problems.length > 0 ? [] : nextStep(status);
+  const sentences = [...asOf(status), ...standing, ...since, ...problems, ...next];
+  return { inSync, sentences };
 }
 
 /** What no engine has seen yet of a path that one knew. */
@@ -53,12 +54,18 @@ function changedSince(known: NodeReport | null, stat: BigIntStats | undefined): 
   return known.here.seen === seenAs(statOf(stat)) ? [] : ["It changed on this disk since."];
 }
 
-function explainRoot(status: Status): Explanation {
+function explainRoot(status: FolderStatus): Explanation {
   const inSync = status.state === "in-sync";
   return {
     inSync,
-    sentences: [inSync ? "The folder is in sync." : nextStep(status)],
+    sentences: inSync ? ["The folder is in sync."] : [...asOf(status), ...nextStep(status)],
   };
+}
+
+/** Says of what follows that nobody looks at it now. */
+function asOf({ runs, state, reason }: FolderStatus): string[] {
+  if (runs) return [];
+  return [(state === "offline" ? reason : null) ?? "No engine runs; this is as of its last look."];
 }
 
 function problemsAt({ problems }: Status, path: string): string[] {
@@ -141,17 +148,19 @@ function changedWhere(here: Content, server: Content | null, agreed: Content | n
   return "The server has a newer version; it has not been brought to this disk yet.";
 }
 
-function nextStep({ state, reason, pending }: Status): string {
+function nextStep({ runs, state, reason, pending }: FolderStatus): string[] {
   switch (state) {
     case "halted":
     case "held":
     case "offline":
-      return `Next: ${reason ?? "see lockstep status."}`;
+      // How to start an engine has been said.
+      if (!runs && state === "offline") return [];
+      return [`Next: ${reason ?? "see lockstep status."}`];
     case "working": {
       const up = counted(pending.up, "change");
-      return `Next: the engine is at work (${up} to send, ${pending.down} to receive).`;
+      return [`Next: the engine is at work (${up} to send, ${pending.down} to receive).`];
     }
     case "in-sync":
-      return "Next: the engine looks again when it changes; lockstep wait has it look at once.";
+      return ["Next: the engine looks again when it changes; lockstep wait has it look at once."];
   }
 }

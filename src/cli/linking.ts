@@ -30,7 +30,7 @@ function checkFolder(home: Home, dir: string): void {
   checkMarkers(dir, null);
 }
 
-/** Throws CommandError when `linkFolder` would refuse this folder, before anything is made for it. */
+/** Throws CommandError when `linkFolder` would refuse this folder, before anything is made. */
 export function checkBeforeLinking(home: Home, path: string): void {
   const linked = linkAt(home, path);
   if (linked === null) checkFolder(home, realPath(path));

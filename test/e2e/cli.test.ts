@@ -133,6 +133,11 @@ describe("up and join", { concurrency: 2 }, () => {
       assert.equal((await up.stop()).code, 0);
     }
     assert.deepEqual(seen[1], seen[0]);
+    // A server that was made anew knows nobody.
+    fs.rmSync(path.join(a.home, "server"), { recursive: true });
+    const unknown = await a.run("up", a.dir);
+    assert.equal(unknown.code, 3);
+    assertSentence(unknown, /sign in again with lockstep unlink \S+, then lockstep up; if nobody/);
   });
 
   test("CL6: up while it is up already says so", async () => {

@@ -8,6 +8,7 @@ import type { Home } from "../home.ts";
 import { offerJoin } from "../join-code.ts";
 import { checkBeforeLinking, linkFolder } from "../linking.ts";
 import { linkAt, listLinks, realPath, replaceLink, type LinkedFolder } from "../links.ts";
+import { withNextStep } from "../next-step.ts";
 import { note, paint, print, printJson } from "../output.ts";
 import * as own from "../own-server.ts";
 import { callServer } from "../server-calls.ts";
@@ -160,7 +161,11 @@ async function up(path: string | undefined, options: Options): Promise<void> {
   const isOurs = linked === null || (remembered && own.localUrl(remembered) === linked.link.server);
   const folder = isOurs || linked === null ? await prepare(home, dir, options, running) : linked;
   if (stop.aborted) return;
-  await tell(home, folder, options.json === true);
+  try {
+    await tell(home, folder, options.json === true);
+  } catch (error) {
+    throw withNextStep(error, home, folder);
+  }
   using _ = offerOnEnter(home, folder);
   await syncInForeground(home, folder, stop, () => undefined);
 }
