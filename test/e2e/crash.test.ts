@@ -81,7 +81,7 @@ async function wreck(world: World): Promise<Wreck> {
 const FILES = 2_000;
 const MOST_KILLS = 60;
 
-suite("killed at any moment", () => {
+suite("killed at any moment", { concurrency: 2 }, () => {
   test("EX7: a first sync of 2,000 files ends whole, each file once, with one version", async () => {
     await using world = await World.open();
     const scene = await wreck(world);

@@ -56,7 +56,7 @@ export async function settled(devices: readonly Device[]): Promise<Record<string
   return first;
 }
 
-/** What the engine has of its own below `.lockstep` while it works, and should not when it is done. */
+/** What the engine has below `.lockstep` while it works, and should not have when it is done. */
 export function leftovers(device: Device): string[] {
   return ["stage", "park"].flatMap((folder) =>
     fs.readdirSync(device.at(`.lockstep/${folder}`)).map((name) => `${folder}/${name}`),

@@ -48,7 +48,7 @@ async function onSmallDisk(
   }
 }
 
-suite("trouble", () => {
+suite("trouble", { concurrency: 2 }, () => {
   test(
     "a device's full disk is named, others go on, and it heals when there is room",
     { skip: mounting },
