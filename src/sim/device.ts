@@ -23,6 +23,8 @@ import { VirtualWatcher } from "./virtual-watcher.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** From the last look to the commit it takes less than this. */
+const PUT_BACK_NS = 4_000_000_000n;
 
 export type DeviceWorld = {
   readonly swarm: Swarm;
@@ -58,6 +60,8 @@ export class Device {
   isSweeping = true;
   #actor: Actor;
   #stopping = new AbortController();
+  #hadPowerCut = false;
+  readonly #judged = new Set<string>();
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
   crashDue = false;
@@ -162,6 +166,7 @@ export class Device {
     this.#world.scheduler.note(`${this.name} loses power`);
     this.disk.powerCut(this.#draw);
     this.person.forget();
+    this.#hadPowerCut = true;
   }
 
   /** An older copy of the database is put back. */
@@ -229,6 +234,10 @@ export class Device {
   #judgeDeletes(commit: Commit): void {
     const { accuse, scheduler } = this.#world;
     scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
+    // What is sent again was planned when it was first sent; what a power cut brings back was not
+    // there then.
+    if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
+    this.#judged.add(commit.commitId);
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
       const synced = this.store.get(change.node)?.synced;
@@ -238,7 +247,7 @@ export class Device {
       if (this.disk.statOf(inode).file !== synced.file) continue;
       // Whoever has just put it back is quicker than any look.
       const nowNs = this.disk.tickNs();
-      if (nowNs - inode.ctimeNs < 15_000_000_000n) continue;
+      if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
       accuse(`${this.name} deletes ${path} although it stands there`);
     }
   }

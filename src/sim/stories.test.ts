@@ -18,6 +18,11 @@ const STORIES: readonly (readonly [seed: number, what: string])[] = [
   [289, "an edit whose time was put back is kept when a remote edit comes before it was read"],
   [644, "a chunk that a restored server lacks stops nothing"],
   [1887, "a commit that lands after the feed was refused is not waited for"],
+  [14768, "a link moves into a new folder that takes its name, on every device"],
+  [10686, "what is parked from a folder below it has a path for people"],
+  [105_079, "a file whose commit landed before a crash is not taken for another one"],
+  [105_708, "a file saved over one whose executable bit changes is kept"],
+  [111_863, "the same, found a second time"],
   [2487, "two recovered copies of one name are both kept"],
 ];
 
