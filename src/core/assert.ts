@@ -1,5 +1,5 @@
 /** A broken promise of the program itself: a bug, never an outcome of the world. */
-export class AssertionFailure extends Error {
+class AssertionFailure extends Error {
   override readonly name = "AssertionFailure";
 }
 

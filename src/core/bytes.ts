@@ -32,15 +32,6 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** True when both arrays hold the same bytes (not constant time: not for secrets). */
-export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  if (left.length !== right.length) return false;
-  for (let index = 0; index < left.length; index++) {
-    if (left[index] !== right[index]) return false;
-  }
-  return true;
-}
-
 const encoder = new TextEncoder();
 
 /** UTF-8 bytes of `text`. */

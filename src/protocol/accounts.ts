@@ -5,23 +5,23 @@ import { AccountId, DeviceId } from "./ids.ts";
  * 1 to 64 letters, digits, `.`, `_`, `-`, `@`; begins with a letter or digit; compared in lower
  * case.
  */
-export const AccountName = z
+const AccountName = z
   .string()
   .regex(/^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$/u, "1 to 64 letters, digits, '.', '_', '-', '@'");
 
 /** At least 8 characters, any of them. */
-export const Password = z.string().min(8, "at least 8 characters").max(1_024);
+const Password = z.string().min(8, "at least 8 characters").max(1_024);
 
 /** Longest name of a device, in UTF-16 units. */
 export const MAX_DEVICE_NAME = 64;
 
 /** What a person calls a machine; the server adds a number where the name is taken. */
-export const DeviceName = z.string().trim().min(1).max(MAX_DEVICE_NAME);
+const DeviceName = z.string().trim().min(1).max(MAX_DEVICE_NAME);
 
 /**
  * `ls_dev_…` opens an account for a device, `ls_pat_…` for a program. 256 random bits, base64url.
  */
-export const Token = z.string().regex(/^ls_(dev|pat)_[A-Za-z0-9_-]{43}$/);
+const Token = z.string().regex(/^ls_(dev|pat)_[A-Za-z0-9_-]{43}$/);
 
 export const SignUp = z.object({ account: AccountName, password: Password });
 export const SignedUp = z.object({ accountId: AccountId, account: AccountName });

@@ -20,7 +20,7 @@ const Meta = z.string().max(MAX_META_BYTES);
 const ChunkList = z.array(ChunkId);
 const Lengths = z.array(z.int().min(1));
 
-export const Create = z.object({
+const Create = z.object({
   kind: z.literal("create"),
   node: NodeId,
   type: z.enum(["file", "folder", "symlink"]),
@@ -33,7 +33,7 @@ export const Create = z.object({
 });
 
 /** New content; `crev` is the content revision that the change was planned on. */
-export const Update = z.object({
+const Update = z.object({
   kind: z.literal("update"),
   node: NodeId,
   crev: Sequence,
@@ -43,7 +43,7 @@ export const Update = z.object({
 });
 
 /** New place; `lrev` is the location revision that the change was planned on. */
-export const Move = z.object({
+const Move = z.object({
   kind: z.literal("move"),
   node: NodeId,
   lrev: Sequence,
@@ -53,7 +53,7 @@ export const Move = z.object({
 });
 
 /** The node goes, at exactly these revisions. */
-export const Delete = z.object({
+const Delete = z.object({
   kind: z.literal("delete"),
   node: NodeId,
   crev: Sequence,
@@ -75,7 +75,7 @@ export const Commit = z.object({
 export type Commit = z.infer<typeof Commit>;
 
 /** Why nothing of a commit landed, and which change (by node) it was. */
-export const REFUSALS = [
+const REFUSALS = [
   "stale",
   "name-taken",
   "cycle",
@@ -97,4 +97,3 @@ export const CommitAnswer = z.discriminatedUnion("outcome", [
   }),
 ]);
 export type CommitAnswer = z.infer<typeof CommitAnswer>;
-export type Refusal = (typeof REFUSALS)[number];

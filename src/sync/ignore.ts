@@ -5,7 +5,7 @@ import { joinPath, splitPath } from "#core/names.ts";
 export const IGNORE_FILE = ".lockstepignore";
 
 /** Litter of desktops and editors that nobody wants on another machine (SPEC IG1). */
-export const DEFAULT_PATTERNS = [
+const DEFAULT_PATTERNS = [
   ".DS_Store",
   "Thumbs.db",
   "desktop.ini",

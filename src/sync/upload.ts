@@ -32,7 +32,7 @@ export type UploadProgress = { sentBytes: number };
 type Piece = { readonly chunk: ChunkId; readonly offset: number; readonly length: number };
 
 /** Thrown when a file is no longer what was read: it is read again, the others go on. */
-export class FileMoved extends Error {
+class FileMoved extends Error {
   override readonly name = "FileMoved";
   readonly node: NodeId;
 

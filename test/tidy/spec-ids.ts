@@ -14,7 +14,7 @@ const id = "[A-Z]{2}[0-9]+";
 const idList = `${id}(?:(?:, ?| )${id})*`;
 
 /** The ids that start a rule of SPEC.md, with their lines. A rule starts with its id in bold. */
-export function rulesOf(spec: string): ReadonlyMap<string, number> {
+function rulesOf(spec: string): ReadonlyMap<string, number> {
   const rules = new Map<string, number>();
   spec.split("\n").forEach((line, index) => {
     const found = new RegExp(String.raw`^\s*(?:[-*|] *|\d+\. *)?\*\*(${id})\*\*`).exec(line)?.[1];
@@ -24,7 +24,7 @@ export function rulesOf(spec: string): ReadonlyMap<string, number> {
 }
 
 /** The ids at the start of a name ("PL3: …", "PL3, JN2: …") or in brackets ("… [PL3]"). */
-export function idsIn(name: string): string[] {
+function idsIn(name: string): string[] {
   const lists = [
     new RegExp(`^(${idList})\\b`).exec(name)?.[1],
     ...[...name.matchAll(new RegExp(`\\[(${idList})\\]`, "g"))].map((match) => match[1]),

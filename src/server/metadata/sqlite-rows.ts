@@ -43,7 +43,7 @@ export function raw(text: string): Uint8Array {
   return Buffer.from(text, "hex");
 }
 
-export function hex(bytes: Uint8Array): string {
+function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
 }
 
@@ -71,7 +71,7 @@ export function packLengths(lengths: readonly number[]): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-export function unpackLengths(bytes: Uint8Array): number[] {
+function unpackLengths(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true));
 }
