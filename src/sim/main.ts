@@ -1,7 +1,7 @@
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { shrink } from "./shrink.ts";
 import { play, tell } from "./story.ts";
-import { drawSwarm, type Swarm } from "./swarm.ts";
+import { drawSwarm, readSwarm, type Swarm } from "./swarm.ts";
 
 /** npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES] */
 
@@ -99,7 +99,9 @@ function show(swarm: Swarm): void {
 
 /** A seed, or a story's options as they were printed. */
 async function replay(what: string): Promise<number> {
-  const given = what.startsWith("{") ? (JSON.parse(what) as Swarm) : drawSwarm(Number(what));
+  const given = what.startsWith("{")
+    ? readSwarm(JSON.parse(what) as object)
+    : drawSwarm(Number(what));
   const { swarm, story, wrong, hash, steps } = await tell(given);
   show(swarm);
   for (const line of story) console.log(line);

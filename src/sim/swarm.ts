@@ -124,3 +124,8 @@ export function drawSwarm(seed: number): Swarm {
     overflow: rate(draw, 0.2),
   };
 }
+
+/** A story's options as they were printed. */
+export function readSwarm(printed: object): Swarm {
+  return printed as Swarm;
+}
