@@ -9,7 +9,7 @@ import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
-import { openDoors, type Gate } from "./disk-doors.ts";
+import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import { Person } from "./people.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
@@ -57,6 +57,7 @@ export class Device {
   engine: Engine | null = null;
   /** Engine's calls but the waiting feed, to tell that an idle one makes none. */
   calls = 0;
+  /** False when all sweeping is the world's. */
   isSweeping = true;
   #actor: Actor;
   #stopping = new AbortController();
@@ -114,7 +115,7 @@ export class Device {
       {
         trees: store,
         records: store,
-        disk: openDoors(disk, gate, {
+        disk: openDoors(disk, this.#gates(actor, draw, gate), {
           isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
           shuffle: (list) => draw.shuffle(list),
           meet,
@@ -144,6 +145,17 @@ export class Device {
       (error: unknown) => this.#ended(engine, error),
     );
     this.#sweepLater(engine, actor, 200);
+  }
+
+  #gates(actor: Actor, draw: Draw, turn: Gate): Gates {
+    const { swarm, scheduler } = this.#world;
+    if (swarm.glances === 0) return { turn, glance: turn, atOnce: turn };
+    const atOnce: Gate = (label, work) => {
+      this.calls++;
+      return scheduler.atOnce(actor, label, work);
+    };
+    const glance: Gate = (label, work) => (draw.chance(swarm.glances) ? atOnce : turn)(label, work);
+    return { turn, glance, atOnce };
   }
 
   /** The process ends by itself, in order. */
@@ -266,16 +278,19 @@ export class Device {
 
   #sweepLater(engine: Engine, actor: Actor, delayMs: number): void {
     this.#world.scheduler.after(delayMs, actor, "sweeps", () => {
-      if (this.isSweeping) this.sweep();
+      if (!this.isSweeping) return;
+      void this.sweep();
       this.#sweepLater(engine, actor, SWEEP_MS);
     });
   }
 
-  sweep(): void {
-    this.engine?.sweepHold().catch((error: unknown) => {
+  async sweep(): Promise<void> {
+    try {
+      await this.engine?.sweepHold();
+    } catch (error) {
       if (error instanceof WorldError || error instanceof Crashed) return;
       this.#world.accuse(`sweeping on ${this.name} failed: ${describe(error)}`);
-    });
+    }
   }
 
   #log(): Log {

@@ -1,10 +1,22 @@
 import { WorldError } from "#core/errors.ts";
 import { foldName, joinPath, MAX_NAME_BYTES, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
+import { MARKER_PREFIX } from "#sync/root.ts";
 import type { Disk, DiskChange, DiskLook, DiskStage, Entry, Listing, Stat } from "#sync/ports.ts";
 import { gone, notFolder, type Inode, type VirtualDisk, type Where } from "./virtual-disk.ts";
 
 /** Lets a call wait for its turn, and perhaps fail. */
 export type Gate = <T>(label: string, work: () => T) => Promise<T>;
+
+/** How an engine's calls of its disk have their turns. */
+export type Gates = {
+  readonly turn: Gate;
+  /** For what only looks: some of it happens at once, with nobody's step between. */
+  readonly glance: Gate;
+  /** For what nobody but the engine ever changes: it always happens at once. */
+  readonly atOnce: Gate;
+};
+
+const MARKER = joinPath(PRIVATE_FOLDER, MARKER_PREFIX);
 
 export type DiskMood = {
   /** True when a listing is read in two steps, with others' steps between. */
@@ -17,12 +29,17 @@ export type DiskMood = {
 };
 
 /** The engine's three doors to a virtual disk. */
-export function openDoors(disk: VirtualDisk, gate: Gate, mood: DiskMood): Disk {
+export function openDoors(disk: VirtualDisk, gates: Gates, mood: DiskMood): Disk {
   return {
-    look: new Look(disk, gate, mood),
-    change: new Change(disk, gate, mood),
-    stage: new Stage(disk, gate, mood),
+    look: new Look(disk, gates, mood),
+    change: new Change(disk, gates.turn, mood),
+    stage: new Stage(disk, gates.turn, mood),
   };
+}
+
+/** The root and its marker. */
+function isMark(path: string): boolean {
+  return path === "" || path.startsWith(MARKER);
 }
 
 function isPrivate(path: string): boolean {
@@ -44,12 +61,12 @@ function expectGood(path: string): void {
 
 class Look implements DiskLook {
   readonly #disk: VirtualDisk;
-  readonly #gate: Gate;
+  readonly #gates: Gates;
   readonly #mood: DiskMood;
 
-  constructor(disk: VirtualDisk, gate: Gate, mood: DiskMood) {
+  constructor(disk: VirtualDisk, gates: Gates, mood: DiskMood) {
     this.#disk = disk;
-    this.#gate = gate;
+    this.#gates = gates;
     this.#mood = mood;
   }
 
@@ -59,7 +76,7 @@ class Look implements DiskLook {
       const inode = this.#disk.peek(joinPath(path, name));
       if (inode !== null) entries.push({ name, ...this.#disk.statOf(inode) });
     };
-    const rest = await this.#gate(`list ${folder}`, () => {
+    const rest = await this.#gates.glance(`list ${folder}`, () => {
       this.#mood.meet("list", folder);
       const inode = this.#folder(folder);
       const names = this.#mood.shuffle(this.#disk.names(inode).map(({ name }) => name));
@@ -69,7 +86,7 @@ class Look implements DiskLook {
       return seen.slice(cut);
     });
     if (rest.length > 0) {
-      await this.#gate(`list on ${folder}`, () => {
+      await this.#gates.turn(`list on ${folder}`, () => {
         for (const name of rest) see(folder, name);
       });
     }
@@ -77,7 +94,8 @@ class Look implements DiskLook {
   }
 
   stat(path: string): Promise<Stat | null> {
-    return this.#gate(`stat ${path}`, () => {
+    const gate = isMark(path) ? this.#gates.atOnce : this.#gates.glance;
+    return gate(`stat ${path}`, () => {
       expectGood(path);
       this.#mood.meet("stat", path);
       const inode = this.#disk.peek(path);
@@ -86,7 +104,7 @@ class Look implements DiskLook {
   }
 
   readLink(path: string): Promise<string> {
-    return this.#gate(`readlink ${path}`, () => {
+    return this.#gates.glance(`readlink ${path}`, () => {
       const inode = this.#disk.expect(path);
       if (inode.kind !== "symlink") throw new WorldError("io", `${path} is no link.`);
       return inode.target;
@@ -94,7 +112,7 @@ class Look implements DiskLook {
   }
 
   read(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
-    return this.#gate(`read ${path}`, () => {
+    return this.#gates.turn(`read ${path}`, () => {
       this.#mood.meet("read", path);
       const inode = fileAt(this.#disk, path);
       if (inode.barred) throw new WorldError("no-permission", `${path} may not be read.`);
@@ -103,7 +121,7 @@ class Look implements DiskLook {
   }
 
   freeBytes(): Promise<number> {
-    return this.#gate("free", () => {
+    return this.#gates.glance("free", () => {
       this.#mood.meet("free", "");
       return 2 ** 40;
     });

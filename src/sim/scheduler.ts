@@ -17,6 +17,9 @@ export class Actor {
 type Step = { readonly actor: Actor; readonly label: string; readonly run: () => void };
 type Timer = Step & { readonly atMs: number };
 
+/** Calls in one step that may go without a turn. */
+const MOST_AT_ONCE = 1_000;
+
 export type Ending = "done" | "out-of-steps" | "nothing-left";
 
 /**
@@ -30,6 +33,8 @@ export class Scheduler {
   readonly #ready: Step[] = [];
   readonly #timers = new Set<Timer>();
   #totalWeight = 0;
+  /** Calls since the last step that had no turn of their own. */
+  #atOnce = 0;
   #hash = 0x811c9dc5;
   /** Virtual milliseconds since the story began; whole, or it would tick at fractions. */
   nowMs = 0;
@@ -63,6 +68,18 @@ export class Scheduler {
     });
   }
 
+  /** Does `work` in the midst of the present step, so that nobody comes in between. */
+  atOnce<T>(actor: Actor, label: string, work: () => T): Promise<T> {
+    // Whoever goes on for ever without waiting for anybody has to wait: the story ends some time.
+    if (this.#atOnce >= MOST_AT_ONCE) return this.call(actor, label, work);
+    this.#atOnce++;
+    return new Promise<T>((resolve) => {
+      if (!actor.alive) return;
+      if (this.story !== null) this.#tell(`${actor.name} ${label}, at once`);
+      resolve(work());
+    });
+  }
+
   /** Makes a step ready after a while; returns what takes it back. */
   after(delayMs: number, actor: Actor, label: string, run: () => void): () => void {
     const atMs = Math.ceil(this.nowMs + Math.max(0, delayMs));
@@ -76,6 +93,10 @@ export class Scheduler {
     for (let at = 0; at < text.length; at++) {
       this.#hash = Math.imul(this.#hash ^ text.charCodeAt(at), 0x01000193);
     }
+    if (this.story !== null) this.#tell(text);
+  }
+
+  #tell(text: string): void {
     this.story?.push(`${String(this.nowMs).padStart(8)} ${text}`);
   }
 
@@ -123,6 +144,7 @@ export class Scheduler {
     if (step === null) return false;
     if (!step.actor.alive) return true;
     this.steps++;
+    this.#atOnce = 0;
     this.nowMs += this.#draw.below(this.#longestStepMs + 1);
     this.note(`${step.actor.name} ${step.label}`);
     step.run();

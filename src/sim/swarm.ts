@@ -53,6 +53,11 @@ export type Swarm = {
   readonly lostHints: number;
   readonly hintLatencyMs: number;
   readonly overflow: number;
+  /**
+   * Share of looks at the disk that have no turn of their own, so that nobody's step comes between
+   * them and the next; 0: every call has its turn.
+   */
+  readonly glances: number;
 };
 
 const ALL_NAMES = ["a", "b", "c.txt", "d", "A", "B", "\u00e4", "a\u0308"];
@@ -122,10 +127,12 @@ export function drawSwarm(seed: number): Swarm {
     lostHints: sequential ? 0 : rate(draw, 0.6),
     hintLatencyMs: draw.pick([0, 5, 300]),
     overflow: rate(draw, 0.2),
+    glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
   };
 }
 
 /** A story's options as they were printed. */
 export function readSwarm(printed: object): Swarm {
-  return printed as Swarm;
+  // Stories that were kept before this could be drawn.
+  return { glances: 0, ...printed } as Swarm;
 }

@@ -262,6 +262,8 @@ export class World {
   /** Runs until all devices are in sync, and two looks in a row found nothing to do. */
   async #rest(): Promise<void> {
     let before = "";
+    // Every round sweeps.
+    for (const device of this.#devices) device.isSweeping = false;
     for (let round = 0; round < MOST_ROUNDS; round++) {
       await this.#round();
       if (this.#wrong.length > 0) return;
@@ -296,9 +298,11 @@ export class World {
     for (const device of this.#devices) {
       const { engine } = device;
       if (engine === null) continue;
-      device.sweep();
       waiting++;
-      void engine.settle().then(() => waiting--);
+      void device
+        .sweep()
+        .then(() => engine.settle())
+        .then(() => waiting--);
     }
     let ending = await this.#scheduler.run(
       () => waiting === 0 || this.#wrong.length > 0,
@@ -324,7 +328,6 @@ export class World {
 
   /** In sync means at rest: no call of any port but the waiting feed. */
   async #expectRest(): Promise<void> {
-    for (const device of this.#devices) device.isSweeping = false;
     // Hints that are still under way, and pauses of steps that nobody wants any more.
     const stillMs = this.#scheduler.nowMs + LONGEST_PAUSE_MS;
     await this.#scheduler.run(() => this.#scheduler.nowMs >= stillMs, MOST_ROUND_STEPS);

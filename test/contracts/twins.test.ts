@@ -30,7 +30,7 @@ diskContract("a dreamed disk", async () => {
     accuse: () => {},
   };
   return {
-    ...openDoors(disk, gate, mood),
+    ...openDoors(disk, { turn: gate, glance: gate, atOnce: gate }, mood),
     person: personAt(disk, new Person(disk, witness, ["a"])),
     [Symbol.asyncDispose]: async () => {},
   };
