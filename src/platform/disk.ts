@@ -72,6 +72,7 @@ class RealDiskLook implements DiskLook {
   async #listAt(at: string, folder: string, signal?: AbortSignal): Promise<Listing> {
     const entries: Entry[] = [];
     const undecodable: string[] = [];
+    const { file } = statOf(attempt("list", folder, () => statSync(at, { bigint: true })));
     let seen = 0;
     for (const bytes of attempt("list", folder, () => namesIn(at))) {
       if (++seen % STRIDE === 0 && this.#breath.due()) {
@@ -91,7 +92,7 @@ class RealDiskLook implements DiskLook {
         throw diskError(error, "look at", joinPath(folder, name));
       }
     }
-    return { entries, undecodable };
+    return { file, entries, undecodable };
   }
 
   async stat(path: string): Promise<Stat | null> {

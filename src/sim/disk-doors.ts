@@ -76,9 +76,11 @@ class Look implements DiskLook {
       const inode = this.#disk.peek(joinPath(path, name));
       if (inode !== null) entries.push({ name, ...this.#disk.statOf(inode) });
     };
+    let file = "";
     const rest = await this.#gates.glance(`list ${folder}`, () => {
       this.#mood.meet("list", folder);
       const inode = this.#folder(folder);
+      ({ file } = this.#disk.statOf(inode));
       const names = this.#mood.shuffle(this.#disk.names(inode).map(({ name }) => name));
       const seen = folder === "" ? names.filter((name) => name !== PRIVATE_FOLDER) : names;
       const cut = this.#mood.isSlowListing() ? Math.ceil(seen.length / 2) : seen.length;
@@ -90,7 +92,7 @@ class Look implements DiskLook {
         for (const name of rest) see(folder, name);
       });
     }
-    return { entries, undecodable: folder === "" ? this.#disk.oddNames : [] };
+    return { file, entries, undecodable: folder === "" ? this.#disk.oddNames : [] };
   }
 
   stat(path: string): Promise<Stat | null> {

@@ -58,6 +58,14 @@ function isUnchanged(row: NodeRow, entry: Entry): boolean {
   return content.kind !== "file" || content.executable === entry.executable;
 }
 
+/** A folder to list: its node, if it has one, and the inode that must be found at the path. */
+type Due = {
+  readonly path: string;
+  readonly base: NodeId | null;
+  readonly file: FileKey | null;
+  readonly found: Found[];
+};
+
 /** Walks folders breadth first and collects what differs. The disk is only read. */
 class Walk {
   readonly #disk: Disk;
@@ -65,7 +73,7 @@ class Walk {
   readonly #rules: IgnoreRules;
   readonly #everything: boolean;
   readonly #rootDevice: string;
-  readonly #queue: { path: string; base: NodeId | null; found: Found[] }[] = [];
+  readonly #queue: Due[] = [];
   readonly #queued = new Set<NodeId>();
   readonly folders: { id: NodeId; found: Found[] }[] = [];
   readonly missing = new Set<NodeId>();
@@ -97,28 +105,29 @@ class Walk {
     this.#queued.add(id);
     const found: Found[] = [];
     this.folders.push({ id, found });
-    this.#queue.push({ path, base: id, found });
+    this.#queue.push({ path, base: id, file: row?.local?.file ?? null, found });
   }
 
   async run(signal?: AbortSignal): Promise<void> {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       signal?.throwIfAborted();
-      await this.#list(next.path, next.base, next.found, signal);
+      await this.#list(next, signal);
     }
     await this.#checkVacancies();
   }
 
-  async #list(
-    path: string,
-    base: NodeId | null,
-    found: Found[],
-    signal?: AbortSignal,
-  ): Promise<void> {
+  async #list({ path, base, file, found }: Due, signal?: AbortSignal): Promise<void> {
     let listing;
     try {
       listing = await this.#disk.look.list(path, signal);
     } catch (error) {
       this.#unlisted(path, base, error);
+      return;
+    }
+    if (file !== null && listing.file !== file) {
+      // Another folder took the path: what is in it says nothing about this one.
+      this.#wentElsewhere(base);
+      this.unsteady = true;
       return;
     }
     for (const name of listing.undecodable) {
@@ -154,10 +163,7 @@ class Walk {
     const code = codeOf(error);
     if (code === "not-found" || code === "not-a-folder") {
       if (base === ROOT_NODE) throw error;
-      // The folder itself went: its parent's listing tells.
-      const parent = base === null ? null : this.#trees.get(base)?.local?.parent;
-      if (parent && base !== PARK_NODE) this.queueFolder(parent);
-      else if (base === null) this.unsteady = true;
+      this.#wentElsewhere(base);
       return;
     }
     if (base === ROOT_NODE) throw error;
@@ -165,6 +171,13 @@ class Walk {
     const known = base === null ? undefined : this.#trees.get(base);
     if (base !== null) this.blinded.set(base, "unreadable");
     if (known?.local?.blind !== "unreadable") this.unsteady = true;
+  }
+
+  /** The folder itself went: its parent's listing tells. */
+  #wentElsewhere(base: NodeId | null): void {
+    const parent = base === null ? null : this.#trees.get(base)?.local?.parent;
+    if (parent && base !== PARK_NODE) this.queueFolder(parent);
+    else if (base === null) this.unsteady = true;
   }
 
   async #readRules(path: string, entries: readonly Entry[]): Promise<void> {
@@ -229,7 +242,7 @@ class Walk {
     const known = this.#trees.holding(entry.file).find((row) => row.kind === "folder");
     if (known === undefined) {
       const children: Found[] = [];
-      this.#queue.push({ path, base: null, found: children });
+      this.#queue.push({ path, base: null, file: entry.file, found: children });
       return { entry, target: null, children };
     }
     // A folder that moved keeps its local children; they are listed under its new path.
@@ -237,7 +250,7 @@ class Walk {
       this.#queued.add(known.id);
       const found: Found[] = [];
       this.folders.push({ id: known.id, found });
-      this.#queue.push({ path, base: known.id, found });
+      this.#queue.push({ path, base: known.id, file: entry.file, found });
     }
     return { entry, target: null, children: null };
   }

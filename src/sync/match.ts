@@ -51,6 +51,8 @@ export class Matcher {
   readonly #verify: NodeId[] = [];
   readonly #folders: NodeId[] = [];
   readonly #gone: NodeId[] = [];
+  /** Files and links that no node was found for yet. */
+  readonly #strangers: { readonly place: Place; readonly item: Found }[] = [];
   #placing: NodeRow[] | null = null;
   #changed = 0;
 
@@ -72,6 +74,9 @@ export class Matcher {
     for (const { id, found } of this.#look.folders) {
       this.#place(id, found);
       this.#seeAgain(id);
+    }
+    for (const { place, item } of this.#strangers) {
+      this.#take(place, item, this.#bySyncedPath(place, item.entry));
     }
     for (const [id, blind] of this.#look.blinded) this.#blind(id, blind);
     // A look that is not whole proves no absence (SPEC SC7).
@@ -101,15 +106,24 @@ export class Matcher {
       const { entry, children } = item;
       const place = { parent, name: entry.name };
       const row = this.#identify(place, entry);
-      const id = row?.id ?? this.#fresh();
-      this.#claimed.add(id);
-      this.#write(id, row, place, item);
+      if (row === undefined && entry.kind !== "folder") {
+        this.#strangers.push({ place, item });
+        continue;
+      }
+      const id = this.#take(place, item, row);
       if (entry.kind !== "folder") continue;
       if (!this.#isUnreadable(id)) this.#folders.push(id);
       if (children === null) continue;
       this.#missAllBut(id, children);
       this.#place(id, children);
     }
+  }
+
+  #take(place: Place, item: Found, row: NodeRow | undefined): NodeId {
+    const id = row?.id ?? this.#fresh();
+    this.#claimed.add(id);
+    this.#write(id, row, place, item);
+    return id;
   }
 
   /** A folder that was deleted and made again: what it held and does not hold now is missing. */
@@ -165,6 +179,18 @@ export class Matcher {
         row.local.file === entry.file ||
         !this.#foundFiles.has(row.local.file)
       );
+    });
+  }
+
+  /**
+   * The node that was last in sync at a place and is on the disk no more: it was moved away and
+   * back, or deleted and made again, between two looks or before the deletion was sent.
+   */
+  #bySyncedPath(place: Place, { kind }: Entry): NodeRow | undefined {
+    return this.#trees.named("synced", place.parent, place.name).find((row) => {
+      if (row.synced?.name !== place.name || row.kind !== kind) return false;
+      if (this.#claimed.has(row.id) || !isExpected(row)) return false;
+      return row.local === null || this.#missing.has(row.id);
     });
   }
 

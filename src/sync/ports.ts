@@ -30,6 +30,8 @@ export type Stat = {
 export type Entry = Stat & { readonly name: string };
 
 export type Listing = {
+  /** The folder that was listed, which may not be the one that had this path before. */
+  readonly file: FileKey;
   readonly entries: readonly Entry[];
   /** Names that are not valid UTF-8, with their odd bytes as %XX: reported and left alone. */
   readonly undecodable: readonly string[];

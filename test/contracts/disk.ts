@@ -135,6 +135,8 @@ function lookContract(name: string, open: OpenDisk): void {
     for (const { name: entryName, ...stat } of entries) {
       assert.deepEqual(await disk.look.stat(entryName), stat);
     }
+    const folder = await disk.look.list("folder");
+    assert.equal(folder.file, (await disk.look.stat("folder"))?.file);
   });
 
   test(`DK2: ${name}: nothing, a place in nothing and a place in a file are all null`, async () => {

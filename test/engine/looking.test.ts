@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { WorldError } from "#core/errors.ts";
-import { nodeId } from "#core/ids.ts";
+import { nodeId, ROOT_NODE } from "#core/ids.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
 import { openDisk } from "#platform/disk.ts";
 import { IgnoreRules } from "#sync/ignore.ts";
 import { Looking } from "#sync/looking.ts";
-import type { Disk, Watcher } from "#sync/ports.ts";
+import type { Disk, TreeStore, Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 
 const { signal } = new AbortController();
@@ -20,7 +20,7 @@ const { signal } = new AbortController();
 async function withFolder(
   work: (
     looking: Looking,
-    world: { root: string; refused: Set<string>; looks: () => number },
+    world: { root: string; refused: Set<string>; looks: () => number; trees: TreeStore },
   ) => Promise<void>,
 ): Promise<void> {
   const base = mkdtempSync(join(tmpdir(), "lockstep-looking-"));
@@ -56,7 +56,7 @@ async function withFolder(
     fresh: () => nodeId(randomBytes(16).toString("hex")),
   });
   try {
-    await work(looking, { root, refused, looks: () => lists });
+    await work(looking, { root, refused, looks: () => lists, trees: store.trees });
   } finally {
     store.close();
     rmSync(base, { recursive: true });
@@ -101,6 +101,52 @@ suite("a folder that cannot be listed", () => {
       await rest(looking);
       looking.lookAtEverything();
       await rest(looking);
+    });
+  });
+});
+
+suite("things that change their names between two looks", () => {
+  test("SC4: a folder that another one took the path of is not taken for that one", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      for (const name of ["a", "b"]) {
+        mkdirSync(join(root, name));
+        writeFileSync(join(root, name, `in ${name}`), name);
+      }
+      await rest(looking);
+      const id = (name: string) =>
+        trees.named("local", ROOT_NODE, name)[0]?.id ?? assert.fail(name);
+      const [a, b] = [id("a"), id("b")];
+      renameSync(join(root, "a"), join(root, "aside"));
+      renameSync(join(root, "b"), join(root, "a"));
+      renameSync(join(root, "aside"), join(root, "b"));
+      // What is known is the path that the folder had.
+      looking.lookAgain(a);
+      await rest(looking);
+      for (const [folder, name] of [
+        [a, "in a"],
+        [b, "in b"],
+      ] as const) {
+        const names = trees.children("local", folder).map(({ local }) => local?.name);
+        assert.deepEqual(names, [name]);
+      }
+      assert.equal(trees.get(a)?.local?.name, "b");
+    });
+  });
+
+  test("SC1: a file that is made again before its deletion was sent is the one that was there", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      writeFileSync(join(root, "f"), "first");
+      await rest(looking);
+      const row = trees.named("local", ROOT_NODE, "f")[0];
+      assert(row?.local);
+      const { parent, name, file } = row.local;
+      const content = { kind: "symlink", target: "stands for any" } as const;
+      trees.put({ ...row, local: null, synced: { parent, name, content, file } });
+      writeFileSync(join(root, "f"), "second");
+      looking.lookAtEverything();
+      await rest(looking);
+      const found = trees.named("local", ROOT_NODE, "f").map(({ id }) => id);
+      assert.deepEqual(found, [row.id]);
     });
   });
 });
