@@ -167,9 +167,32 @@ class Outgoing {
     if (parent !== ROOT_NODE && !this.#draft.get(parent)?.remote && !this.#wanted.has(parent)) {
       return false;
     }
+    if (this.#changesFolder(row) && this.#wouldCloseRing(row.id, parent)) return false;
     return this.#draft
       .named("remote", parent, name)
       .every(({ id }) => id === row.id || this.#leaves(id, parent, name));
+  }
+
+  /** True for a folder that the server knows and that goes into another one. */
+  #changesFolder({ id, kind, remote }: NodeRow): boolean {
+    if (kind !== "folder" || remote === null) return false;
+    return this.#wanted.get(id)?.includes("move") === true && this.#parentOf(id) !== remote.parent;
+  }
+
+  #parentOf(id: NodeId): NodeId {
+    return this.#tree.of(id)?.place.parent ?? ROOT_NODE;
+  }
+
+  /** True when the server, after all that is wanted, would have the folder below itself. */
+  #wouldCloseRing(id: NodeId, parent: NodeId): boolean {
+    const seen = new Set<NodeId>();
+    let at = parent;
+    while (at !== ROOT_NODE && at !== id && !seen.has(at)) {
+      seen.add(at);
+      const isWanted = this.#wanted.has(at);
+      at = isWanted ? this.#parentOf(at) : (this.#draft.get(at)?.remote?.parent ?? ROOT_NODE);
+    }
+    return at === id;
   }
 
   /** True when the node gives up its place (its folder, or that name in it) in this plan. */
@@ -188,7 +211,22 @@ class Outgoing {
     if (target === null) return this.#draft.children("remote", id).map((row) => row.id);
     const { parent, name } = target.place;
     const inTheWay = this.#draft.named("remote", parent, name).map((row) => row.id);
-    return [parent, ...inTheWay].filter((needed) => needed !== id);
+    return [parent, ...this.#movedAbove(id), ...inTheWay].filter((needed) => needed !== id);
+  }
+
+  /**
+   * The next folder above a folder's target that moves, too: when each comes after the ones above
+   * it, the server never has one below itself on the way.
+   */
+  #movedAbove(id: NodeId): NodeId[] {
+    const row = this.#draft.get(id);
+    if (row === undefined || !this.#changesFolder(row)) return [];
+    for (let at = this.#parentOf(id); at !== ROOT_NODE; at = this.#parentOf(at)) {
+      const above = this.#draft.get(at);
+      if (above === undefined) return [];
+      if (this.#changesFolder(above)) return [at];
+    }
+    return [];
   }
 
   /** Depth first, without recursion: a tree may be thousands of folders deep. */
