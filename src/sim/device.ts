@@ -71,11 +71,11 @@ export class Device {
     const { swarm, scheduler, witness } = world;
     this.#world = world;
     this.index = index;
-    this.name = "ABC"[index] ?? `D${index}`;
+    this.name = "ABCD"[index] ?? `D${index}`;
     this.id = deviceId(String(index + 1).padStart(32, "d"));
     this.#draw = new Draw(swarm.seed, `device ${index}`);
     this.time = new MachineTime(scheduler);
-    this.time.skewMs = index * 1_234;
+    this.time.skewMs = swarm.skewsMs[index] ?? 0;
     const folding = swarm.foldingDisks[index] ?? false;
     this.disk = new VirtualDisk(`disk${index}`, this.time, folding, witness);
     this.disk.reuseNumbers = swarm.reuseInodes;

@@ -4,9 +4,10 @@ import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { ChunkId } from "#core/ids.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
+import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
 import { show } from "./people.ts";
-import type { VirtualDisk, Witness } from "./virtual-disk.ts";
+import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
 type Content = { readonly bytes: Uint8Array; saved: number; killed: number };
@@ -67,10 +68,33 @@ function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("latin1");
 }
 
+/** Codes of problems that last until a person does something about them. */
+const LASTING = new Set(["unsupported-kind", "outside-root"]);
+
+export function isLasting({ code }: Problem): boolean {
+  return LASTING.has(code);
+}
+
+/** How many links there are that cannot be made here: for them there is always work. */
+export function unmakable(problems: readonly Problem[]): number {
+  return problems.filter(({ code }) => code === "outside-root").length;
+}
+
+/** True of what does not sync by its nature: no device has to have what another one has. */
+function isApart(path: string, { kind, target }: Inode): boolean {
+  return kind === "other" || /^\/|^\.\./.test(target) || isIgnored(path);
+}
+
+/** Of what people name in a story, Word's temporary files are ignored. */
+function isIgnored(path: string): boolean {
+  return path.endsWith(".tmp");
+}
+
 /** A disk as people see it: each path and what stands there, as one text. */
 export function treeOf(disk: VirtualDisk): Map<string, string> {
   const tree = new Map<string, string>();
   for (const { path, inode } of disk.tree()) {
+    if (isApart(path, inode)) continue;
     const { kind, executable, bytes, target } = inode;
     if (kind === "file")
       tree.set(path, `file ${executable ? "x " : ""}${show(bytes)} ${sum(bytes)}`);
@@ -88,12 +112,17 @@ export function differences(
   left: ReadonlyMap<string, string>,
   right: ReadonlyMap<string, string>,
 ): string[] {
-  const lines: string[] = [];
+  return [...differing(left, right)].map(([, line]) => line).sort();
+}
+
+function* differing(
+  left: ReadonlyMap<string, string>,
+  right: ReadonlyMap<string, string>,
+): Iterable<[path: string, line: string]> {
   for (const path of new Set([...left.keys(), ...right.keys()])) {
     const [one, other] = [left.get(path) ?? "nothing", right.get(path) ?? "nothing"];
-    if (one !== other) lines.push(`${path}: ${one} | ${other}`);
+    if (one !== other) yield [path, `${path}: ${one} | ${other}`];
   }
-  return lines.sort();
 }
 
 /** The server's tree in the words of `treeOf`, as far as it can tell. */
@@ -111,6 +140,7 @@ async function serverTree(server: VirtualServer): Promise<Map<string, string>> {
 function shortened(disk: VirtualDisk): Map<string, string> {
   const tree = new Map<string, string>();
   for (const { path, inode } of disk.tree()) {
+    if (isIgnored(path)) continue;
     const { kind, executable, bytes, target } = inode;
     if (kind === "file") tree.set(path, `${executable ? "x " : ""}${sum(bytes)}`);
     else tree.set(path, kind === "symlink" ? `link ${target}` : kind);
@@ -118,18 +148,31 @@ function shortened(disk: VirtualDisk): Map<string, string> {
   return tree;
 }
 
-/** True when all disks and the server hold the same tree (I1); else what differs. */
+/**
+ * Nothing when all disks and the server hold the same tree (I1), or a device says of every path
+ * that it has otherwise why that is so (I16).
+ */
 export async function disagreements(
   devices: readonly Device[],
   server: VirtualServer,
 ): Promise<string[]> {
   const lines: string[] = [];
   const remote = await serverTree(server);
-  for (const { name, disk } of devices) {
-    for (const line of differences(shortened(disk), remote))
-      lines.push(`${name} | server: ${line}`);
+  for (const { name, disk, engine } of devices) {
+    const told = new Set(engine?.status(0).problems.map(({ path }) => path));
+    for (const [path, line] of differing(shortened(disk), remote)) {
+      if (!isCovered(path, told)) lines.push(`${name} | server: ${line}`);
+    }
   }
   return lines;
+}
+
+/** True when the path or a folder above it is among these. */
+function isCovered(path: string, among: ReadonlySet<string>): boolean {
+  for (let at = path; at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
+    if (among.has(at)) return true;
+  }
+  return false;
 }
 
 /** What is wrong with the end of a story, in sentences; nothing when all is well. */
@@ -168,10 +211,14 @@ export async function verdict(
       problems: [],
       pending: { up: 0, down: 0 },
     };
-    for (const { path, code, message } of problems) {
+    for (const problem of problems) {
+      if (isLasting(problem)) continue;
+      const { path, code, message } = problem;
       wrong.push(`${device.name} still reports a problem with ${path}: ${code}: ${message}`);
     }
-    if (pending.up + pending.down > 0) wrong.push(`${device.name} still has work`);
+    if (pending.up > 0 || pending.down > unmakable(problems)) {
+      wrong.push(`${device.name} still has work`);
+    }
   }
   return wrong;
 }

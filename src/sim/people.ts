@@ -1,6 +1,7 @@
 import { utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { joinPath } from "#core/names.ts";
+import { Attempt, folderOf, nameOf } from "./attempt.ts";
 import type { Draw } from "./chance.ts";
 import { gone, notFolder, type Inode, type VirtualDisk, type Witness } from "./virtual-disk.ts";
 
@@ -30,15 +31,28 @@ export const PEOPLES_WAYS = [
   "write-to-open",
   "same-everywhere",
 ] as const;
-export type Way = (typeof PEOPLES_WAYS)[number];
 
-/** What somebody does in several steps: it says what it did after each. */
-export type Deed = Generator<string, void, undefined>;
+/** More of it, drawn beside the others. */
+export const RARER_WAYS = [
+  "touch",
+  "sed-in-place",
+  "word-dance",
+  "excel-dance",
+  "hard-link",
+  "make-pipe",
+  "make-outside-link",
+] as const;
+
+export type Way = (typeof PEOPLES_WAYS)[number] | (typeof RARER_WAYS)[number];
+
+/** What somebody does in several steps: what was done after each, or how many ms are waited. */
+export type Deed = Generator<string | number, void, undefined>;
+
+/** Excel deletes the file that it saves, and renames the new one a little later. */
+const EXCEL_MS = 2_000;
 
 /** A file that nobody changed or moved for this long is at rest. */
 const SETTLED_NS = 1_000_000_000n;
-
-const SIZES = [12, 12, 12, 12, 40, 3_000, 9_000];
 
 /** One person at one device. */
 export class Person {
@@ -120,6 +134,27 @@ export class Person {
         return yield* this.#writeToOpen(at);
       case "same-everywhere":
         return yield* this.write(at.place(), utf8(`shared ${at.draw.below(3)}`));
+      default:
+        return yield* this.#actRarely(way, at);
+    }
+  }
+
+  *#actRarely(way: (typeof RARER_WAYS)[number], at: Attempt): Deed {
+    switch (way) {
+      case "touch":
+        return yield* this.#touch(at.file());
+      case "sed-in-place":
+        return yield* this.#sed(at.file(), at);
+      case "word-dance":
+        return yield* this.#word(at.file(), at);
+      case "excel-dance":
+        return yield* this.#excel(at.file(), at);
+      case "hard-link":
+        return yield* this.#hardLink(at.file(), at.place());
+      case "make-pipe":
+        return yield* this.#makePipe(`pipe ${at.tag}`);
+      case "make-outside-link":
+        return yield* this.makeLink(`out ${at.tag}`, at.draw.pick(["/etc/hosts", "../out"]));
     }
   }
 
@@ -171,6 +206,58 @@ export class Person {
     yield* this.rename(path, backup);
     yield* this.write(path, at.content());
     yield* this.delete(backup);
+  }
+
+  /** A new modification time, and nothing else. */
+  *#touch(path: string): Deed {
+    this.#disk.setTimes(this.#disk.expect(path), this.#disk.tickNs());
+    yield `touches ${path}`;
+  }
+
+  /** As `sed -i`: the executable bit goes along. */
+  *#sed(path: string, at: Attempt): Deed {
+    const { executable } = this.#disk.expect(path);
+    const beside = joinPath(folderOf(path), `sed${at.tag}`);
+    yield* this.write(beside, at.content());
+    this.#disk.setExecutable(this.#disk.expect(beside), executable);
+    yield* this.rename(beside, path);
+  }
+
+  /** The new file is written beside, the known one steps aside, and goes last. */
+  *#word(path: string, at: Attempt): Deed {
+    const [made, old] = ["WRD", "WRL"].map((start) =>
+      joinPath(folderOf(path), `~${start}${at.tag}.tmp`),
+    ) as [string, string];
+    yield* this.write(made, at.content());
+    yield* this.rename(path, old);
+    yield* this.rename(made, path);
+    yield* this.delete(old);
+  }
+
+  *#excel(path: string, at: Attempt): Deed {
+    const beside = joinPath(folderOf(path), `${at.tag}0000`);
+    yield* this.write(beside, at.content());
+    yield* this.delete(path);
+    yield EXCEL_MS;
+    yield* this.rename(beside, path);
+  }
+
+  /** A second name of one inode: what is written through one is there under the other. */
+  *#hardLink(from: string, to: string): Deed {
+    const inode = this.#disk.expect(from);
+    const target = this.#disk.find(to);
+    if (target.inode !== null) throw new WorldError("exists", to);
+    this.#disk.add(target.folder, target.name, inode);
+    if (inode.bytes.length > 0) this.#witness.saved(inode.bytes);
+    yield `gives ${from} the second name ${to}`;
+  }
+
+  /** Such things do not sync. */
+  *#makePipe(path: string): Deed {
+    const { folder, name, inode } = this.#disk.find(path);
+    if (inode !== null) throw new WorldError("exists", path);
+    this.#disk.add(folder, name, this.#disk.create("other"));
+    yield `makes the pipe ${path}`;
   }
 
   *rename(from: string, to: string): Deed {
@@ -282,82 +369,6 @@ export class Person {
   #kill(inode: Inode): void {
     if (inode.kind === "file" && inode.bytes.length > 0) this.#witness.killed(inode.bytes);
   }
-}
-
-/** One deed's choices: which file, which name, which bytes. */
-class Attempt {
-  readonly #disk: VirtualDisk;
-  readonly #names: readonly string[];
-  readonly draw: Draw;
-  readonly tag: string;
-  #count = 0;
-
-  constructor(disk: VirtualDisk, draw: Draw, names: readonly string[], tag: string) {
-    this.#disk = disk;
-    this.#names = names;
-    this.draw = draw;
-    this.tag = tag;
-  }
-
-  content(sizeBytes: number = this.draw.pick(SIZES)): Uint8Array {
-    return utf8(`${this.tag}.${this.#count++} `.padEnd(sizeBytes, "~").slice(0, sizeBytes));
-  }
-
-  file(): string {
-    return this.#some((inode) => inode.kind === "file");
-  }
-
-  folder(): string {
-    return this.#some((inode) => inode.kind === "folder");
-  }
-
-  entry(): string {
-    return this.#some(() => true);
-  }
-
-  fileOr(): string {
-    try {
-      return this.draw.chance(0.8) ? this.file() : this.place();
-    } catch {
-      return this.place();
-    }
-  }
-
-  folderOrRoot(): string {
-    if (this.draw.chance(0.4)) return "";
-    try {
-      return this.folder();
-    } catch {
-      return "";
-    }
-  }
-
-  place(): string {
-    const folder = this.folderOrRoot();
-    const depth = folder === "" ? 0 : folder.split("/").length;
-    return joinPath(depth >= 3 ? "" : folder, this.draw.pick(this.#names));
-  }
-
-  caseOf(path: string): [string, string] {
-    const name = nameOf(path);
-    const other = name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
-    return [path, joinPath(folderOf(path), other)];
-  }
-
-  #some(fits: (inode: Inode) => boolean): string {
-    const paths: string[] = [];
-    for (const { path, inode } of this.#disk.tree()) if (fits(inode)) paths.push(path);
-    if (paths.length === 0) throw new WorldError("not-found", "There is nothing of that kind.");
-    return this.draw.pick(paths);
-  }
-}
-
-function nameOf(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
-}
-
-function folderOf(path: string): string {
-  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
 }
 
 function join(first: Uint8Array, second: Uint8Array): Uint8Array {

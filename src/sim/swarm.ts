@@ -1,5 +1,5 @@
 import { Draw } from "./chance.ts";
-import { PEOPLES_WAYS, type Way } from "./people.ts";
+import { PEOPLES_WAYS, RARER_WAYS, type Way } from "./people.ts";
 
 /** What can go wrong, besides people: each kind is drawn for a story or not. */
 export const FATES = [
@@ -53,12 +53,20 @@ export type Swarm = {
   readonly lostHints: number;
   readonly hintLatencyMs: number;
   readonly overflow: number;
+  /** How wrong each device's clock is. */
+  readonly skewsMs: readonly number[];
   /**
    * Share of looks at the disk that have no turn of their own, so that nobody's step comes between
    * them and the next; 0: every call has its turn.
    */
   readonly glances: number;
 };
+
+/** What all stories of a sweep have in common: nothing, every fault at once, or none and no race. */
+export type Weather = "any" | "storm" | "in-order";
+
+const YEAR_MS = 365 * 86_400_000;
+const MOST_YEARS_APART = 25;
 
 const ALL_NAMES = ["a", "b", "c.txt", "d", "A", "B", "\u00e4", "a\u0308"];
 
@@ -73,9 +81,15 @@ function waits(draw: Draw, pace: number): number {
   return kind === 1 ? draw.below(400) : draw.below(8_000);
 }
 
-export function drawSwarm(seed: number): Swarm {
+export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
+  const swarm = drawUsual(seed, weather);
+  return withRarities(swarm, new Draw(seed, "rarities"), weather);
+}
+
+function drawUsual(seed: number, weather: Weather): Swarm {
   const draw = new Draw(seed, "swarm");
-  const sequential = draw.chance(0.08);
+  const isDrawnSo = draw.chance(0.08);
+  const sequential = weather === "any" ? isDrawnSo : weather === "in-order";
   const devices = draw.chance(0.6) ? 2 : 3;
   const folding = draw.chance(0.8);
   const ways: Partial<Record<Way, number>> = {};
@@ -127,12 +141,66 @@ export function drawSwarm(seed: number): Swarm {
     lostHints: sequential ? 0 : rate(draw, 0.6),
     hintLatencyMs: draw.pick([0, 5, 300]),
     overflow: rate(draw, 0.2),
+    skewsMs: skewsOf(devices),
     glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
   };
 }
 
-/** A story's options as they were printed. */
+/** Nobody's clock is quite right. */
+function skewsOf(devices: number): number[] {
+  return Array.from({ length: devices }, (_, index) => index * 1_234);
+}
+
+/** What few stories have: a fourth device, clocks apart by years, rarer ways, a storm. */
+function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
+  const ways = { ...usual.ways };
+  for (const way of RARER_WAYS) if (draw.chance(0.25)) ways[way] = draw.between(1, 5);
+  const devices = draw.chance(0.12) ? 4 : usual.devices;
+  const deeds =
+    devices === usual.devices
+      ? usual.deeds
+      : usual.deeds.map((deed) => ({ ...deed, device: draw.below(devices) }));
+  const isApart = draw.chance(0.3);
+  const skewsMs = skewsOf(devices).map((skewMs) => {
+    return isApart ? draw.between(-MOST_YEARS_APART, MOST_YEARS_APART) * YEAR_MS + skewMs : skewMs;
+  });
+  const isMixed = usual.folding && !usual.sequential && draw.chance(0.25);
+  const folds = usual.foldingDisks[0] ?? false;
+  const foldingDisks = Array.from({ length: devices }, (_, index) =>
+    isMixed ? draw.chance(0.5) : (usual.foldingDisks[index] ?? (usual.sequential && folds)),
+  );
+  const swarm = { ...usual, ways, devices, deeds, skewsMs, foldingDisks };
+  const isStorm = weather === "storm" || (weather === "any" && draw.chance(0.03));
+  return isStorm && !usual.sequential ? { ...swarm, ...stormOf(swarm, draw) } : swarm;
+}
+
+/** Every fault there is, at a high rate. */
+function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
+  const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const count = draw.between(FATES.length, 2 * FATES.length);
+  const longestMs = Math.max(600, Math.ceil((2 * lastMs) / count));
+  return {
+    fates: Array.from({ length: count }, (_, id) => ({
+      id,
+      fate: FATES[id] ?? draw.pick(FATES),
+      device: draw.below(devices),
+      waitMs: draw.below(longestMs),
+    })),
+    longestStepMs: draw.pick([3, 20]),
+    slowListing: 0.8,
+    lostRequest: 0.2,
+    lostReply: 0.3,
+    repeated: 0.3,
+    latencyMs: 300,
+    pageEntries: draw.between(1, 3),
+    lostHints: 0.6,
+    overflow: 0.2,
+  };
+}
+
+/** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
-  // Stories that were kept before this could be drawn.
-  return { glances: 0, ...printed } as Swarm;
+  const swarm = printed as Swarm;
+  const { skewsMs, glances } = swarm;
+  return { ...swarm, skewsMs: skewsMs ?? skewsOf(swarm.devices), glances: glances ?? 0 };
 }

@@ -199,7 +199,10 @@ export class VirtualDisk {
     const { mtimeNs, ctimeNs } = inode;
     inode.durable ??= { bytes: inode.bytes, mtimeNs, ctimeNs };
     if (!byEngine && inode.links > 0) {
-      if (inode.bytes.length > 0) this.#witness.killed(inode.bytes);
+      // Under each of its names.
+      for (let name = 0; name < inode.links && inode.bytes.length > 0; name++) {
+        this.#witness.killed(inode.bytes);
+      }
       if (bytes.length > 0) this.#witness.saved(bytes);
     }
     inode.bytes = bytes;

@@ -1,7 +1,16 @@
 import { Draw } from "./chance.ts";
 import { Device } from "./device.ts";
 import type { StoreImage } from "./memory-store.ts";
-import { conflictCopies, differences, disagreements, Ledger, treeOf, verdict } from "./oracle.ts";
+import {
+  conflictCopies,
+  differences,
+  disagreements,
+  isLasting,
+  Ledger,
+  treeOf,
+  unmakable,
+  verdict,
+} from "./oracle.ts";
 import type { Deed, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import type { Fate, Swarm } from "./swarm.ts";
@@ -115,9 +124,11 @@ export class World {
     const { deed, name } = this.#deed(id, device);
     const next = (): void => {
       const { done, value } = deed.next();
-      if (value !== undefined) this.#scheduler.note(`${name}'s person ${value}`);
+      if (typeof value === "string") this.#scheduler.note(`${name}'s person ${value}`);
       if (done === true) this.#busy--;
-      else void this.#scheduler.call(this.#people, `goes on at ${name}`, next);
+      else if (typeof value === "number") {
+        this.#scheduler.after(value, this.#people, `goes on at ${name}`, next);
+      } else void this.#scheduler.call(this.#people, `goes on at ${name}`, next);
     };
     next();
   }
@@ -142,7 +153,10 @@ export class World {
     for (const { id, device } of this.#swarm.deeds) {
       if (this.#wrong.length > 0) return;
       const { deed, name, way } = this.#deed(id, device);
-      for (const said of deed) this.#scheduler.note(`${name}'s person ${said}`);
+      for (const said of deed) {
+        if (typeof said === "number") await this.#pass(said);
+        else this.#scheduler.note(`${name}'s person ${said}`);
+      }
       const meant = treeOf(this.#device(device).disk);
       await this.#rest();
       for (const { disk, name: other } of this.#devices) {
@@ -153,6 +167,13 @@ export class World {
     }
     const copies = conflictCopies(this.#device(0).disk);
     if (copies.length > 0) this.#accuse(`conflict copies of nothing: ${copies.join(", ")}`);
+  }
+
+  /** Lets so much time go by. */
+  async #pass(ms: number): Promise<void> {
+    const untilMs = this.#scheduler.nowMs + ms;
+    const isOver = (): boolean => this.#scheduler.nowMs >= untilMs;
+    await this.#scheduler.run(isOver, MOST_ROUND_STEPS);
   }
 
   #befall(fate: Fate, device: Device, draw: Draw): void {
@@ -328,12 +349,12 @@ export class World {
 
   /** In sync means at rest: no call of any port but the waiting feed. */
   async #expectRest(): Promise<void> {
+    // What cannot be made is tried again now and then.
+    if (this.#devices.some(({ engine }) => engine?.status(0).state !== "in-sync")) return;
     // Hints that are still under way, and pauses of steps that nobody wants any more.
-    const stillMs = this.#scheduler.nowMs + LONGEST_PAUSE_MS;
-    await this.#scheduler.run(() => this.#scheduler.nowMs >= stillMs, MOST_ROUND_STEPS);
+    await this.#pass(LONGEST_PAUSE_MS);
     for (const device of this.#devices) device.calls = 0;
-    const untilMs = this.#scheduler.nowMs + IDLE_MS;
-    await this.#scheduler.run(() => this.#scheduler.nowMs >= untilMs, MOST_ROUND_STEPS);
+    await this.#pass(IDLE_MS);
     for (const { name, calls } of this.#devices) {
       // A look at everything falls due every ten minutes, and takes some calls.
       if (calls > 0) this.#accuse(`${name} is idle and made ${calls} calls`);
@@ -356,10 +377,13 @@ export class World {
   }
 }
 
-/** In sync, and nothing that failed waits to be tried again. */
+/** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
 function isAtRest({ engine }: Device): boolean {
   const status = engine?.status(0);
-  return status?.state === "in-sync" && status.problems.length === 0;
+  if (status === undefined || !status.problems.every(isLasting)) return false;
+  if (status.state === "in-sync") return true;
+  const { up, down } = status.pending;
+  return status.state === "working" && up === 0 && down === unmakable(status.problems);
 }
 
 function pickWay(ways: Swarm["ways"], draw: Draw): Way {

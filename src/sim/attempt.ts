@@ -1,0 +1,83 @@
+import { utf8 } from "#core/bytes.ts";
+import { WorldError } from "#core/errors.ts";
+import { joinPath } from "#core/names.ts";
+import type { Draw } from "./chance.ts";
+import type { Inode, VirtualDisk } from "./virtual-disk.ts";
+
+const SIZES = [12, 12, 12, 12, 40, 3_000, 9_000];
+
+/** One deed's choices: which file, which name, which bytes. */
+export class Attempt {
+  readonly #disk: VirtualDisk;
+  readonly #names: readonly string[];
+  readonly draw: Draw;
+  readonly tag: string;
+  #count = 0;
+
+  constructor(disk: VirtualDisk, draw: Draw, names: readonly string[], tag: string) {
+    this.#disk = disk;
+    this.#names = names;
+    this.draw = draw;
+    this.tag = tag;
+  }
+
+  content(sizeBytes: number = this.draw.pick(SIZES)): Uint8Array {
+    return utf8(`${this.tag}.${this.#count++} `.padEnd(sizeBytes, "~").slice(0, sizeBytes));
+  }
+
+  file(): string {
+    return this.#some((inode) => inode.kind === "file");
+  }
+
+  folder(): string {
+    return this.#some((inode) => inode.kind === "folder");
+  }
+
+  entry(): string {
+    return this.#some(() => true);
+  }
+
+  fileOr(): string {
+    try {
+      return this.draw.chance(0.8) ? this.file() : this.place();
+    } catch {
+      return this.place();
+    }
+  }
+
+  folderOrRoot(): string {
+    if (this.draw.chance(0.4)) return "";
+    try {
+      return this.folder();
+    } catch {
+      return "";
+    }
+  }
+
+  place(): string {
+    const folder = this.folderOrRoot();
+    const depth = folder === "" ? 0 : folder.split("/").length;
+    return joinPath(depth >= 3 ? "" : folder, this.draw.pick(this.#names));
+  }
+
+  caseOf(path: string): [string, string] {
+    const name = nameOf(path);
+    const other = name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
+    return [path, joinPath(folderOf(path), other)];
+  }
+
+  #some(fits: (inode: Inode) => boolean): string {
+    const paths: string[] = [];
+    for (const { path, inode } of this.#disk.tree()) if (fits(inode)) paths.push(path);
+    if (paths.length === 0) throw new WorldError("not-found", "There is nothing of that kind.");
+    return this.draw.pick(paths);
+  }
+}
+
+export function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+export function folderOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+}
