@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
@@ -15,6 +16,16 @@ test("CL8: a file of the home is written whole, for this user alone", async () =
   assert.equal(fs.statSync(path.dirname(file)).mode & 0o777, 0o700);
   assert.deepEqual(fs.readdirSync(path.dirname(file)), ["link.json"]);
   assert.equal(readJsonFile(`${file}.not-there`), null);
+});
+
+test("EX7: drafts of a process that was killed go with the next file written there, others stay", async () => {
+  await using scratch = await scratchFolder();
+  const dead = spawnSync(process.execPath, ["--version"]).pid;
+  const names = [`link.json.${dead}.new`, `running.json.${process.pid}.new`, "notes.new"];
+  for (const name of names) fs.writeFileSync(path.join(scratch.path, name), "half");
+  writePrivateFile(path.join(scratch.path, "link.json"), "{}");
+  const left = ["link.json", "notes.new", `running.json.${process.pid}.new`];
+  assert.deepEqual(fs.readdirSync(scratch.path).toSorted(), left.toSorted());
 });
 
 test("the home is LOCKSTEP_HOME, made absolute, or a folder of the platform's", () => {

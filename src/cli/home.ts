@@ -33,9 +33,14 @@ export function makePrivateFolder(path: string): void {
   fs.mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
+/** What a file is written as before it takes its name, by a process of that id. */
+const DRAFT = /\.(?<pid>\d+)\.new$/;
+
 /** Replaces a file as a whole: after a power cut it holds what it held or what it shall hold. */
 export function writePrivateFile(path: string, text: string): void {
-  makePrivateFolder(dirname(path));
+  const folder = dirname(path);
+  makePrivateFolder(folder);
+  removeDrafts(folder);
   const temporary = `${path}.${process.pid}.new`;
   const file = fs.openSync(temporary, "w", 0o600);
   try {
@@ -45,7 +50,25 @@ export function writePrivateFile(path: string, text: string): void {
     fs.closeSync(file);
   }
   fs.renameSync(temporary, path);
-  if (platform() !== "win32") syncFolder(dirname(path));
+  if (platform() !== "win32") syncFolder(folder);
+}
+
+/** Drafts of processes that did not live to give them their names. */
+function removeDrafts(folder: string): void {
+  for (const name of fs.readdirSync(folder)) {
+    const pid = DRAFT.exec(name)?.groups?.["pid"];
+    if (pid !== undefined && !isAlive(Number(pid))) fs.rmSync(join(folder, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Another user's process may not be signalled, but it is there.
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+  }
 }
 
 function syncFolder(path: string): void {
