@@ -61,9 +61,9 @@ export const rooms: Readonly<Record<RoomName, Room>> = {
   sim: {
     climate: "node",
     rooms: [...pureRooms, "server"],
-    // A sweep says how long it took; a story must not know. The scheduler's turns of the event loop
-    // only run microtasks dry: no time passes in them.
-    clockFiles: ["sim/main.ts", "sim/scheduler.ts"],
+    // A sweep says how long it took, and a hunt ends stories that never do; a story must not know.
+    // The scheduler's turns of the event loop only run microtasks dry: no time passes in them.
+    clockFiles: ["sim/hunt.ts", "sim/main.ts", "sim/scheduler.ts"],
   },
   cli: { climate: "node", rooms: [...pureRooms, "server", "platform"] },
   web: { climate: "browser", rooms: [...pureRooms] },

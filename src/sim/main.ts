@@ -1,9 +1,14 @@
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { huntAll } from "./hunt.ts";
+import { mutantsNamed } from "./mutants.ts";
 import { shrink } from "./shrink.ts";
 import { play, tell } from "./story.ts";
 import { drawSwarm, readSwarm, type Swarm } from "./swarm.ts";
 
-/** npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES] */
+/**
+ * npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES]
+ *              | --mutants [NAME…] [--most N] [--from SEED] [--workers K]
+ */
 
 /** Seeds that a worker is given at a time. */
 const SEEDS_AT_ONCE = 20;
@@ -12,6 +17,8 @@ const MOST_SHOWN = 5;
 const MOST_SHRINKING_PLAYS = 250;
 /** A sweep says now and then how far it is. */
 const PROGRESS_MS = 20_000;
+/** A planted bug that no story of so many finds is one that the simulator is blind to. */
+const MOST_HUNTED = 100_000;
 /** One seed in so many is played twice: both must go the same way. */
 const TWICE_EVERY = 100;
 
@@ -112,12 +119,29 @@ async function replay(what: string): Promise<number> {
   return wrong.length;
 }
 
-if (isMainThread) {
+/** Words behind an option, up to the next one; null when the option is not given. */
+function words(name: string): string[] | null {
+  const at = process.argv.indexOf(name);
+  if (at === -1) return null;
+  const rest = process.argv.slice(at + 1);
+  const end = rest.findIndex((word) => word.startsWith("--"));
+  return end === -1 ? rest : rest.slice(0, end);
+}
+
+async function run(): Promise<number> {
+  const from = option("--from", 1);
+  const workers = option("--workers", 2);
+  const names = words("--mutants");
+  if (names !== null) {
+    const most = option("--most", MOST_HUNTED);
+    return huntAll(mutantsNamed(names), { from, most, workers });
+  }
   const count = option("--sweep", 0);
-  const failures =
-    count > 0
-      ? await sweep(count, option("--from", 1), option("--workers", 2))
-      : await replay(process.argv[2] ?? "1");
+  return count > 0 ? sweep(count, from, workers) : replay(process.argv[2] ?? "1");
+}
+
+if (isMainThread) {
+  const failures = await run();
   process.exitCode = failures > 0 ? 1 : 0;
 } else {
   parentPort?.on("message", (task: Task) => {

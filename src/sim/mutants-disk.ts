@@ -1,0 +1,167 @@
+import { mutant, type Mutant } from "./mutation.ts";
+
+const EXECUTE = "sync/execute.ts";
+const PUBLISH = "sync/publish.ts";
+const HOLD = "sync/hold.ts";
+const DOORS = "sim/disk-doors.ts";
+
+const HELD_IS_LEFT = [HOLD, "    if (!isSame) {", "    if (size === mtime) {"] as const;
+
+const NO_LOOK_AFTER_HOLD = [
+  PUBLISH,
+  "  if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return;",
+  "  if (stat !== null) return;",
+] as const;
+
+/** Steps on the disk. */
+export const DISK_MUTANTS: readonly Mutant[] = [
+  mutant("no-look-before-hold", "What is displaced is not looked at before (EX3).", [
+    PUBLISH,
+    "  await expectSame(disk, path, local);\n",
+    "",
+  ]),
+  mutant(
+    "no-look-after-hold",
+    "What was displaced is not looked at after (EX3).",
+    NO_LOOK_AFTER_HOLD,
+  ),
+  mutant(
+    "held-is-left",
+    "What is written into a file that was displaced is never looked at (EX6).",
+    HELD_IS_LEFT,
+  ),
+  mutant(
+    "no-look-at-hold",
+    "What was displaced is looked at neither at once nor later (EX3, EX6).",
+    NO_LOOK_AFTER_HOLD,
+    HELD_IS_LEFT,
+  ),
+  mutant("hold-purged-at-once", "What was displaced goes at the next sweep (EX6).", [
+    HOLD,
+    "const PURGE_MS = 7 * 24 * 3_600_000;",
+    "const PURGE_MS = 0;",
+  ]),
+  mutant(
+    "publish-clobbers",
+    "What is put in place takes the name of whatever stands there (EX2).",
+    [
+      PUBLISH,
+      "    await disk.change.link(staged.path, path);",
+      "    await disk.change.rename(staged.path, path);",
+    ],
+    [PUBLISH, "  await disk.change.remove(staged.path);\n", ""],
+    [
+      DOORS,
+      "      if (!isPrivate(to) && target.inode !== null) {",
+      "      if (!isPrivate(from) && target.inode !== null) {",
+    ],
+  ),
+  mutant("stage-not-synced", "Staged bytes are not made durable before they get a name (EX7).", [
+    DOORS,
+    "      this.#disk.sync(inode);\n",
+    "",
+  ]),
+  mutant("folders-not-synced", "Names are not made durable before they are on record (EX7).", [
+    EXECUTE,
+    "    if (this.#folders.size > 0) await this.#world.disk.change.syncFolders(",
+    "    if (this.#folders.size < 0) await this.#world.disk.change.syncFolders(",
+  ]),
+  mutant(
+    "synced-before-durable",
+    "What is about to be put in place counts as agreed on already (EX7).",
+    [
+      EXECUTE,
+      "    return [{ ...row, displacing: row.local?.file ?? null, placing }];",
+      `    const file = row.local?.file ?? staged?.stat.file ?? "";
+    const synced = { parent, name, content, file };
+    return [{ ...row, synced, displacing: null, placing: null }];`,
+    ],
+  ),
+  mutant("no-intent", "A displacement is not on record before it happens (EX4).", [
+    EXECUTE,
+    `    this.#world.trees.transaction(() => {
+      for (const row of rows) this.#world.trees.put(row);
+    });
+    for (const row of rows) this.#draft.put(row);`,
+    "    for (const row of rows) this.#draft.put(row);",
+  ]),
+  mutant("park-record-lost", "Where a parked node came from is not on record (EX1).", [
+    PUBLISH,
+    "  return placed({ parent: PARK_NODE, name }, moved, isSame ? content : null, from);",
+    "  return placed(from && { parent: PARK_NODE, name }, moved, isSame ? content : null, null);",
+  ]),
+  mutant("stopped-move-is-left", "A move that stopped halfway leaves a second name (EX7).", [
+    "sync/root.ts",
+    "  await finishParkedMoves(disk);\n",
+    "",
+  ]),
+  mutant(
+    "folder-removed-with-children",
+    "A folder is removed although there is something in it (EX5).",
+    [
+      PUBLISH,
+      '    if (codeOf(error) === "not-empty") throw raced(path);\n    throw error;',
+      `    if (codeOf(error) !== "not-empty") throw error;
+    const held = holdName(row.id, local, local.stamp, world.clock.nowMs());
+    await world.disk.change.rename(path, joinPath(HOLD_FOLDER, held));`,
+    ],
+  ),
+  mutant("executable-bit-lost", "A file arrives without its executable bit (DL4).", [
+    "sync/stage.ts",
+    "const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });",
+    "const stat = await disk.stage.finish(path, { sizeBytes, executable: false, mtimeMs });",
+  ]),
+  mutant("modification-time-lost", "A file arrives with another modification time (DL4).", [
+    "sync/stage.ts",
+    "const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });",
+    "const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs: 0 });",
+  ]),
+  mutant(
+    "bytes-not-verified",
+    "Bytes that come from elsewhere on this disk are put in place unverified (DL3).",
+    [
+      "sync/stage.ts",
+      "        if (this.#isChunk(chunk, bytes)) return bytes;",
+      "        return bytes;",
+    ],
+    [
+      "sync/stage.ts",
+      "    if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };",
+      "    if (stat !== null) return { path, stat };",
+    ],
+  ),
+  mutant(
+    "stage-trusted",
+    "What a stopped staging left is put in place unverified (DL3).",
+    ["sync/stage.ts", "content.sizeBytes <= LARGE_BYTES ? 0 : presentBytes);", "presentBytes);"],
+    ["sync/stage.ts", "    return this.#isChunk(chunk, bytes);", "    return bytes.length > 0;"],
+    [
+      "sync/stage.ts",
+      "    if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };",
+      "    if (stat !== null) return { path, stat };",
+    ],
+  ),
+  mutant("no-look-before-move", "A moved file counts as what it was when it was planned (EX3).", [
+    PUBLISH,
+    '  if (row.kind === "folder" || sameStamp(stat.stamp, local.stamp)) return local;',
+    "  if (row.id !== null) return local;",
+  ]),
+  mutant(
+    "edit-after-publish-unseen",
+    "What is saved right after a file was put in place is taken for it (EX3).",
+    [
+      PUBLISH,
+      "  return placed(place, stat, isAsStaged ? content : null);",
+      "  return placed(place, stat, isAsStaged ? content : content);",
+    ],
+  ),
+  mutant(
+    "chmod-vouches-for-bytes",
+    "A changed executable bit vouches for bytes that nobody read (EX3).",
+    [
+      EXECUTE,
+      "    if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {",
+      "    if (after.file === null) {",
+    ],
+  ),
+];
