@@ -4,6 +4,7 @@ import { sameBody, sameContent, samePlace, type Content, type Place } from "#cor
 import { Sight } from "./blindness.ts";
 import { Draft, type TreeView } from "./draft.ts";
 import { normaliseRow, type Fresh } from "./normalise.ts";
+import { goingOf, withoutHeld, type Going } from "./withheld.ts";
 import { TargetTree, type Naming, type Target } from "./target.ts";
 import type { NodeRow } from "./tree.ts";
 
@@ -30,7 +31,11 @@ export type Plan = {
   readonly remote: readonly RemoteOp[];
 };
 
-export type PlanWorld = Naming & { readonly fresh: Fresh };
+export type PlanWorld = Naming & {
+  readonly fresh: Fresh;
+  /** Which of those stay for now, whatever that leaves undone; none when absent (SPEC MD3). */
+  readonly withhold?: (going: Going) => ReadonlySet<NodeId>;
+};
 
 /**
  * How often normalising and merging may start over: each time at least one row is settled for good.
@@ -53,9 +58,10 @@ export function plan(view: TreeView, world: PlanWorld): Plan {
   const local = rows
     .flatMap((row) => localOps(row, tree.of(row.id)))
     .filter((op) => op.kind !== "create" || !isNameUnsettled(draft, tree.sight, op));
-  const blocked = new Set(local.map((op) => op.id));
+  const held = world.withhold?.(goingOf(draft, tree, rows)) ?? new Set<NodeId>();
+  const blocked = new Set([...local.map((op) => op.id), ...held]);
   const remote = new Outgoing(draft, tree, blocked, world).ordered(rows);
-  return { records: draft.records(), local, remote };
+  return { records: draft.records(), local: withoutHeld(draft, local, held), remote };
 }
 
 function merge(draft: Draft, world: PlanWorld, deferred: Set<NodeId>): TargetTree {
