@@ -28,8 +28,10 @@ function canonicalChange(change: Change): unknown[] {
       const { node, lrev, parent, name, key } = change;
       return ["move", node, lrev, parent, name, key ?? null];
     }
-    case "delete":
-      return ["delete", change.node, change.crev, change.lrev];
+    case "delete": {
+      const { node, crev, lrev, approved } = change;
+      return ["delete", node, crev, lrev, ...(approved === true ? ["approved"] : [])];
+    }
   }
 }
 

@@ -52,12 +52,16 @@ const Move = z.object({
   key: NameKey.optional(),
 });
 
-/** The node goes, at exactly these revisions. */
+/**
+ * The node goes, at exactly these revisions. `approved`: it is part of a mass deletion, and a person
+ * has said yes to it; other devices need not ask again.
+ */
 const Delete = z.object({
   kind: z.literal("delete"),
   node: NodeId,
   crev: Sequence,
   lrev: Sequence,
+  approved: z.literal(true).optional(),
 });
 
 export const Change = z.discriminatedUnion("kind", [Create, Update, Move, Delete]);
