@@ -34,7 +34,7 @@ export class Attempt {
   }
 
   entry(): string {
-    return this.#some(() => true);
+    return this.#some((inode) => inode.kind !== "other");
   }
 
   fileOr(): string {

@@ -184,7 +184,9 @@ export class VirtualDisk {
   rename(from: Where, to: Where): Inode | null {
     const { inode } = from;
     assert(inode !== null, "a rename of nothing");
-    if (to.inode === inode && (from.folder !== to.folder || from.name === to.name)) return null;
+    // Two names of one inode both stay; one name in another case is a name like any other.
+    const isOneName = from.folder === to.folder && this.#key(from.name) === this.#key(to.name);
+    if (to.inode === inode && (!isOneName || from.name === to.name)) return null;
     return this.#grouped(() => {
       this.drop(from.folder, from.name);
       const taken = to.folder.entries.get(this.#key(to.name))?.inode ?? null;
