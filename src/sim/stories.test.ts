@@ -20,6 +20,15 @@ for (const line of kept.trimEnd().split("\n")) {
   });
 }
 
+test("a story is the same on the server's schema and on its twin in memory", async () => {
+  for (const seed of [1, 2, 3, 4, 5, 6]) {
+    const swarm = drawSwarm(seed);
+    const real = await play({ ...swarm, database: "sqlite" }, null);
+    const dreamed = await play({ ...swarm, database: "memory" }, null);
+    assert.deepEqual(real, dreamed);
+  }
+});
+
 test("one seed is one story", async () => {
   const [once, again] = [await play(drawSwarm(5), null), await play(drawSwarm(5), null)];
   assert.deepEqual(once, again);

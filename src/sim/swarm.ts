@@ -60,6 +60,8 @@ export type Swarm = {
    * them and the next; 0: every call has its turn.
    */
   readonly glances: number;
+  /** Where the server keeps its journal: its SQLite schema, or the twin of it. */
+  readonly database: "sqlite" | "memory";
 };
 
 /** What all stories of a sweep have in common: nothing, every fault at once, or none and no race. */
@@ -143,6 +145,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
     overflow: rate(draw, 0.2),
     skewsMs: skewsOf(devices),
     glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
+    database: draw.chance(0.1) ? "sqlite" : "memory",
   };
 }
 
@@ -201,6 +204,11 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances } = swarm;
-  return { ...swarm, skewsMs: skewsMs ?? skewsOf(swarm.devices), glances: glances ?? 0 };
+  const { skewsMs, glances, database } = swarm;
+  return {
+    ...swarm,
+    skewsMs: skewsMs ?? skewsOf(swarm.devices),
+    glances: glances ?? 0,
+    database: database ?? "sqlite",
+  };
 }

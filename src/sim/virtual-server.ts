@@ -9,78 +9,17 @@ import { MemoryPacks } from "#server/chunks/memory.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { Intake } from "#server/intake.ts";
 import { Journal } from "#server/journal.ts";
-import type { NodeRow, SpaceRow } from "#server/metadata/port.ts";
-import { SqliteChunks } from "#server/metadata/sqlite-chunks.ts";
-import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
-import { SqliteFile } from "#server/metadata/sqlite-file.ts";
-import { SqliteJournals } from "#server/metadata/sqlite-journals.ts";
+import type { ChunkIndex, NodeRow, SpaceRow } from "#server/metadata/port.ts";
 import type { Draw } from "./chance.ts";
+import { openServerDatabase, type ServerDatabase } from "./server-database.ts";
+import type { Swarm } from "./swarm.ts";
 
 const SPACE = spaceId("5".repeat(32));
 const ACCOUNT = accountId("a".repeat(32));
 
-/**
- * The server's database: one for all stories of a thread, because opening one costs more than a
- * story; every story begins by emptying it.
- */
-class Database {
-  readonly #file = SqliteFile.open(":memory:");
-  readonly accounts = new SqliteAccounts(this.#file);
-  readonly journals = new SqliteJournals(this.#file);
-  readonly chunks = new SqliteChunks(this.#file);
-  readonly #tables: readonly string[];
-  readonly #clear;
-  readonly #head = this.#file.prepare("SELECT hex(chain) AS chain FROM spaces");
-  #hasBackup = false;
-
-  constructor() {
-    // Tables are emptied and filled in no order of who names whom.
-    this.#run("PRAGMA foreign_keys = OFF");
-    const rows = this.#file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-    this.#tables = rows
-      .map(({ name }) => String(name))
-      .filter((name) => !name.startsWith("sqlite"));
-    this.#clear = this.#tables.map((table) => this.#file.prepare(`DELETE FROM ${table}`));
-  }
-
-  clear(): void {
-    this.#file.write(() => {
-      for (const statement of this.#clear) statement.run();
-    });
-  }
-
-  head(): string {
-    return String(this.#head.get()?.["chain"]);
-  }
-
-  backUp(): void {
-    for (const table of this.#tables) {
-      if (this.#hasBackup) this.#run(`DROP TABLE temp.backup_${table}`);
-      this.#run(`CREATE TEMP TABLE backup_${table} AS SELECT * FROM main.${table}`);
-    }
-    this.#hasBackup = true;
-  }
-
-  restore(epoch: string): void {
-    this.#file.write(() => {
-      for (const table of this.#tables) {
-        this.#run(`DELETE FROM ${table}`);
-        this.#run(`INSERT INTO ${table} SELECT * FROM temp.backup_${table}`);
-      }
-    });
-    this.#file.prepare("UPDATE spaces SET epoch = ?").run(epoch);
-  }
-
-  #run(sql: string): void {
-    this.#file.prepare(sql).run();
-  }
-}
-
-let shared: Database | null = null;
-
 /** The real server's parts over its real schema, without HTTP around them. */
 export class VirtualServer {
-  readonly #database: Database;
+  readonly #database: ServerDatabase;
   readonly #clock: Clock;
   readonly #draw: Draw;
   #packs = new MemoryPacks();
@@ -93,21 +32,21 @@ export class VirtualServer {
   /** Requests under way: who is told when the process ends, if the machine still can. */
   readonly underWay = new Set<() => void>();
 
-  private constructor(database: Database, clock: Clock, draw: Draw) {
+  private constructor(database: ServerDatabase, clock: Clock, draw: Draw) {
     this.#database = database;
     this.#clock = clock;
     this.#draw = draw;
     ({ announcer: this.#announcer, journal: this.#journal, intake: this.#intake } = this.#start());
   }
 
-  static async open(clock: Clock, draw: Draw, folding: boolean): Promise<VirtualServer> {
-    shared ??= new Database();
-    const database = shared;
-    database.clear();
+  static async open(
+    clock: Clock,
+    draw: Draw,
+    { folding, database: kind }: Pick<Swarm, "folding" | "database">,
+  ): Promise<VirtualServer> {
     const createdMs = clock.nowMs();
-    const account = { id: ACCOUNT, name: "sim", key: "sim", passwordHash: "-", createdMs };
-    await database.accounts.createAccount(account);
-    await database.journals.createSpace({
+    const owner = { id: ACCOUNT, name: "sim", key: "sim", passwordHash: "-", createdMs };
+    const database = await openServerDatabase(kind, owner, {
       id: SPACE,
       account: ACCOUNT,
       name: "files",
@@ -136,7 +75,7 @@ export class VirtualServer {
     return this.#announcer;
   }
 
-  get chunks(): SqliteChunks {
+  get chunks(): ChunkIndex {
     return this.#database.chunks;
   }
 

@@ -73,7 +73,7 @@ export class World {
     const actor = new Actor("server", 1);
     const clock = virtualClock(scheduler, actor, new MachineTime(scheduler));
     const draw = new Draw(swarm.seed, "server");
-    const server = await VirtualServer.open(clock, draw, swarm.folding);
+    const server = await VirtualServer.open(clock, draw, swarm);
     return new World(swarm, scheduler, server);
   }
 
@@ -332,7 +332,7 @@ export class World {
     // In sync is what an engine says that has not heard of the latest commit yet, too.
     if (ending === "done") {
       const isLevel = (): boolean =>
-        this.#devices.every((device) => device.chain.toUpperCase() === this.#server.head);
+        this.#devices.every((device) => device.chain === this.#server.head);
       ending = await this.#scheduler.run(
         () => isLevel() || this.#wrong.length > 0,
         MOST_ROUND_STEPS,

@@ -15,6 +15,11 @@ export type OpenMetadata = () => Promise<MetadataUnderTest>;
 /** What every database has to answer alike. */
 export function metadataContract(database: string, open: OpenMetadata): void {
   accountContract(database, open);
+  journalContract(database, open);
+}
+
+/** What every database has to answer alike about spaces and chunks. */
+export function journalContract(database: string, open: OpenMetadata): void {
   spaceContract(database, open);
   appendContract(database, open);
   answerContract(database, open);

@@ -3,12 +3,16 @@ import { utf8 } from "#core/bytes.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import { Draw } from "../../src/sim/chance.ts";
 import { openDoors, type Gate } from "../../src/sim/disk-doors.ts";
+import { MemoryMetadata } from "../../src/sim/memory-metadata.ts";
 import { MemoryStore } from "../../src/sim/memory-store.ts";
 import { Person } from "../../src/sim/people.ts";
 import { Scheduler } from "../../src/sim/scheduler.ts";
 import { MachineTime } from "../../src/sim/virtual-clock.ts";
 import { VirtualDisk } from "../../src/sim/virtual-disk.ts";
+import { SqliteAccounts } from "../../src/server/metadata/sqlite-accounts.ts";
+import { SqliteFile } from "../../src/server/metadata/sqlite-file.ts";
 import { diskContract, type DiskUnderTest } from "./disk.ts";
+import { journalContract } from "./metadata.ts";
 import { treeStoreContract } from "./tree-store.ts";
 
 // The simulator's side of the ports, held to what the real side is held to.
@@ -16,6 +20,16 @@ import { treeStoreContract } from "./tree-store.ts";
 treeStoreContract("dreamed", async ({ folding }) => {
   const store = new MemoryStore(folding ? foldName : plainNameKey, null);
   return { trees: store, records: store, [Symbol.asyncDispose]: async () => store.close() };
+});
+
+journalContract("dreamed", async () => {
+  const { journals, chunks } = new MemoryMetadata();
+  const file = SqliteFile.open(":memory:");
+  // A story's one account is nowhere: only spaces name it.
+  const accounts = new SqliteAccounts(file);
+  const close = async (): Promise<void> => file[Symbol.dispose]();
+  const metadata = { accounts, journals, chunks, [Symbol.asyncDispose]: close };
+  return { metadata, peer: async () => metadata, [Symbol.asyncDispose]: close };
 });
 
 diskContract("a dreamed disk", async () => {
@@ -37,7 +51,7 @@ diskContract("a dreamed disk", async () => {
 });
 
 function personAt(disk: VirtualDisk, person: Person): DiskUnderTest["person"] {
-  const all = async (deed: Iterable<string>): Promise<void> => {
+  const all = async (deed: Iterable<unknown>): Promise<void> => {
     for (const step of deed) void step;
   };
   return {

@@ -1,0 +1,95 @@
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import type { ChunkId, SpaceId } from "#core/ids.ts";
+import { CHAIN_START } from "#protocol/chain.ts";
+import type { ChunkIndex, ChunkPlace, JournalStore } from "#server/metadata/port.ts";
+import { MemoryJournals, Space } from "./memory-journals.ts";
+
+/** All that a server's database holds, as of one moment. */
+type MetadataImage = {
+  readonly spaces: readonly Space[];
+  readonly places: ReadonlyMap<ChunkId, ChunkPlace>;
+};
+
+/** Journals and chunk index of a server in memory: the twin of its SQLite file. */
+export class MemoryMetadata {
+  readonly #spaces = new Map<SpaceId, Space>();
+  readonly #places = new Map<ChunkId, ChunkPlace>();
+  readonly journals: JournalStore = new MemoryJournals(this.#spaces);
+  readonly chunks: ChunkIndex = new MemoryChunks(this.#spaces, this.#places);
+
+  head(space: SpaceId): string {
+    return this.#spaces.get(space)?.head.chain ?? CHAIN_START;
+  }
+
+  image(): MetadataImage {
+    const spaces = Array.from(this.#spaces.values(), (space) => new Space(space.row, space));
+    return { spaces, places: new Map(this.#places) };
+  }
+
+  /** Puts an older state back, under another epoch. */
+  restore({ spaces, places }: MetadataImage, epoch: string): void {
+    this.#spaces.clear();
+    for (const space of spaces) {
+      this.#spaces.set(space.row.id, new Space({ ...space.row, epoch }, space));
+    }
+    this.#places.clear();
+    for (const [id, place] of places) this.#places.set(id, place);
+  }
+}
+
+class MemoryChunks implements ChunkIndex {
+  readonly #spaces: ReadonlyMap<SpaceId, Space>;
+  readonly #places: Map<ChunkId, ChunkPlace>;
+
+  constructor(spaces: ReadonlyMap<SpaceId, Space>, places: Map<ChunkId, ChunkPlace>) {
+    this.#spaces = spaces;
+    this.#places = places;
+  }
+
+  async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
+    const links = this.#spaces.get(space)?.links;
+    const places: ChunkPlace[] = [];
+    for (const id of new Set(ids)) {
+      const place = links?.has(id) ? this.#places.get(id) : undefined;
+      if (place !== undefined) places.push(place);
+    }
+    return places;
+  }
+
+  async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
+    return new Set(ids.filter((id) => this.#places.has(id)));
+  }
+
+  async stage(
+    space: SpaceId,
+    written: readonly ChunkPlace[],
+    ids: readonly ChunkId[],
+    leaseMs: number,
+  ): Promise<void> {
+    const links = this.#spaces.get(space)?.links;
+    const places = this.#places;
+    assert(links !== undefined, "chunks are staged in a space that there is");
+    const added = new Set(written.map(({ id }) => id));
+    const gone = ids.find((id) => !places.has(id) && !added.has(id));
+    if (gone !== undefined) {
+      throw new WorldError("chunk-gone", `Chunk ${gone} is stored no more: send it again.`, {
+        retryable: true,
+      });
+    }
+    // Two batches may have written one chunk at once: the first place stays.
+    for (const place of written) if (!places.has(place.id)) places.set(place.id, place);
+    for (const id of ids) lease(links, id, leaseMs);
+  }
+
+  async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {
+    const links = this.#spaces.get(space)?.links;
+    for (const id of ids) if (links?.has(id)) lease(links, id, leaseMs);
+  }
+}
+
+/** Linked stays linked, and no lease is shortened. */
+function lease(links: Map<ChunkId, number | null>, id: ChunkId, leaseMs: number): void {
+  const before = links.get(id);
+  if (before !== null) links.set(id, Math.max(before ?? 0, leaseMs));
+}
