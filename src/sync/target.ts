@@ -107,7 +107,9 @@ export class TargetTree {
   /** True when rows changed and everything must be looked at again. */
   settle(fresh: Fresh): boolean {
     if (this.#keepParents(fresh)) return true;
-    this.#undoCycles();
+    const undone = this.#undoCycles();
+    // What goes back to the server's place needs its folder there.
+    if (undone === "waits" || (undone === "undone" && this.#keepParents(fresh))) return true;
     return this.#resolveClashes();
   }
 
@@ -135,11 +137,13 @@ export class TargetTree {
   /** PL8: a folder that something survives in lives on, as a shell if need be. */
   #keepParents(fresh: Fresh): boolean {
     let kept = false;
+    const rebound = new Set<NodeId>();
     for (const row of this.#rows) {
       const target = this.#targets.get(row.id);
       if (!target || target.place.parent === ROOT_NODE) continue;
       const parentId = target.place.parent;
-      if (this.of(parentId) !== null) continue;
+      // Its place was taken from the rows as they were: the next round knows the folder's new id.
+      if (rebound.has(parentId) || this.of(parentId) !== null) continue;
       const parent = this.#draft.get(parentId);
       if (parent === undefined) {
         // A server that names folders it never sent: the node waits, the others go on.
@@ -149,37 +153,59 @@ export class TargetTree {
         if (parent.synced !== null) this.#draft.put({ ...parent, synced: null });
       } else {
         rebind(this.#draft, parent, fresh);
+        rebound.add(parentId);
       }
       kept = true;
     }
     return kept;
   }
 
-  /** PL13: of two moves that close a ring the first committed stands, ours is undone. */
-  #undoCycles(): void {
+  /**
+   * PL13: of two moves that close a ring the first committed stands, ours is undone. A ring with
+   * something unsettled in it may be none in a moment: nothing is undone because of it.
+   */
+  #undoCycles(): "nothing" | "undone" | "waits" {
+    let outcome: "nothing" | "undone" = "nothing";
     // All moves count at once: turning a tree inside out is no ring, though single moves of it are.
     for (let again = true; again;) {
       again = false;
       for (const row of this.#rows) {
         const target = this.#targets.get(row.id);
         if (row.kind !== "folder" || !target || row.remote === null) continue;
-        if (samePlace(target.place, row.remote) || !this.#isInRing(row.id)) continue;
+        if (samePlace(target.place, row.remote)) continue;
+        const ring = this.#ringOf(row.id);
+        if (ring === null) continue;
+        if (ring.some((id) => this.#isWaiting(id))) {
+          this.#deferred.add(row.id);
+          return "waits";
+        }
         this.#set(row.id, { ...target, place: row.remote });
+        outcome = "undone";
         again = true;
       }
     }
+    return outcome;
   }
 
-  /** True when climbing from a folder leads back to it. */
-  #isInRing(id: NodeId): boolean {
+  /** True for what waits, or makes others wait, for something on the disk to be seen. */
+  #isWaiting(id: NodeId): boolean {
+    if (this.#deferred.has(id)) return true;
+    const row = this.#draft.get(id);
+    return row !== undefined && this.#sight.isUnsettled(row);
+  }
+
+  /** The folders from a folder's parent up to itself; null when climbing does not lead there. */
+  #ringOf(id: NodeId): NodeId[] | null {
+    const ring: NodeId[] = [];
     const seen = new Set<NodeId>();
     let at = this.of(id)?.place.parent ?? ROOT_NODE;
     while (at !== ROOT_NODE && !seen.has(at)) {
-      if (at === id) return true;
+      ring.push(at);
+      if (at === id) return ring;
       seen.add(at);
       at = this.of(at)?.place.parent ?? ROOT_NODE;
     }
-    return false;
+    return null;
   }
 
   #isServerOwned(row: NodeRow, place: Place): boolean {
@@ -228,9 +254,7 @@ export class TargetTree {
    */
   #waitsForUnsettled(row: NodeRow, place: Place): boolean {
     for (const other of this.#claimants(place)) {
-      if (other.id !== row.id && (this.#deferred.has(other.id) || this.#sight.isUnsettled(other))) {
-        return true;
-      }
+      if (other.id !== row.id && this.#isWaiting(other.id)) return true;
     }
     return false;
   }
