@@ -57,6 +57,18 @@ export function localPlace(local: LocalSide): { parent: NodeId; name: string } {
   return local.parkedFrom ?? local;
 }
 
+/**
+ * What both sides hold, bytes and executable bit each for itself; of what they do not share, what
+ * was synced (SPEC PL1, PL11).
+ */
+export function agreedContent(synced: Content, local: Content, remote: Content): Content {
+  const body = sameBody(local, remote) ? remote : synced;
+  if (body.kind !== "file" || local.kind !== "file" || remote.kind !== "file") return body;
+  const known = synced.kind === "file" && synced.executable;
+  const executable = local.executable === remote.executable ? remote.executable : known;
+  return body.executable === executable ? body : { ...body, executable };
+}
+
 function isTouched(local: Read, synced: SyncedSide): boolean {
   return (
     !sameContent(local.content, synced.content) ||
@@ -88,11 +100,10 @@ function both(draft: Draft, row: NodeRow, local: Read, remote: RemoteSide, fresh
   if (samePlace(place, remote) && !samePlace(synced, remote)) {
     agreed = { ...agreed, parent: remote.parent, name: remote.name };
   }
-  if (
-    sameContent(local.content, remote.content) &&
-    (!sameContent(synced.content, remote.content) || synced.file !== local.file)
-  ) {
-    agreed = { ...agreed, content: remote.content, file: local.file };
+  const content = agreedContent(synced.content, local.content, remote.content);
+  const file = sameBody(local.content, remote.content) ? local.file : synced.file;
+  if (!sameContent(content, synced.content) || file !== synced.file) {
+    agreed = { ...agreed, content, file };
   }
   if (agreed === synced) return false;
   draft.put({ ...row, synced: agreed });

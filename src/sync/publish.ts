@@ -1,9 +1,10 @@
 import { codeOf, WorldError } from "#core/errors.ts";
 import { joinPath, splitPath } from "#core/names.ts";
-import { FOLDER, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
+import { FOLDER, sameBody, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
 import type { Clock } from "#core/world.ts";
 import { holdName, freeParkName, sameBytesStamp } from "./hold.ts";
 import { sameStamp } from "./look.ts";
+import { agreedContent } from "./normalise.ts";
 import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
 import type { Disk, Stat } from "./ports.ts";
 import type { Staged } from "./stage.ts";
@@ -55,13 +56,17 @@ export function agreedSide(
   const { remote, synced } = row;
   const { file, parkedFrom } = local;
   if (remote === null || content === null || parkedFrom !== null) return synced;
-  const samePlaces = samePlace(local, remote);
-  const sameContents = sameContent(content, remote.content);
-  const { parent, name } = remote;
-  if (samePlaces && sameContents) return { parent, name, content, file };
-  if (synced === null) return null;
-  if (samePlaces) return { ...synced, parent, name };
-  return sameContents ? { ...synced, content, file } : synced;
+  const { parent, name } = samePlace(local, remote) || synced === null ? remote : synced;
+  if (synced === null) {
+    const isAsThere = samePlace(local, remote) && sameContent(content, remote.content);
+    return isAsThere ? { parent, name, content, file } : null;
+  }
+  return {
+    parent,
+    name,
+    content: agreedContent(synced.content, content, remote.content),
+    file: sameBody(content, remote.content) ? file : synced.file,
+  };
 }
 
 /** The inode at a path, if it is the one that the row was planned on, in that very state. */
