@@ -13,7 +13,11 @@ const WITHOUT_SPLITTING = [
     return false;`,
 ] as const;
 
-const NO_RING_UNDONE = [TARGET, "    this.#undoCycles();\n", ""] as const;
+const NO_RING_UNDONE = [
+  TARGET,
+  "    const undone = this.#undoCycles();\n",
+  '    const undone: string = "nothing";\n',
+] as const;
 
 const NO_RING_REFUSED = ["server/judge.ts", "    findCycle(draft, view) ??\n", ""] as const;
 
