@@ -1,6 +1,7 @@
 import { closeSync, constants, fchmodSync, fstatSync, fsync, linkSync } from "node:fs";
 import { lstatSync, mkdirSync, openSync, readlinkSync, renameSync, rmdirSync } from "node:fs";
-import { symlinkSync, unlinkSync } from "node:fs";
+import { statSync, symlinkSync, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { codeOf, WorldError } from "#core/errors.ts";
 import { foldName, PRIVATE_FOLDER } from "#core/names.ts";
@@ -37,6 +38,7 @@ export class RealDiskChange implements DiskChange {
   async makeFolder(path: string): Promise<Stat> {
     await this.#pause();
     return this.#paths.within("make the folder", path, (at) => {
+      this.#mustBeOnRootsDisk(at, path);
       mkdirSync(at);
       return statOf(lstatSync(at, { bigint: true }));
     });
@@ -45,6 +47,7 @@ export class RealDiskChange implements DiskChange {
   async makeSymlink(path: string, target: string): Promise<Stat> {
     await this.#pause();
     return this.#paths.within("make the link", path, (at) => {
+      this.#mustBeOnRootsDisk(at, path);
       symlinkSync(target, at);
       return statOf(lstatSync(at, { bigint: true }));
     });
@@ -138,6 +141,13 @@ export class RealDiskChange implements DiskChange {
     } finally {
       closeSync(descriptor);
     }
+  }
+
+  /** Files come from the root's own disk and cannot land on another; what has no bytes could. */
+  #mustBeOnRootsDisk(at: string, path: string): void {
+    if (statSync(dirname(at)).dev === statSync(this.#paths.root).dev) return;
+    const message = `Cannot make ${shownPath(path)}: another file system is mounted there.`;
+    throw new WorldError("other-disk", message);
   }
 
   async #pause(): Promise<void> {

@@ -1,5 +1,5 @@
 import { closeSync, constants, fchmodSync, fstatSync, fsync, ftruncateSync } from "node:fs";
-import { futimesSync, openSync, write } from "node:fs";
+import { futimesSync, openSync, read, write } from "node:fs";
 import { promisify } from "node:util";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
@@ -10,7 +10,9 @@ import { isPrivate, syncFailed, withExecutable } from "./disk-change.ts";
 import { diskError, shownPath } from "./errno.ts";
 import type { RootPath } from "./root-path.ts";
 import { statOf } from "./stat.ts";
+import { isZero } from "./zeros.ts";
 
+const readAt = promisify(read);
 const writeAt = promisify(write);
 const syncDescriptor = promisify(fsync);
 
@@ -47,11 +49,11 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     if (this.#breath.due()) await this.#breath.take();
     const file = this.#take(path, 0);
     const end = offsetBytes + bytes.length;
-    // Zeros past the end need no blocks: a sparse file stays one.
-    if (offsetBytes >= file.sizeBytes && isZero(bytes)) return;
-    file.sizeBytes = Math.max(file.sizeBytes, end);
     file.writes++;
     try {
+      // Zeros where there are none but zeros need no blocks: a sparse file stays one.
+      if (isZero(bytes) && (await this.#readsZero(file, offsetBytes, bytes.length))) return;
+      file.sizeBytes = Math.max(file.sizeBytes, end);
       let done = 0;
       while (done < bytes.length) {
         const left = bytes.length - done;
@@ -64,6 +66,19 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
       file.writes--;
       if (file.closed) closeWhenIdle(file);
     }
+  }
+
+  /** True when a piece of the file holds nothing but zeros, or lies beyond its end. */
+  async #readsZero(file: Open, offsetBytes: number, lengthBytes: number): Promise<boolean> {
+    const end = Math.min(offsetBytes + lengthBytes, file.sizeBytes);
+    const present = new Uint8Array(Math.max(0, end - offsetBytes));
+    for (let at = 0; at < present.length;) {
+      const left = present.length - at;
+      const { bytesRead } = await readAt(file.descriptor, present, at, left, offsetBytes + at);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+    }
+    return isZero(present);
   }
 
   async finish(
@@ -156,15 +171,4 @@ function secondsOf(mtimeMs: number): string {
 function closeWhenIdle(file: Open): void {
   file.closed = true;
   if (file.writes === 0) closeSync(file.descriptor);
-}
-
-const ZEROS = new Uint8Array(64 * 1024);
-
-function isZero(bytes: Uint8Array): boolean {
-  if (bytes[0] !== 0) return false;
-  for (let from = 0; from < bytes.length; from += ZEROS.length) {
-    const piece = bytes.subarray(from, from + ZEROS.length);
-    if (Buffer.compare(piece, ZEROS.subarray(0, piece.length)) !== 0) return false;
-  }
-  return true;
 }

@@ -1,10 +1,11 @@
 import { createHash, hash } from "node:crypto";
 import { readSync } from "node:fs";
+import { nextCut } from "#chunking/cut.ts";
 import type { CutKey, CutSizes } from "#chunking/cut.ts";
-import { readyCuts } from "#chunking/split.ts";
 import { chunkId, contentHash } from "#core/ids.ts";
-import type { ContentHash } from "#core/ids.ts";
+import type { ChunkId, ContentHash } from "#core/ids.ts";
 import type { Manifest, ManifestEntry } from "#core/node.ts";
+import { isZero } from "./zeros.ts";
 
 /** What a file's bytes come down to. */
 export type FileDigest = { readonly sha256: ContentHash; readonly manifest: Manifest };
@@ -34,6 +35,25 @@ function fill(
   return at;
 }
 
+/** Chunks of nothing but zeros, by their length: there are at most as many as classes of sizes. */
+const zeroChunks = new Map<number, ChunkId>();
+
+/**
+ * The chunk at the start of `bytes`. One of the greatest length that is all zeros, as holes are, is
+ * known without cutting or hashing: equal bytes have no boundary (SPEC CK7).
+ */
+function chunkAt({ sizes, key }: DigestTask, bytes: Uint8Array): ManifestEntry {
+  const { maxBytes } = sizes;
+  const longest = bytes.subarray(0, maxBytes);
+  const isHole = longest.length === maxBytes && isZero(longest);
+  const known = isHole ? zeroChunks.get(maxBytes) : undefined;
+  if (known !== undefined) return { chunk: known, lengthBytes: maxBytes };
+  const lengthBytes = nextCut(bytes, 0, bytes.length, sizes, key);
+  const chunk = chunkId(hash("sha256", bytes.subarray(0, lengthBytes), "hex"));
+  if (isHole) zeroChunks.set(lengthBytes, chunk);
+  return { chunk, lengthBytes };
+}
+
 /**
  * Reads, cuts and hashes a file on this thread, through `buffer`: one that holds the whole file, or
  * more than one chunk of the greatest length. A file that is shorter than expected is digested as
@@ -58,10 +78,11 @@ export function digestFile(
     position += end - held;
     isLast = end < held + room || position === task.sizeBytes;
     let at = 0;
-    for (const lengthBytes of readyCuts(buffer, 0, end, isLast, task.sizes, task.key)) {
-      const chunk = buffer.subarray(at, at + lengthBytes);
-      manifest.push({ chunk: chunkId(hash("sha256", chunk, "hex")), lengthBytes });
-      at += lengthBytes;
+    // What is shorter than a chunk of the greatest length may go on in the next segment.
+    while (at < end && (isLast || end - at >= task.sizes.maxBytes)) {
+      const entry = chunkAt(task, buffer.subarray(at, end));
+      manifest.push(entry);
+      at += entry.lengthBytes;
     }
     if (!isLast || whole !== null || manifest.length !== 1) {
       whole ??= createHash("sha256");

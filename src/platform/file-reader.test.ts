@@ -10,7 +10,7 @@ import type { Worker } from "node:worker_threads";
 import { cutKeyFrom } from "#chunking/cut.ts";
 import { randomSample } from "#chunking/sample-bytes.ts";
 import { sizesOf } from "#chunking/sizes.ts";
-import { Splitter } from "#chunking/split.ts";
+import { splitAll, Splitter } from "#chunking/split.ts";
 import type { ChunkRange } from "#chunking/split.ts";
 import { WorldError } from "#core/errors.ts";
 import type { Digested } from "#sync/ports.ts";
@@ -97,6 +97,28 @@ test("FR1: a file of 300 MB has the hash and the chunks of its bytes, by segment
     ranges.map((range) => range.lengthBytes),
   );
   assert.ok(digested.manifest.length > 500);
+});
+
+test("FR1: a file with holes has the chunks that its bytes are cut into, wherever the holes begin", async () => {
+  await using disk = openRoot();
+  const bytes = new Uint8Array(40 * MIB);
+  const pieces = [0, 100, 3 * MIB + 17, 12 * MIB, 12 * MIB + 5, 33 * MIB - 1, 40 * MIB - 1];
+  for (const [index, at] of pieces.entries())
+    bytes.set(LARGE.subarray(0, Math.min(1 + index * 70_000, bytes.length - at)), at);
+  disk.write("image", bytes);
+  const digested = await disk.digest("image");
+  assert.ok(digested.outcome === "read");
+  assert.equal(digested.sha256, createHash("sha256").update(bytes).digest("hex"));
+  const lengths = splitAll(bytes, sizesOf("medium"), cutKeyFrom(CUT_KEY));
+  assert.deepEqual(
+    digested.manifest.map((entry) => entry.lengthBytes),
+    lengths,
+  );
+  let offset = 0;
+  for (const { chunk, lengthBytes } of digested.manifest) {
+    const piece = bytes.subarray(offset, (offset += lengthBytes));
+    assert.equal(chunk, createHash("sha256").update(piece).digest("hex"));
+  }
 });
 
 test("FR3: a file that is edited while it is read has changed", async () => {

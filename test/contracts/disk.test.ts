@@ -172,6 +172,28 @@ test("DK7: a hole takes no room on the disk", { skip: LINUX_ONLY }, async () => 
 });
 
 test(
+  "DK7: zeros take no room when the end of a file comes first, and zero what was there",
+  { skip: LINUX_ONLY },
+  async () => {
+    await using disk = await openReal();
+    await disk.change.makeFolder(".lockstep");
+    const path = ".lockstep/sparse";
+    const sizeBytes = 64 * 2 ** 20;
+    const zeros = new Uint8Array(2 ** 20);
+    await disk.stage.open(path);
+    await disk.stage.write(path, sizeBytes - 1, Uint8Array.of(1));
+    await disk.stage.write(path, 7, new Uint8Array(100).fill(2));
+    for (let at = 0; at < sizeBytes - 2 ** 20; at += 2 ** 20)
+      await disk.stage.write(path, at, zeros);
+    await disk.stage.finish(path, { sizeBytes, executable: false, mtimeMs: 0 });
+    const { blocks } = await fs.stat(join(disk.root, path));
+    assert.ok(blocks * 512 < 2 * 2 ** 20, `${blocks} blocks`);
+    assert.deepEqual(await disk.look.read(path, 0, 2 ** 20), zeros);
+    assert.deepEqual(await disk.look.read(path, sizeBytes - 1, 1), Uint8Array.of(1));
+  },
+);
+
+test(
   "DK3: a pipe in a file's place does not hold the program up",
   { skip: LINUX_ONLY },
   async () => {
