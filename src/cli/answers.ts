@@ -1,6 +1,7 @@
 import { assert } from "#core/assert.ts";
 import { nodeId } from "#core/ids.ts";
 import type { DeviceStore } from "#platform/device-store.ts";
+import { decideHold, listHolds, type Decision } from "#sync/holds.ts";
 import { expectCommit, forgetCommit } from "#sync/settings.ts";
 import type { Status } from "#sync/status.ts";
 import { listConflicts } from "./conflict-list.ts";
@@ -25,12 +26,22 @@ function textsOf(question: Question, field: string): string[] {
 
 /** What a device's database answers, whether its engine runs or not. */
 export const STORE_ANSWERS = {
-  "look-up": (store, question) => lookUp(store.trees, textOf(question, "path")),
+  "look-up": (store, question) => lookUp(store, textOf(question, "path")),
   paths: (store, question) => pathsOf(store.trees, textsOf(question, "nodes").map(nodeId)),
   conflicts: (store) => listConflicts(store),
+  holds: (store) => listHolds(store.trees, store.records),
+  "decide-hold": (store, question) => {
+    return decideHold(store, textOf(question, "id"), decisionOf(question));
+  },
   "expect-commit": ({ records }, question) => expectCommit(records, textOf(question, "commit")),
   "forget-commit": ({ records }, question) => forgetCommit(records, textOf(question, "commit")),
 } as const satisfies Record<string, StoreAnswer>;
+
+function decisionOf(question: Question): Decision {
+  const decision = textOf(question, "decision");
+  assert(decision === "approve" || decision === "reject", `no decision is called ${decision}`);
+  return decision;
+}
 
 export type StoreQuestion = keyof typeof STORE_ANSWERS;
 
@@ -50,6 +61,11 @@ export function engineAnswers(open: OpenFolder, flush: () => void): Answers {
   ]);
   return {
     ...(Object.fromEntries(fromStore) as Answers),
+    "decide-hold": async (question) => {
+      const decided = STORE_ANSWERS["decide-hold"](store, question);
+      engine.wake();
+      return Promise.resolve(decided);
+    },
     status: async () => Promise.resolve(statusOf(open)),
     settle: async (_question, signal) => {
       await settleFully(open, signal);

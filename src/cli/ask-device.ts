@@ -1,4 +1,5 @@
 import type { NodeId } from "#core/ids.ts";
+import type { Decision, HoldReport } from "#sync/holds.ts";
 import { STORE_ANSWERS, type StoreQuestion } from "./answers.ts";
 import type { ConflictRow } from "./conflict-list.ts";
 import { ask } from "./control.ts";
@@ -36,6 +37,20 @@ export async function askPaths(
 
 export async function askConflicts(folder: LinkedFolder): Promise<ConflictRow[]> {
   return (await askDevice(folder, "conflicts", {})) as ConflictRow[];
+}
+
+/** Mass deletions that wait for a person; none before the first run. */
+export async function askHolds(folder: LinkedFolder): Promise<HoldReport[]> {
+  return (await askDevice(folder, "holds", {})) as HoldReport[];
+}
+
+/** Answers one of them; returns how many deletions that decides on. */
+export async function askDecide(
+  folder: LinkedFolder,
+  id: string,
+  decision: Decision,
+): Promise<number> {
+  return (await askDevice(folder, "decide-hold", { id, decision })) as number;
 }
 
 /** Has the device know a commit before a command sends it in the device's name. */

@@ -1,3 +1,4 @@
+import type { countStored as CountStored } from "./stored.ts";
 import type { Status } from "#sync/status.ts";
 import { ask } from "./control.ts";
 import { readHalt } from "./halt.ts";
@@ -12,7 +13,7 @@ export type FolderStatus = Status & { readonly runs: boolean };
 export async function currentStatus(home: Home, folder: LinkedFolder): Promise<FolderStatus> {
   const reply = await ask(folder.state, { ask: "status" });
   if (reply !== null) return { ...(reply.answer as Status), runs: true };
-  const { pending, conflicts } = await storedCounts(folder);
+  const { pending, conflicts, holds } = await storedCounts(folder);
   const halt = readHalt(folder);
   const start = `start it with ${startCommand(home, folder)}`;
   return {
@@ -21,16 +22,14 @@ export async function currentStatus(home: Home, folder: LinkedFolder): Promise<F
     reason: halt?.message ?? `No engine runs; this is as of its last look: ${start}.`,
     pending,
     problems: [],
-    holds: 0,
+    holds,
     conflicts,
     sentBytes: 0,
     receivedBytes: 0,
   };
 }
 
-async function storedCounts(
-  folder: LinkedFolder,
-): Promise<{ pending: { up: number; down: number }; conflicts: number }> {
+async function storedCounts(folder: LinkedFolder): Promise<ReturnType<typeof CountStored>> {
   const { countStored } = await import("./stored.ts");
   return countStored(folder);
 }

@@ -11,6 +11,7 @@ import { HttpRemote } from "#platform/remote-http.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
+import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 
 /** A folder of this machine, bound to a space of an account. */
@@ -31,6 +32,11 @@ export type Link = {
   readonly startCursor: string;
 };
 
+/** `LOCKSTEP_HOLD=off`: this machine deletes without asking, however much it is. */
+function holdLimits(environment: NodeJS.ProcessEnv): HoldLimits | null {
+  return environment["LOCKSTEP_HOLD"] === "off" ? null : HOLD_LIMITS;
+}
+
 export type OpenFolder = AsyncDisposable & {
   readonly link: Link;
   readonly engine: Engine;
@@ -49,7 +55,7 @@ export function openFolder(link: Link, databasePath: string, log: Log, tell?: Te
   const world = { ...shared, ...store, disk, reader, watcher, remote, seal: PLAIN_SEAL, log };
   const told = tell === undefined ? world : { ...world, tell };
   return {
-    engine: new Engine(told, link),
+    engine: new Engine(told, { ...link, holdLimits: holdLimits(process.env) }),
     store,
     link,
     async [Symbol.asyncDispose](): Promise<void> {

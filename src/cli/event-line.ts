@@ -9,6 +9,8 @@ function what({ event, where }: LoggedEvent): string {
   switch (event) {
     case "conflict":
       return paint("yellow", "conflict copy".padEnd(WHAT_COLUMNS));
+    case "held":
+      return paint("red", `held ${where ?? ""}`.padEnd(WHAT_COLUMNS));
     case "problem":
     case "halted":
       return paint("red", event.padEnd(WHAT_COLUMNS));

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { messageOf } from "#core/errors.ts";
 import type { Log } from "#core/world.ts";
 import { readConflictName } from "#sync/conflict.ts";
+import { counted } from "./output.ts";
 import type { EngineEvent, Tell } from "#sync/events.ts";
 
 /** One line of `events.jsonl`: what happened to a folder, for people. Paths are relative to it. */
@@ -16,6 +17,9 @@ export type LoggedEvent = {
     | "deleted"
     | "conflict"
     | "problem"
+    | "held"
+    | "approved"
+    | "rejected"
     | "started"
     | "stopped"
     | "halted";
@@ -51,6 +55,11 @@ function baseName(path: string): string {
 export function loggedEvent(event: EngineEvent, time: string): LoggedEvent | null {
   if (event.kind === "problem") {
     return { time, event: "problem", path: event.path, message: event.message };
+  }
+  if ("direction" in event) {
+    const { kind, id, direction, deletes } = event;
+    const where = direction === "up" ? "here" : "elsewhere";
+    return { time, event: kind, where, message: `${counted(deletes, "deletion")}, hold ${id}` };
   }
   const { kind, path, where, node } = event;
   const isCopy = readConflictName(baseName(path)) !== null;

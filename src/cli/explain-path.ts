@@ -116,7 +116,14 @@ function difference(
   return report === null ? [] : differenceOf(report);
 }
 
-function differenceOf({ here, server, agreed }: NodeReport): string[] {
+function differenceOf({ here, server, agreed, hold }: NodeReport): string[] {
+  if (hold !== null) {
+    const where =
+      here === null
+        ? "It was deleted on this disk; the server has it still."
+        : "It was deleted elsewhere; this disk has it still.";
+    return [where, `With many others it waits for your yes or no: hold ${hold}, lockstep holds.`];
+  }
   if (here === null) {
     return agreed === null
       ? ["The server has it; it has not been brought to this disk yet."]

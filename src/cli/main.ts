@@ -53,6 +53,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "conflict copies that are still there",
     load: () => import("./commands/conflicts.ts"),
   },
+  holds: {
+    summary: "mass deletions that wait for you: list, approve, reject",
+    load: () => import("./commands/holds.ts"),
+  },
   ignore: {
     summary: "which ignore rule decides on a path",
     load: () => import("./commands/ignore.ts"),

@@ -1,8 +1,9 @@
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { splitPath } from "#core/names.ts";
 import type { Content, NodeKind } from "#core/node.ts";
+import { holdOf } from "#sync/holds.ts";
 import { pathOf, shownPath } from "#sync/paths.ts";
-import type { TreeStore } from "#sync/ports.ts";
+import type { DeviceRecords, TreeStore } from "#sync/ports.ts";
 import { agrees, type Blindness, type LocalSide, type NodeRow } from "#sync/tree.ts";
 
 /** A node on one side of this device's trees, without what only the engine needs. */
@@ -25,6 +26,8 @@ export type NodeReport = {
   readonly here: LocalReport | null;
   readonly server: (SideReport & { readonly crev: number }) | null;
   readonly agreed: SideReport | null;
+  /** The hold that its deletion waits in. */
+  readonly hold: string | null;
 };
 
 export type PathReport = {
@@ -34,6 +37,8 @@ export type PathReport = {
 };
 
 type Side = "local" | "remote";
+
+type KnownTrees = { readonly trees: TreeStore; readonly records: DeviceRecords };
 
 /** The node at a path on one side; the root has none. */
 function nodeAt(trees: TreeStore, side: Side, path: string): NodeRow | null {
@@ -48,7 +53,7 @@ function nodeAt(trees: TreeStore, side: Side, path: string): NodeRow | null {
   return row;
 }
 
-function reportOf(trees: TreeStore, row: NodeRow): NodeReport {
+function reportOf({ trees, records }: KnownTrees, row: NodeRow): NodeReport {
   const { id, kind, local, remote, synced } = row;
   const at = (side: "local" | "remote" | "synced"): string | null => pathOf(trees, side, id);
   return {
@@ -59,6 +64,7 @@ function reportOf(trees: TreeStore, row: NodeRow): NodeReport {
     server:
       remote === null ? null : { path: at("remote"), content: remote.content, crev: remote.crev },
     agreed: synced === null ? null : { path: at("synced"), content: synced.content },
+    hold: holdOf(records, id),
   };
 }
 
@@ -74,10 +80,10 @@ export function seenAs({ file, stamp }: Pick<LocalSide, "file" | "stamp">): stri
   return [file, stamp.sizeBytes, stamp.mtimeNs, stamp.ctimeNs].join(" ");
 }
 
-export function lookUp(trees: TreeStore, path: string): PathReport {
+export function lookUp(known: KnownTrees, path: string): PathReport {
   const [here, server] = (["local", "remote"] as const).map((side) => {
-    const row = nodeAt(trees, side, path);
-    return row === null ? null : reportOf(trees, row);
+    const row = nodeAt(known.trees, side, path);
+    return row === null ? null : reportOf(known, row);
   });
   return { here: here ?? null, server: server ?? null };
 }

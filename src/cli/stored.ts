@@ -5,6 +5,7 @@ import { foldName, plainNameKey } from "#core/names.ts";
 import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
+import { readHolds } from "#sync/holds.ts";
 import { plan } from "#sync/planner.ts";
 import { listConflicts } from "./conflict-list.ts";
 import { databaseOf, type LinkedFolder } from "./links.ts";
@@ -21,15 +22,19 @@ export function openStored(folder: LinkedFolder): (DeviceStore & Disposable) | n
 export function countStored(folder: LinkedFolder): {
   readonly pending: { readonly up: number; readonly down: number };
   readonly conflicts: number;
+  readonly holds: number;
 } {
   using store = openStored(folder);
-  if (store === null) return { pending: { up: 0, down: 0 }, conflicts: 0 };
+  if (store === null) return { pending: { up: 0, down: 0 }, conflicts: 0, holds: 0 };
+  const { holds } = readHolds(store.records);
+  const held = new Set(holds.flatMap(({ nodes }) => nodes));
   const planned = plan(store.trees, {
     nameKey: folder.link.folding ? foldName : plainNameKey,
     device: folder.link.deviceName,
     date: systemClock.today(),
     fresh: () => nodeId(toHex(systemChance.bytes(16))),
+    withhold: () => held,
   });
   const pending = { up: planned.remote.length, down: planned.local.length };
-  return { pending, conflicts: listConflicts(store).length };
+  return { pending, conflicts: listConflicts(store).length, holds: holds.length };
 }

@@ -6,6 +6,7 @@ import type { Commit } from "#protocol/commit.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
+import { HOLD_LIMITS } from "#sync/mass.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
@@ -136,6 +137,7 @@ export class Device {
         device: this.id,
         deviceName: this.name,
         startCursor: writeCursor(await server.spaceRow(), 0),
+        holdLimits: HOLD_LIMITS,
       },
     );
     this.engine = engine;

@@ -11,9 +11,11 @@ import { Follower } from "./follow.ts";
 import { sweepHold } from "./hold.ts";
 import { IgnoreRules } from "./ignore.ts";
 import { Looking } from "./looking.ts";
+import type { HoldLimits } from "./mass.ts";
+import { MassGuard } from "./mass-guard.ts";
 import { matchByContent } from "./match.ts";
 import { shownPath } from "./paths.ts";
-import { plan, type LocalOp, type RemoteOp } from "./planner.ts";
+import { plan, type LocalOp, type Plan, type RemoteOp } from "./planner.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
 import { Pauses } from "./pauses.ts";
 import { Problems } from "./problems.ts";
@@ -48,6 +50,8 @@ export type EngineSetup = {
   readonly deviceName: string;
   /** The cursor before the space's first entry. */
   readonly startCursor: string;
+  /** When deletions are so many that a person is asked first; null: never (SPEC MD1, MD7). */
+  readonly holdLimits: HoldLimits | null;
 };
 
 /** Errors after which the engine stops and says why: waiting heals none of them. */
@@ -84,6 +88,7 @@ export class Engine {
   readonly #follower: Follower;
   readonly #downloader: Downloader;
   readonly #sender: Sender;
+  readonly #guard: MassGuard;
   readonly #nameKey: (name: string) => string;
   #feeder: Feeder | null = null;
   #feeding: AbortController | null = null;
@@ -116,6 +121,7 @@ export class Engine {
     this.#follower = new Follower({ ...shared, ...setup });
     this.#downloader = new Downloader(shared, wake);
     this.#sender = new Sender({ ...shared, nameKey: this.#nameKey }, wake);
+    this.#guard = new MassGuard({ ...shared, nameKey: this.#nameKey }, setup.holdLimits);
     world.watcher.onHint(wake);
   }
 
@@ -195,10 +201,10 @@ export class Engine {
     const failure = this.#halted ?? this.#feeder?.failure ?? this.#trouble;
     return {
       state: this.#state(),
-      reason: failure?.message ?? this.#world.watcher.trouble(),
+      reason: failure?.message ?? this.#guard.question ?? this.#world.watcher.trouble(),
       pending: this.#pending,
       problems: this.#problems.list(),
-      holds: 0,
+      holds: this.#guard.holds.length,
       conflicts,
       sentBytes: this.#sender.progress.sentBytes,
       receivedBytes: this.#downloader.progress.receivedBytes,
@@ -209,7 +215,8 @@ export class Engine {
     if (this.#halted !== null) return "halted";
     const isAway = this.#feeder !== null && this.#feeder.failure !== null;
     if (isAway || this.#trouble?.code === "offline") return "offline";
-    return this.#isInSync() ? "in-sync" : "working";
+    if (!this.#isInSync()) return "working";
+    return this.#guard.holds.length > 0 ? "held" : "in-sync";
   }
 
   readonly #fresh = (): NodeId => nodeId(toHex(this.#world.chance.bytes(16)));
@@ -255,7 +262,7 @@ export class Engine {
 
   #isBusy(): boolean {
     const transfers = this.#downloader.downloading + this.#sender.uploading;
-    const looks = this.#looking.wanted || this.#looking.isDoubtful;
+    const looks = this.#looking.wanted || this.#looking.isDoubtful || this.#guard.isWaiting;
     return this.#woken || transfers > 0 || this.#reading.pending > 0 || looks;
   }
 
@@ -274,6 +281,7 @@ export class Engine {
       this.#readingDueMs,
       this.#sender.retryMs ?? Number.POSITIVE_INFINITY,
       this.#pauses.dueMs,
+      this.#guard.dueMs,
       atMostMs === null ? Number.POSITIVE_INFINITY : nowMs + atMostMs,
     );
     const alarm = new AbortController();
@@ -338,15 +346,7 @@ export class Engine {
     if (!this.#isCaughtUp()) return { progress: 0, more: false };
     const resent = await this.#follow(await this.#sender.resend(signal), signal);
     if (resent === "plan-again") return { progress: 1, more: true };
-    const planned = plan(trees, {
-      nameKey: this.#nameKey,
-      device: this.#setup.deviceName,
-      date: this.#world.clock.today(),
-      fresh: this.#fresh,
-    });
-    trees.transaction(() => {
-      for (const row of planned.records) trees.put(row);
-    });
+    const { planned, changed } = this.#plan();
     const local = planned.local.filter(({ id }) => !this.#pauses.isPaused(id));
     this.#pending = { up: planned.remote.length, down: planned.local.length };
     this.#problems.retain("write", () => planned.local.map(({ id }) => shownPath(trees, id)));
@@ -354,7 +354,25 @@ export class Engine {
     const steps = await this.#execute(local, signal);
     const sent = await this.#send(planned.remote, signal);
     const progress = steps + sent.progress;
-    return { progress, more: progress > 0 || sent.more };
+    return { progress, more: progress > 0 || sent.more || changed };
+  }
+
+  /** Plans, and stores what only the device's own records have to change for. */
+  #plan(): { planned: Plan; changed: boolean } {
+    const { trees } = this.#world;
+    return trees.transaction(() => {
+      const changed = this.#guard.prepare(this.#follower.position.sequence);
+      const planned = plan(trees, {
+        nameKey: this.#nameKey,
+        device: this.#setup.deviceName,
+        date: this.#world.clock.today(),
+        fresh: this.#fresh,
+        withhold: this.#guard.withhold,
+      });
+      for (const row of planned.records) trees.put(row);
+      this.#guard.store();
+      return { planned, changed };
+    });
   }
 
   async #execute(ops: readonly LocalOp[], signal: AbortSignal): Promise<number> {

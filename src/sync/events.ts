@@ -1,4 +1,5 @@
 import type { NodeKind } from "#core/node.ts";
+import type { Direction } from "./mass.ts";
 
 /**
  * What the engine tells of its work, for people to read: nothing is decided by it. `here` is a
@@ -17,6 +18,13 @@ export type EngineEvent =
       readonly node: NodeKind;
       readonly from: string;
       readonly path: string;
+    }
+  | {
+      /** A mass deletion waits for a person, or a person has answered (see `holds.ts`). */
+      readonly kind: "held" | "approved" | "rejected";
+      readonly id: string;
+      readonly direction: Direction;
+      readonly deletes: number;
     }
   | {
       readonly kind: "problem";

@@ -7,6 +7,7 @@ import { nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import type { Entry, Feed } from "#protocol/feed.ts";
 import type { Tell } from "./events.ts";
+import { approveRemotely, isGoing } from "./holds.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { DeviceRecords, Seal, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
@@ -68,11 +69,18 @@ export class Follower {
       let { sequence, chain } = at;
       let foreign = false;
       settleUnion(records, feed.head);
+      const approved: NodeId[] = [];
       for (const entry of feed.entries) {
         chain = this.#verified(entry, sequence, chain);
         sequence = entry.sequence;
-        if (!this.#applyEntry(entry)) foreign = true;
+        if (this.#applyEntry(entry)) continue;
+        foreign = true;
+        for (const change of entry.changes) {
+          if (change.kind === "delete" && change.approved === true) approved.push(change.node);
+        }
       }
+      const known = approved.filter((id) => isGoing(trees.get(id), "down"));
+      approveRemotely(records, known);
       writePosition(records, { cursor: feed.cursor, sequence, chain });
       return foreign;
     });

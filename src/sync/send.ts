@@ -6,6 +6,7 @@ import type { Chance, Clock, Log } from "#core/world.ts";
 import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
 import { MAX_CHANGES } from "#protocol/limits.ts";
 import { Draft } from "./draft.ts";
+import { readHolds } from "./holds.ts";
 import { rebind, type Fresh } from "./normalise.ts";
 import { shownPath } from "./paths.ts";
 import type { RemoteOp } from "./planner.ts";
@@ -176,14 +177,16 @@ export class Sender {
   }
 
   #compose(ops: readonly RemoteOp[], position: Position): Sent | null {
-    const { trees, chance } = this.#world;
+    const { trees, chance, records } = this.#world;
+    const approved = new Set(readHolds(records).approved.up);
     const files: Record<NodeId, FileKey> = {};
     const changes: Change[] = [];
     for (const op of ops) {
       const row = trees.get(op.id);
       const change = row === undefined ? null : this.#change(op, row);
       if (row === undefined || change === null) return null;
-      changes.push(change);
+      const isApproved = change.kind === "delete" && approved.has(op.id);
+      changes.push(isApproved ? { ...change, approved: true } : change);
       if (row.local !== null) files[op.id] = row.local.file;
     }
     const { sequence, chain } = position;

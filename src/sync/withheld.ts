@@ -20,9 +20,7 @@ export function goingOf(draft: Draft, tree: TargetTree, rows: readonly NodeRow[]
   const doubtful = draft.changed().filter(({ local }) => local?.blind === "absent");
   return {
     up: gone.filter(({ remote }) => remote !== null).map(({ id }) => id),
-    down: gone
-      .filter(({ remote, local }) => remote === null && local !== null)
-      .map(({ id }) => id),
+    down: gone.filter(({ remote, local }) => remote === null && local !== null).map(({ id }) => id),
     doubtful: doubtful.length,
   };
 }
@@ -62,4 +60,3 @@ function isOpen(draft: Draft, { parent, name }: Place, staying: ReadonlySet<Node
   if (staying.has(parent) && !draft.get(parent)?.local) return false;
   return draft.named("local", parent, name).every(({ id }) => !staying.has(id));
 }
-
