@@ -1,22 +1,15 @@
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-
 /** Lower-case hexadecimal of `bytes`, two digits a byte. */
 export function toHex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += HEX[byte];
-  return text;
+  return bytes.toHex();
 }
 
 /** The bytes of an even-length hexadecimal text; throws RangeError on anything else. */
 export function fromHex(text: string): Uint8Array {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) {
-    throw new RangeError(`not hexadecimal: ${text.slice(0, 80)}`);
+  try {
+    return Uint8Array.fromHex(text);
+  } catch (cause) {
+    throw new RangeError(`not hexadecimal: ${text.slice(0, 80)}`, { cause });
   }
-  const bytes = new Uint8Array(text.length / 2);
-  for (let index = 0; index < bytes.length; index++) {
-    bytes[index] = Number.parseInt(text.slice(index * 2, index * 2 + 2), 16);
-  }
-  return bytes;
 }
 
 /** One array holding all `parts` in order. */

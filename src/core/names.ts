@@ -48,7 +48,14 @@ export function nameProblem(name: string): NameProblem | null {
  * Upper- then lower-casing unites what lower-casing alone keeps apart (ß and SS, both sigmas).
  */
 export function foldName(name: string): string {
+  if (isAscii(name)) return name.toLowerCase();
   return name.normalize("NFD").toUpperCase().toLowerCase().normalize("NFC");
+}
+
+/** Most names are, and for them all that folding does is to lower the case. */
+function isAscii(name: string): boolean {
+  for (let at = 0; at < name.length; at++) if (name.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 /** What two names are compared by in a space that keeps `a` and `A` apart: NFC only. */

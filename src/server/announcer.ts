@@ -6,6 +6,9 @@ import type { Clock } from "#core/world.ts";
  */
 const MAX_REMEMBERED_SPACES = 10_000;
 
+/** Ends a sleep that nobody needs any more; one for all, because a stack would cost more. */
+const WOKEN = new Error("woken");
+
 type Waiter = { readonly sequence: number; readonly wake: () => void };
 
 /** Tells those who wait for a space's journal to grow; within one process. */
@@ -53,27 +56,31 @@ export class Announcer {
     signal?.throwIfAborted();
     if ((this.#last.get(space) ?? 0) > sequence) return true;
     const over = new AbortController();
-    const woken = new Promise<boolean>((resolve) => {
-      this.#add(space, { sequence, wake: () => resolve(true) }, over.signal);
-    });
-    const ends = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
-    const timedOut = this.#clock.sleep(timeoutMs, ends).then(() => false);
-    // Ends with `over`'s reason when the waiter was woken: nobody looks at it then.
+    const stop = () => over.abort(signal?.reason);
+    signal?.addEventListener("abort", stop, { once: true });
+    const { promise: woken, resolve } = Promise.withResolvers<true>();
+    const waiter = { sequence, wake: () => resolve(true) };
+    this.#add(space, waiter);
+    const timedOut = this.#clock.sleep(timeoutMs, over.signal).then(() => false);
+    // Ends with `WOKEN` when the waiter was woken: nobody looks at it then.
     timedOut.catch(() => {});
     try {
       return await Promise.race([woken, timedOut]);
     } finally {
-      over.abort();
+      signal?.removeEventListener("abort", stop);
+      this.#remove(space, waiter);
+      over.abort(WOKEN);
     }
   }
 
-  #add(space: SpaceId, waiter: Waiter, over: AbortSignal): void {
+  #add(space: SpaceId, waiter: Waiter): void {
     const waiters = this.#waiters.get(space) ?? new Set();
     this.#waiters.set(space, waiters.add(waiter));
-    const remove = () => {
-      waiters.delete(waiter);
-      if (waiters.size === 0 && this.#waiters.get(space) === waiters) this.#waiters.delete(space);
-    };
-    over.addEventListener("abort", remove, { once: true });
+  }
+
+  #remove(space: SpaceId, waiter: Waiter): void {
+    const waiters = this.#waiters.get(space);
+    waiters?.delete(waiter);
+    if (waiters?.size === 0) this.#waiters.delete(space);
   }
 }

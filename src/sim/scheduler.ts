@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import type { Draw } from "./chance.ts";
 
 /** Somebody whose steps wait for their turn. A dead one's promises are never settled. */
@@ -17,6 +16,9 @@ export class Actor {
 type Step = { readonly actor: Actor; readonly label: string; readonly run: () => void };
 type Timer = Step & { readonly atMs: number };
 
+/** Steps in one turn of Node's event loop, which costs as much as a step does. */
+const STEPS_A_LOOP = 64;
+
 /** Calls in one step that may go without a turn. */
 const MOST_AT_ONCE = 1_000;
 
@@ -24,8 +26,8 @@ export type Ending = "done" | "out-of-steps" | "nothing-left";
 
 /**
  * Who does what next, and what time it is: one step at a time, chosen by the seed. Between two
- * steps all microtasks run, so that one seed is one interleaving. Nothing here is a real timer: a
- * turn of the event loop is only how microtasks are run dry (about 1 µs).
+ * steps all microtasks run, so that one seed is one interleaving. Nothing here is a real timer:
+ * immediates are only how microtasks are run dry.
  */
 export class Scheduler {
   readonly #draw: Draw;
@@ -121,15 +123,39 @@ export class Scheduler {
   }
 
   /** Steps until `isDone` holds, at most so many. */
-  async run(isDone: () => boolean, mostSteps: number): Promise<Ending> {
-    await setImmediate();
-    for (let count = 0; count < mostSteps; count++) {
-      if (isDone()) return "done";
-      if (!this.#step()) return "nothing-left";
-      await setImmediate();
-      this.afterStep();
-    }
-    return isDone() ? "done" : "out-of-steps";
+  run(isDone: () => boolean, mostSteps: number): Promise<Ending> {
+    return new Promise((resolve, reject) => {
+      let left = mostSteps;
+      let ended = false;
+      const end = (ending: Ending): void => {
+        ended = true;
+        resolve(ending);
+      };
+      const turn = (): void => {
+        if (ended) return;
+        try {
+          if (left < mostSteps) this.afterStep();
+          if (isDone()) end("done");
+          else if (left-- === 0) end("out-of-steps");
+          else if (!this.#step()) end("nothing-left");
+        } catch (error) {
+          ended = true;
+          // What was thrown is passed on as it is.
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+          reject(error);
+        }
+      };
+      // Microtasks run dry between two immediates of one turn of the event loop, too.
+      const round = (): void => {
+        turn();
+        if (!ended) queue();
+      };
+      const queue = (): void => {
+        for (let count = 1; count < STEPS_A_LOOP; count++) setImmediate(turn);
+        setImmediate(round);
+      };
+      queue();
+    });
   }
 
   #add(step: Step): void {

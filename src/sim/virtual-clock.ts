@@ -18,12 +18,24 @@ export class MachineTime {
   }
 }
 
+const DAY_MS = 86_400_000;
+let lastDay = { number: Number.NaN, text: "" };
+
+/** The day in UTC, `YYYY-MM-DD`; engines ask for it often, and it is mostly the same. */
+function dayOf(nowMs: number): string {
+  const number = Math.floor(nowMs / DAY_MS);
+  if (number !== lastDay.number) {
+    lastDay = { number, text: new Date(nowMs).toISOString().slice(0, 10) };
+  }
+  return lastDay.text;
+}
+
 /** A process's view of its machine's clock; it ends with the process. */
 export function virtualClock(scheduler: Scheduler, actor: Actor, time: MachineTime): Clock {
   return {
     nowMs: () => time.nowMs,
     monotonicMs: () => scheduler.nowMs,
-    today: () => new Date(time.nowMs).toISOString().slice(0, 10),
+    today: () => dayOf(time.nowMs),
     sleep: (delayMs, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) {

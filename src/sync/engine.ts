@@ -23,7 +23,7 @@ import { Reading } from "./reading.ts";
 import { checkRoot, clearStage, prepareRoot } from "./root.ts";
 import { Sender, type SendOutcome } from "./send.ts";
 import { steadyClock } from "./steady.ts";
-import { readSent } from "./settings.ts";
+import { hasSent } from "./settings.ts";
 import type { Status } from "./status.ts";
 import { forgetAgreement } from "./union.ts";
 
@@ -64,6 +64,9 @@ const FRUITLESS_PAUSE_MS = 1_000;
 const MOST_SLEEP_MS = 3_600_000;
 /** A server or disk that fails is tried again at least this often. */
 const FAILED_MOST_MS = 60_000;
+
+/** Ends a sleep; one for all, because each tick ends one. */
+const WOKEN = new Error("woken");
 
 type TickResult = {
   /** Steps done or changes committed. */
@@ -285,7 +288,7 @@ export class Engine {
       atMostMs === null ? Number.POSITIVE_INFINITY : nowMs + atMostMs,
     );
     const alarm = new AbortController();
-    const stop = (): void => alarm.abort();
+    const stop = (): void => alarm.abort(WOKEN);
     signal.addEventListener("abort", stop, { once: true });
     this.#wakeUp = stop;
     await this.#world.clock
@@ -340,7 +343,7 @@ export class Engine {
     this.#reading.verify(await this.#looking.run(signal));
     this.#readingDueMs = (await this.#reading.run(signal)) ?? Number.POSITIVE_INFINITY;
     // What was sent and not read back is new no more, though no row says so yet.
-    if (readSent(this.#world.records) === null) trees.transaction(() => matchByContent(trees));
+    if (!hasSent(this.#world.records)) trees.transaction(() => matchByContent(trees));
     this.#applyPages();
     // The feeder wakes the loop with the next page, or when the server answers again.
     if (!this.#isCaughtUp()) return { progress: 0, more: false };

@@ -20,10 +20,37 @@ export type Position = {
  */
 export type Sent = { readonly commit: Commit; readonly files: Readonly<Record<NodeId, FileKey>> };
 
+/** One setting's text is read once for as long as it stays. */
+class Parsed<T> {
+  readonly #name: string;
+  readonly #parse: (text: string) => T;
+  readonly #last = new WeakMap<DeviceRecords, { readonly text: string; readonly value: T }>();
+
+  constructor(name: string, parse: (text: string) => T) {
+    this.#name = name;
+    this.#parse = parse;
+  }
+
+  read(records: DeviceRecords): T | null {
+    const text = records.setting(this.#name);
+    if (text === undefined) return null;
+    const last = this.#last.get(records);
+    if (last?.text === text) return last.value;
+    const value = this.#parse(text);
+    this.#last.set(records, { text, value });
+    return value;
+  }
+}
+
+const positions = new Parsed("position", (text) => JSON.parse(text) as Position);
+const sents = new Parsed("sent", (text): Sent => {
+  const { commit, files } = JSON.parse(text) as { commit: unknown; files: Sent["files"] };
+  return { commit: Commit.parse(commit), files };
+});
+
 export function readPosition(records: DeviceRecords, startCursor: string): Position {
-  const text = records.setting("position");
-  if (text === undefined) return { cursor: startCursor, sequence: 0, chain: CHAIN_START };
-  return JSON.parse(text) as Position;
+  const position = positions.read(records);
+  return position ?? { cursor: startCursor, sequence: 0, chain: CHAIN_START };
 }
 
 export function writePosition(records: DeviceRecords, position: Position): void {
@@ -31,10 +58,12 @@ export function writePosition(records: DeviceRecords, position: Position): void 
 }
 
 export function readSent(records: DeviceRecords): Sent | null {
-  const text = records.setting("sent");
-  if (text === undefined) return null;
-  const { commit, files } = JSON.parse(text) as { commit: unknown; files: Sent["files"] };
-  return { commit: Commit.parse(commit), files };
+  return sents.read(records);
+}
+
+/** True while a commit was sent and not yet read back. */
+export function hasSent(records: DeviceRecords): boolean {
+  return records.setting("sent") !== undefined;
 }
 
 export function writeSent(records: DeviceRecords, sent: Sent | null): void {
