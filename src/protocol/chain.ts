@@ -41,7 +41,15 @@ function canonicalChange(change: Change): unknown[] {
  */
 export function nextChain(digest: Digest, before: string, entry: Omit<Entry, "chain">): string {
   const { sequence, commitId, device, timeMs, changes } = entry;
-  const fields = [sequence, commitId, device ?? null, timeMs, changes.map(canonicalChange)];
+  const { base, keyEpoch, signature } = entry;
+  const fields: unknown[] = [
+    sequence,
+    commitId,
+    device ?? null,
+    timeMs,
+    changes.map(canonicalChange),
+  ];
+  if (base !== undefined) fields.push([base.sequence, base.chain, keyEpoch, signature]);
   const body = utf8(JSON.stringify(fields));
   return toHex(digest.sha256(concat([LABEL, fromHex(before), body])));
 }

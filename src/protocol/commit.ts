@@ -71,10 +71,19 @@ export type Change = z.infer<typeof Change>;
 export const PlannedOn = z.object({ sequence: Sequence, chain: Chain });
 export type PlannedOn = z.infer<typeof PlannedOn>;
 
+/** Ed25519 by the device that commits, over `crypto/journal.ts`'s bytes, hex. */
+export const Signature = z.string().regex(/^[0-9a-f]{128}$/);
+
+/** Which of a sealed space's keys closed what a commit holds; the first is 1. */
+export const KeyEpoch = z.int().min(1).max(65_535);
+
+/** `keyEpoch` and `signature` stand in a sealed space's commits, and only there. */
 export const Commit = z.object({
   commitId: CommitId,
   base: PlannedOn,
   changes: z.array(Change).min(1).max(MAX_CHANGES),
+  keyEpoch: KeyEpoch.optional(),
+  signature: Signature.optional(),
 });
 export type Commit = z.infer<typeof Commit>;
 
@@ -88,6 +97,7 @@ const REFUSALS = [
   "bad-change",
   "over-quota",
   "diverged",
+  "epoch-old",
 ] as const;
 
 export const CommitAnswer = z.discriminatedUnion("outcome", [

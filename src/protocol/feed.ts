@@ -1,10 +1,11 @@
 import { z } from "zod";
-import { Change } from "./commit.ts";
+import { Change, KeyEpoch, PlannedOn, Signature } from "./commit.ts";
 import { Chain, CommitId, DeviceId, Sequence } from "./ids.ts";
 
 /**
  * One journal entry as devices read it. `device` is absent when a REST call made the commit.
- * `chain` is `chain.ts`'s value after this entry.
+ * `chain` is `chain.ts`'s value after this entry. A sealed space's entries carry what their device
+ * signed: the base, the key epoch and the signature, exactly as they were sent.
  */
 export const Entry = z.object({
   sequence: Sequence,
@@ -12,6 +13,9 @@ export const Entry = z.object({
   device: DeviceId.optional(),
   timeMs: z.int(),
   changes: z.array(Change),
+  base: PlannedOn.optional(),
+  keyEpoch: KeyEpoch.optional(),
+  signature: Signature.optional(),
   chain: Chain,
 });
 export type Entry = z.infer<typeof Entry>;

@@ -4,6 +4,8 @@
 export const MAX_CHANGES = 1_000;
 /** Chunks that all changes of one commit may name together. */
 export const MAX_COMMIT_CHUNKS = 200_000;
+/** How far behind the head the base of a sealed commit may be: devices remember that far back. */
+export const MAX_BASE_AGE = 4_096;
 /** A node's meta, in UTF-8 bytes. */
 export const MAX_META_BYTES = 64 * 1024;
 /** A name as it stands on the wire (a sealed one is longer than what it hides). */

@@ -14,6 +14,7 @@ export const ROUTES = {
   join: "/v1/join",
   spaces: "/v1/spaces",
   space: "/v1/spaces/{space}",
+  keyEpoch: "/v1/spaces/{space}/key-epoch",
   commits: "/v1/spaces/{space}/commits",
   changes: "/v1/spaces/{space}/changes",
   events: "/v1/spaces/{space}/events",

@@ -1,8 +1,13 @@
 import { z } from "zod";
 import { Chain, DeviceId, NodeId, Sequence, SpaceId } from "./ids.ts";
+import { KeyEpoch } from "./commit.ts";
 import { Cursor } from "./feed.ts";
 
 export const SpaceName = z.string().trim().min(1).max(64);
+
+/** What the server can read of a space: all of it, or nothing but its shape. */
+export const SpaceKind = z.enum(["plain", "sealed"]);
+export type SpaceKind = z.infer<typeof SpaceKind>;
 
 /** The plain space that the REST calls of `files.ts` speak of when they name none. */
 export const REST_SPACE = "files";
@@ -10,7 +15,7 @@ export const REST_SPACE = "files";
 export const SpaceRow = z.object({
   space: SpaceId,
   name: SpaceName,
-  kind: z.enum(["plain"]),
+  kind: SpaceKind,
   /** True when names that differ only in case are one name. */
   folding: z.boolean(),
   /** Identity of this journal; it changes when the server was restored from a backup. */
@@ -21,6 +26,8 @@ export const SpaceRow = z.object({
   cutKey: z.string().regex(/^[0-9a-f]{96}$/),
   /** The cursor before the first entry. */
   start: Cursor,
+  /** The keys that commits have to be closed with; 0 in a plain space, where there are none. */
+  keyEpoch: z.int(),
 });
 export type SpaceRow = z.infer<typeof SpaceRow>;
 /** `next` is there when more follow: ask again with `after` set to it. */
@@ -28,9 +35,17 @@ export const SpaceList = z.object({ spaces: z.array(SpaceRow), next: SpaceId.opt
 
 export const SpaceRequest = z.object({
   name: SpaceName,
-  kind: z.enum(["plain"]),
+  kind: SpaceKind,
   folding: z.boolean().default(true),
+  /** Drawn by the device, so that it can be written into the keyring before the space exists. */
+  space: SpaceId.optional(),
 });
+
+/**
+ * From now on commits are closed with the space's next keys (SPEC SS4): `keyEpoch` is the present
+ * one plus one, or the present one when the answer got lost.
+ */
+export const KeyEpochRequest = z.object({ keyEpoch: KeyEpoch });
 
 /** One state of a node, newest first in a list. `place` or content fields as they were then. */
 export const RevisionRow = z.object({

@@ -1,25 +1,27 @@
 import { utf8Length } from "#core/bytes.ts";
 import { ROOT_NODE, type ChunkId, type NodeId } from "#core/ids.ts";
 import { foldName, nameProblem, plainNameKey } from "#core/names.ts";
-import type { Content } from "#core/node.ts";
+import type { NodeKind } from "#core/node.ts";
 import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
 import { MAX_COMMIT_CHUNKS, MAX_META_BYTES } from "#protocol/limits.ts";
-import { readPlainMeta } from "#protocol/meta.ts";
-import type { NameSlot } from "./metadata/port.ts";
+import { readPlainMeta, type OpenMeta } from "#protocol/meta.ts";
+import type { NameSlot, SpaceRow } from "./metadata/port.ts";
 
 type ChangeOf<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
+
+/** New content; `kind` is null where the server cannot tell, in a sealed space. */
+type Update = { readonly change: ChangeOf<"update">; readonly kind: NodeKind | null };
 
 /** What one node goes through in a commit; a node moves and is rewritten at most once each. */
 export type Step =
   | {
       readonly kind: "create";
       readonly create: ChangeOf<"create">;
-      readonly content: Content;
       readonly slot: NameSlot;
     }
   | {
       readonly kind: "alter";
-      readonly update: { readonly change: ChangeOf<"update">; readonly content: Content } | null;
+      readonly update: Update | null;
       readonly move: { readonly change: ChangeOf<"move">; readonly slot: NameSlot } | null;
     }
   | { readonly kind: "delete"; readonly change: ChangeOf<"delete"> };
@@ -48,24 +50,64 @@ class BadChange extends Error {
   }
 }
 
-function parseContent(change: ChangeOf<"create"> | ChangeOf<"update">): Content {
-  const { node, meta } = change;
+function checkMeta({ node, meta }: ChangeOf<"create"> | ChangeOf<"update">): void {
   if (utf8Length(meta) > MAX_META_BYTES) throw new BadChange(node, "Its meta is too long.");
   // A lone surrogate would not survive being stored as UTF-8, and the chain hashes what was sent.
   if (!meta.isWellFormed()) throw new BadChange(node, "Its meta is no Unicode text.");
-  let content: Content;
-  try {
-    content = readPlainMeta(meta).content;
-  } catch {
-    throw new BadChange(node, "Its meta cannot be read.");
-  }
-  checkChunkList(change, content);
-  return content;
 }
+
+/** What a space's kind lets the server check of a change by itself. */
+type Rules = {
+  /** The kind that the meta speaks of; null when it cannot be read. */
+  kindOf(change: ChangeOf<"create"> | ChangeOf<"update">): NodeKind | null;
+  slotOf(change: ChangeOf<"create"> | ChangeOf<"move">): NameSlot;
+};
+
+function plainRules(folding: boolean): Rules {
+  return {
+    kindOf: (change) => {
+      checkMeta(change);
+      let open: OpenMeta;
+      try {
+        open = readPlainMeta(change.meta);
+      } catch {
+        throw new BadChange(change.node, "Its meta cannot be read.");
+      }
+      checkChunkList(change, open);
+      return open.content.kind;
+    },
+    slotOf: ({ node, parent, name, key }) => {
+      if (key !== undefined) throw new BadChange(node, "Names in a plain space have no key.");
+      const problem = nameProblem(name);
+      if (problem !== null) throw new BadChange(node, `Its name cannot be used: ${problem}.`);
+      return { parent, key: folding ? foldName(name) : plainNameKey(name) };
+    },
+  };
+}
+
+/** Names and contents are closed to the server: their size and shape is all it can judge. */
+const SEALED_RULES: Rules = {
+  kindOf: (change) => {
+    checkMeta(change);
+    if (change.lengths !== undefined) {
+      throw new BadChange(change.node, "Lengths in a sealed space stand in the manifest.");
+    }
+    if (change.kind !== "create") return null;
+    if (change.type !== "file" && change.chunks.length > 0) {
+      throw new BadChange(change.node, `A ${change.type} holds no chunks.`);
+    }
+    return change.type;
+  },
+  slotOf: ({ node, parent, name, key }) => {
+    if (key === undefined) throw new BadChange(node, "Names in a sealed space need a key.");
+    if (!name.isWellFormed()) throw new BadChange(node, "Its name is no Unicode text.");
+    return { parent, key };
+  },
+};
 
 function checkChunkList(
   { node, chunks, lengths = [] }: ChangeOf<"create"> | ChangeOf<"update">,
-  content: Content,
+  { content }: OpenMeta,
 ): void {
   if (content.kind !== "file") {
     if (chunks.length + lengths.length === 0) return;
@@ -83,47 +125,43 @@ function checkChunkList(
   }
 }
 
-function slotOf(change: ChangeOf<"create"> | ChangeOf<"move">, folding: boolean): NameSlot {
-  const { node, parent, name, key } = change;
-  if (key !== undefined) throw new BadChange(node, "Names in a plain space have no key.");
-  const problem = nameProblem(name);
-  if (problem !== null) throw new BadChange(node, `Its name cannot be used: ${problem}.`);
-  return { parent, key: folding ? foldName(name) : plainNameKey(name) };
-}
-
-function stepOf(change: Change, before: Step | undefined, folding: boolean): Step {
+function stepOf(change: Change, before: Step | undefined, rules: Rules): Step {
   const again = () => new BadChange(change.node, "It is changed more than once.");
   if (change.node === ROOT_NODE) throw new BadChange(change.node, "The root cannot be changed.");
   if (change.kind === "create" || change.kind === "delete") {
     if (before !== undefined) throw again();
     if (change.kind === "delete") return { kind: "delete", change };
-    const content = parseContent(change);
-    if (content.kind !== change.type) {
-      throw new BadChange(change.node, `It is a ${change.type}, its meta a ${content.kind}.`);
+    const kind = rules.kindOf(change);
+    if (kind !== change.type) {
+      throw new BadChange(change.node, `It is a ${change.type}, its meta a ${kind}.`);
     }
-    return { kind: "create", create: change, content, slot: slotOf(change, folding) };
+    return { kind: "create", create: change, slot: rules.slotOf(change) };
   }
   const { update, move } = before?.kind === "alter" ? before : { update: null, move: null };
   if (before !== undefined && before.kind !== "alter") throw again();
   if (change.kind === "update") {
     if (update !== null) throw again();
-    return { kind: "alter", update: { change, content: parseContent(change) }, move };
+    return { kind: "alter", update: { change, kind: rules.kindOf(change) }, move };
   }
   if (move !== null) throw again();
-  return { kind: "alter", update, move: { change, slot: slotOf(change, folding) } };
+  return { kind: "alter", update, move: { change, slot: rules.slotOf(change) } };
 }
 
 /**
- * Sorts a plain space's commit by node, or refuses it as `bad-change` when it could not land in any
- * tree (SPEC JN10 to JN12).
+ * Sorts a commit by node, or refuses it as `bad-change` when it could not land in any tree
+ * (SPEC JN10 to JN12, SS1).
  */
-export function draftOf(commit: Commit, folding: boolean): Draft | Refused {
+export function draftOf(
+  commit: Commit,
+  { kind, folding }: Pick<SpaceRow, "kind" | "folding">,
+): Draft | Refused {
+  const rules = kind === "sealed" ? SEALED_RULES : plainRules(folding);
   const steps = new Map<NodeId, Step>();
   const chunks = new Set<ChunkId>();
   let named = 0;
   try {
     for (const change of commit.changes) {
-      steps.set(change.node, stepOf(change, steps.get(change.node), folding));
+      steps.set(change.node, stepOf(change, steps.get(change.node), rules));
       if (!("chunks" in change)) continue;
       named += change.chunks.length;
       if (named > MAX_COMMIT_CHUNKS) throw new BadChange(change.node, "Too many chunks at once.");

@@ -8,8 +8,9 @@ import { MAX_FEED_ENTRIES } from "#protocol/limits.ts";
 import type { Announcer } from "./announcer.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { draftOf, refused } from "./draft.ts";
-import { judge } from "./judge.ts";
+import { judge, type Verdict } from "./judge.ts";
 import type { Head, Metadata, SpaceRow } from "./metadata/port.ts";
+import { signedParts, unfitFor } from "./sealed-commits.ts";
 import { loadView } from "./view.ts";
 
 /** Commits that may wait for their turn in one space. */
@@ -99,7 +100,7 @@ export class Journal {
       const known = await journals.answered(space.id, commit.commitId);
       if (known !== undefined) return known;
       const head = await journals.head(space.id);
-      const verdict = await this.#judge(space, commit, head);
+      const verdict = await this.#judge(space, commit, { head, author });
       if (verdict.outcome !== "accepted") {
         await journals.rememberRefusal(space.id, commit.commitId, verdict, author.nowMs);
         // Another process may have answered first, and then that answer stands.
@@ -123,13 +124,21 @@ export class Journal {
   /**
    * `head` was read before anything else, so that whatever changes meanwhile makes the append race.
    */
-  async #judge(space: SpaceRow, commit: Commit, head: Head) {
+  async #judge(
+    space: SpaceRow,
+    commit: Commit,
+    { head, author }: { readonly head: Head; readonly author: Author },
+  ): Promise<Verdict> {
     const { journals } = this.#metadata;
     const { base } = commit;
+    // Its keys may have changed since the caller read the row.
+    const keys = space.kind === "plain" ? space : ((await journals.space(space.id)) ?? space);
+    const unfit = unfitFor(keys, commit, { head, device: author.device });
+    if (unfit !== undefined) return unfit;
     if ((await journals.chainAt(space.id, base.sequence)) !== base.chain) {
       return refused("diverged", `The base ${base.sequence} is not in this journal's past.`);
     }
-    const draft = draftOf(commit, space.folding);
+    const draft = draftOf(commit, space);
     if ("outcome" in draft) return draft;
     return judge(draft, await loadView(this.#metadata, space.id, draft), head.sequence + 1);
   }
@@ -141,6 +150,7 @@ export class Journal {
       ...(device === undefined ? {} : { device }),
       timeMs: nowMs,
       changes: commit.changes,
+      ...signedParts(commit),
     };
     return { ...entry, chain: nextChain(this.#digest, head.chain, entry) };
   }

@@ -54,10 +54,14 @@ function findStale({ steps }: Draft, view: View): Refused | undefined {
 
 function findWrongKind({ steps }: Draft, view: View): Refused | undefined {
   for (const [id, step] of steps) {
-    const kind = step.kind === "alter" ? step.update?.content.kind : undefined;
+    if (step.kind !== "alter" || step.update === null) continue;
+    const { kind, change } = step.update;
     const type = view.nodes.get(id)?.type;
-    if (kind !== undefined && kind !== type) {
+    if (kind !== null && kind !== type) {
       return refused("bad-change", `It is a ${type}, its meta a ${kind}.`, id);
+    }
+    if (type !== "file" && change.chunks.length > 0) {
+      return refused("bad-change", `A ${type} holds no chunks.`, id);
     }
   }
   return undefined;
@@ -144,12 +148,12 @@ function findMissingChunks({ chunks }: Draft, view: View): Verdict | undefined {
 
 function findWrongLength({ steps }: Draft, view: View): Refused | undefined {
   for (const [id, step] of steps) {
-    const content = writtenBy(step);
-    const wrong = content?.chunks.findIndex(
-      (chunk, index) => view.chunks.get(chunk) !== content.lengths?.[index],
-    );
-    if (wrong === undefined || wrong === -1) continue;
-    const chunk = content?.chunks[wrong] ?? "";
+    const { chunks, lengths } = writtenBy(step) ?? {};
+    // A sealed space's are in its manifests, for the devices to check.
+    if (chunks === undefined || lengths === undefined) continue;
+    const wrong = chunks.findIndex((chunk, at) => view.chunks.get(chunk) !== lengths[at]);
+    if (wrong === -1) continue;
+    const chunk = chunks[wrong] ?? "";
     return refused("bad-change", `Chunk ${chunk} has another length.`, id);
   }
   return undefined;

@@ -1,9 +1,11 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { CHAIN_START } from "#protocol/chain.ts";
-import type { SpaceRow } from "../../src/server/metadata/port.ts";
+import type { SpaceKeys, SpaceRow } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
-import { folders, newChunk, newCommit, newSpace, newSpaceId } from "./tree.ts";
+import { FIRST_KEYS, folders, newChunk, newCommit, newSpace, newSpaceId } from "./tree.ts";
+
+type SealedKeys = Extract<SpaceKeys, { kind: "sealed" }>;
 
 /** Spaces of an account. */
 export function spaceContract(database: string, open: OpenMetadata): void {
@@ -33,6 +35,30 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     );
     assert.equal(new Set(keys).size, 1);
     assert.equal(await under.metadata.journals.cutKey("d".repeat(96)), keys[0]);
+  });
+
+  test(`SS4: of many that begin a key epoch one does, behind the head (${database})`, async () => {
+    await using under = await open();
+    const peer = (await under.peer()).journals;
+    const { journals } = under.metadata;
+    const { id } = await newSpace(under.metadata, { keys: FIRST_KEYS });
+    const sealed = (sequence: number, keyEpoch: number) => {
+      const { entry, nodes } = folders(sequence);
+      return { entry: { ...entry, keyEpoch }, nodes };
+    };
+    assert.equal(await journals.append(id, sealed(1, 1)), "appended");
+    const began = await Promise.all(
+      [journals, peer, journals, peer].map((store) => store.setKeyEpoch(id, 2)),
+    );
+    assert.deepEqual(began.toSorted(), [false, false, false, true]);
+    assert.equal(await journals.setKeyEpoch(id, 4), false);
+    assert.equal(await journals.append(id, sealed(2, 1)), "raced");
+    const row = await peer.space(id);
+    const { keyEpoch, keyEpochSequence } = { ...row } as Partial<SealedKeys>;
+    assert.deepEqual([keyEpoch, keyEpochSequence], [2, 1]);
+    assert.equal(await journals.append(id, sealed(2, 2)), "appended");
+    const plain = await newSpace(under.metadata);
+    assert.equal(await journals.setKeyEpoch(plain.id, 1), false);
   });
 
   test(`asking for the head of a space that is not there fails (${database})`, async () => {

@@ -320,6 +320,25 @@ describe("reading files", () => {
     const wish = { user_id: "alice", file_path: "a", chunk_hashes: [], space: "none" };
     assert.equal((await it.alice.call("POST", "/metadata_commit", { json: wish })).status, 404);
   });
+
+  test("SS6: a sealed space is refused to programs, by name", async () => {
+    await using it = await alone();
+    const sealed = { name: "home", kind: "sealed" };
+    assert.equal((await it.alice.call("POST", "/v1/spaces", { json: sealed })).status, 201);
+    const wish = { user_id: "alice", file_path: "a", chunk_hashes: [], space: "home" };
+    for (const answer of [
+      await it.alice.call("GET", "/list_files/alice?space=home"),
+      await it.alice.call("GET", "/file_metadata/alice/a?space=home"),
+      await it.alice.call("GET", "/get_updates/alice/0?space=home"),
+      await it.alice.call("GET", `/download_chunk/alice/${sha256("x")}?space=home`),
+      await it.alice.call("POST", "/revert_file/alice/a?space=home"),
+      await it.alice.call("POST", "/metadata_commit", { json: wish }),
+      await it.alice.call("POST", `/upload_chunk/alice/${sha256("x")}?space=home`, { body: "x" }),
+    ]) {
+      assert.equal(answer.status, 409);
+      assert.match(answer.json.detail, /home is sealed/);
+    }
+  });
 });
 
 describe("GET /get_updates", () => {

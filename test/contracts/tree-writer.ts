@@ -6,7 +6,7 @@ import { nodeDigest } from "../../src/server/digest.ts";
 import { Journal } from "../../src/server/journal.ts";
 import type { Metadata, SpaceRow } from "../../src/server/metadata/port.ts";
 import { StandingClock } from "./clock.ts";
-import { newCommit, newSpace } from "./tree.ts";
+import { newCommit, newSpace, type SpaceTraits } from "./tree.ts";
 
 /** Somebody who commits to one space, always on top of the head that the server has. */
 export class TreeWriter {
@@ -23,8 +23,8 @@ export class TreeWriter {
     this.journal = new Journal({ metadata, digest: nodeDigest, announcer: this.announcer });
   }
 
-  static async open(metadata: Metadata, more: Partial<SpaceRow> = {}): Promise<TreeWriter> {
-    return new TreeWriter(metadata, await newSpace(metadata, more));
+  static async open(metadata: Metadata, traits: SpaceTraits = {}): Promise<TreeWriter> {
+    return new TreeWriter(metadata, await newSpace(metadata, traits));
   }
 
   async commitOf(changes: Change[], commitId: CommitId = newCommit()): Promise<Commit> {

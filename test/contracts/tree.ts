@@ -12,7 +12,13 @@ import {
 import type { Change } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import { writePlainMeta } from "#protocol/meta.ts";
-import type { ChunkPlace, Metadata, NodeRow, SpaceRow } from "../../src/server/metadata/port.ts";
+import type {
+  ChunkPlace,
+  Metadata,
+  NodeRow,
+  SpaceKeys,
+  SpaceRow,
+} from "../../src/server/metadata/port.ts";
 
 let drawn = 0;
 
@@ -26,10 +32,15 @@ export const newAccount = () => accountId(draw(32));
 
 type ChangeOf<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
 
+export type SpaceTraits = { readonly folding?: boolean; readonly keys?: SpaceKeys };
+
+/** A sealed space as it is made. */
+export const FIRST_KEYS: SpaceKeys = { kind: "sealed", keyEpoch: 1, keyEpochSequence: 0 };
+
 /** An account of its own with one space. */
 export async function newSpace(
   metadata: Pick<Metadata, "accounts" | "journals">,
-  more: Partial<SpaceRow> = {},
+  { folding = true, keys = { kind: "plain" } }: SpaceTraits = {},
 ): Promise<SpaceRow> {
   const account = newAccount();
   const row = { id: account, name: account, key: account, passwordHash: "none", createdMs: 1 };
@@ -38,12 +49,11 @@ export async function newSpace(
     id: newSpaceId(),
     account,
     name: "files",
-    kind: "plain",
-    folding: true,
+    folding,
     epoch: draw(32),
     cutKey: draw(96),
     createdMs: 1,
-    ...more,
+    ...keys,
   };
   await metadata.journals.createSpace(space);
   return space;

@@ -45,7 +45,7 @@ const commitRoute = createRoute({
   request: { query: SpaceQuery, body: { required: true, content: json(MetadataCommit) } },
   responses: {
     200: { description: "Committed, or chunks are missing", content: json(MetadataCommitted) },
-    ...problems(...BODY_PROBLEMS, ...ALWAYS, "conflict", "stale-version"),
+    ...problems(...BODY_PROBLEMS, ...ALWAYS, "stale-version"),
   },
 });
 
@@ -103,7 +103,7 @@ const revertRoute = createRoute({
   },
   responses: {
     200: { description: "It is current again", content: json(FileReverted) },
-    ...problems(...ALWAYS, "conflict"),
+    ...problems(...ALWAYS),
   },
 });
 

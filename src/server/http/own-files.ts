@@ -5,7 +5,7 @@ import { accountKey } from "../accounts.ts";
 import type { FileParts } from "../files.ts";
 import type { SpaceRow } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
-import { findSpace } from "../spaces.ts";
+import { findPlainSpace } from "../spaces.ts";
 import type { Session } from "../tokens.ts";
 
 export type RestParts = FileParts & { readonly digest: Digest };
@@ -17,7 +17,14 @@ export const UserId = z.string().min(1).max(256);
 export const SpaceQuery = z.object({ space: SpaceName.optional() });
 
 /** What every REST call may be answered. */
-export const ALWAYS = ["bad-request", "no-token", "bad-token", "forbidden", "not-found"] as const;
+export const ALWAYS = [
+  "bad-request",
+  "no-token",
+  "bad-token",
+  "forbidden",
+  "not-found",
+  "conflict",
+] as const;
 
 /** Throws ProblemError `forbidden`, whether an account of that name exists or not. */
 export function onlyOwn({ account }: Session, userId: string): void {
@@ -33,7 +40,7 @@ export async function spaceForReading(
   session: Session,
   name: string = REST_SPACE,
 ): Promise<SpaceRow | undefined> {
-  const space = await findSpace(parts.journals, session.account, name);
+  const space = await findPlainSpace(parts.journals, session.account, name);
   // The standard space is there for everybody, only empty until the first write.
   if (space !== undefined || name === REST_SPACE) return space;
   throw new ProblemError(

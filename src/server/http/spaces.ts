@@ -1,11 +1,12 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import { SpaceId } from "#protocol/ids.ts";
 import { ROUTES } from "#protocol/routes.ts";
-import { SpaceList, SpaceRequest, SpaceRow as WireRow } from "#protocol/spaces.ts";
+import { KeyEpochRequest, SpaceList, SpaceRequest, SpaceRow as WireRow } from "#protocol/spaces.ts";
 import { writeCursor } from "../cursor.ts";
 import type { JournalStore, SpaceRow } from "../metadata/port.ts";
-import { makeSpace, type SpaceParts } from "../spaces.ts";
+import { beginKeyEpoch, makeSpace, type SpaceParts } from "../spaces.ts";
 import { BODY_PROBLEMS, ownSpace, PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { ProblemError } from "../problem-error.ts";
 import { pageOf } from "./page.ts";
 import { problems } from "./problem.ts";
 
@@ -52,6 +53,21 @@ const spaceRoute = createRoute({
   },
 });
 
+const keyEpochRoute = createRoute({
+  method: "post",
+  path: ROUTES.keyEpoch,
+  summary: "Begin the next keys of a sealed space",
+  security: WITH_TOKEN,
+  request: {
+    params: z.object({ space: SpaceId }),
+    body: { required: true, content: { "application/json": { schema: KeyEpochRequest } } },
+  },
+  responses: {
+    200: oneSpace("Commits have to be closed with these keys from now on"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "forbidden", "not-found", "conflict"),
+  },
+});
+
 async function wireSpace(journals: JournalStore, space: SpaceRow): Promise<WireRow> {
   const { sequence, chain } = await journals.head(space.id);
   return {
@@ -64,6 +80,7 @@ async function wireSpace(journals: JournalStore, space: SpaceRow): Promise<WireR
     chain,
     cutKey: space.cutKey,
     start: writeCursor(space, 0),
+    keyEpoch: space.kind === "sealed" ? space.keyEpoch : 0,
   };
 }
 
@@ -88,5 +105,19 @@ export function mountSpaces(app: OpenAPIHono<Env>, parts: SpaceParts, gates: Gat
     const { space: id } = context.req.valid("param");
     const space = await ownSpace(journals, context.get("session"), id);
     return context.json(await wireSpace(journals, space), 200);
+  });
+
+  app.openapi({ ...keyEpochRoute, middleware: [gates.session, gates.json()] }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const session = context.get("session");
+    if (session.device === null) {
+      throw new ProblemError("forbidden", "Only a device can begin new keys; use its token.");
+    }
+    const space = await ownSpace(journals, session, id);
+    const { keyEpoch } = context.req.valid("json");
+    return context.json(
+      await wireSpace(journals, await beginKeyEpoch(journals, space, keyEpoch)),
+      200,
+    );
   });
 }

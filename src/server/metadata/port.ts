@@ -70,11 +70,19 @@ export interface AccountStore {
   takeJoin(hash: string): Promise<JoinRow | undefined>;
 }
 
-export type SpaceRow = {
+/** Which keys close a sealed space, and the head when they began to. */
+export type SpaceKeys =
+  | { readonly kind: "plain" }
+  | {
+      readonly kind: "sealed";
+      readonly keyEpoch: number;
+      readonly keyEpochSequence: number;
+    };
+
+export type SpaceRow = SpaceKeys & {
   readonly id: SpaceId;
   readonly account: AccountId;
   readonly name: string;
-  readonly kind: "plain";
   readonly folding: boolean;
   /** 32 hex digits; a restore from a backup draws others. */
   readonly epoch: string;
@@ -122,10 +130,15 @@ export interface JournalStore {
    * are stored once. It is `drawn` when there is none yet, and the same for ever after.
    */
   cutKey(drawn: string): Promise<string>;
-  /** False when the account has a space of that name. */
+  /** False when the account has a space of that name, or anybody one of that id. */
   createSpace(row: SpaceRow): Promise<boolean>;
   space(id: SpaceId): Promise<SpaceRow | undefined>;
   spaces(account: AccountId): Promise<SpaceRow[]>;
+  /**
+   * Moves a sealed space from the key epoch before to this one, and notes the head. False when the
+   * space is at another one.
+   */
+  setKeyEpoch(space: SpaceId, keyEpoch: number): Promise<boolean>;
   head(space: SpaceId): Promise<Head>;
   /** The chain value after `sequence`; undefined when the journal is shorter. */
   chainAt(space: SpaceId, sequence: number): Promise<string | undefined>;
@@ -143,7 +156,8 @@ export interface JournalStore {
   /**
    * Appends if the entry's sequence is the head's plus one: journal, nodes, one revision a node,
    * and links of all named chunks (which the caller found in this space), all or nothing, durable.
-   * `raced` when another entry took the sequence; `missing-chunks` when a link or a chunk went.
+   * `raced` when another entry took the sequence or the space's key epoch is not the entry's;
+   * `missing-chunks` when a link or a chunk went.
    */
   append(space: SpaceId, append: Append): Promise<"appended" | "raced" | "missing-chunks">;
   /** What this commit id was answered: accepted ones for ever, refusals for at least 24 h. */

@@ -17,6 +17,7 @@ import type {
   NameSlot,
   NodeRow,
   RevisionRow,
+  SpaceKeys,
   SpaceRow,
 } from "./port.ts";
 import { SqliteAppender } from "./sqlite-append.ts";
@@ -54,6 +55,7 @@ function reading(file: SqliteFile) {
   return {
     space: file.prepare("SELECT * FROM spaces WHERE id = ?"),
     spaces: file.prepare("SELECT * FROM spaces WHERE account = ? ORDER BY created_ms, id"),
+    keyEpoch: file.prepare("SELECT key_epoch FROM spaces WHERE id = ?"),
     head: file.prepare("SELECT head, chain FROM spaces WHERE id = ?"),
     chainAt: file.prepare("SELECT chain FROM journal WHERE space = ? AND sequence = ?"),
     accepted: file.prepare("SELECT sequence, chain FROM journal WHERE space = ? AND commit_id = ?"),
@@ -101,8 +103,12 @@ function writing(file: SqliteFile) {
     ),
     addSpace: file.prepare(
       `INSERT INTO spaces
-       (id, account, name, kind, folding, epoch, cut_key, created_ms, head, chain)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (account, name) DO NOTHING`,
+       (id, account, name, kind, folding, epoch, cut_key, created_ms, head, chain, key_epoch)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    setKeyEpoch: file.prepare(
+      `UPDATE spaces SET key_epoch = $next, key_epoch_sequence = head
+       WHERE id = $id AND kind = 'sealed' AND key_epoch = $next - 1`,
     ),
     addRefusal: file.prepare(
       `INSERT INTO refusals (space, commit_id, answer, at_ms) VALUES (?, ?, ?, ?)
@@ -112,17 +118,28 @@ function writing(file: SqliteFile) {
   };
 }
 
+function keysOf(row: Row): SpaceKeys {
+  if (textOf(row, "kind") === "plain") return { kind: "plain" };
+  const keyEpochSequence = integerOf(row, "key_epoch_sequence");
+  return { kind: "sealed", keyEpoch: integerOf(row, "key_epoch"), keyEpochSequence };
+}
+
 function spaceOf(row: Row): SpaceRow {
   return {
     id: spaceId(hexOf(row, "id")),
     account: accountId(hexOf(row, "account")),
     name: textOf(row, "name"),
-    kind: "plain",
+    ...keysOf(row),
     folding: integerOf(row, "folding") !== 0,
     epoch: textOf(row, "epoch"),
     cutKey: textOf(row, "cut_key"),
     createdMs: integerOf(row, "created_ms"),
   };
+}
+
+/** The key epoch of a space; 0 in a plain one, where there are no keys. */
+function keyEpochOf(row: SpaceRow): number {
+  return row.kind === "sealed" ? row.keyEpoch : 0;
 }
 
 /** Spaces, their journals, nodes and revisions in a SQLite file. */
@@ -163,6 +180,7 @@ export class SqliteJournals implements JournalStore {
         cutKey,
         createdMs,
         chain,
+        keyEpochOf(row),
       );
       return changes === 1;
     });
@@ -175,6 +193,13 @@ export class SqliteJournals implements JournalStore {
 
   async spaces(account: AccountId): Promise<SpaceRow[]> {
     return this.#file.read(() => this.#read.spaces.all(raw(account)).map(spaceOf));
+  }
+
+  async setKeyEpoch(space: SpaceId, keyEpoch: number): Promise<boolean> {
+    return this.#file.write(() => {
+      const { changes } = this.#write.setKeyEpoch.run({ id: raw(space), next: keyEpoch });
+      return changes === 1;
+    });
   }
 
   async head(space: SpaceId): Promise<Head> {
@@ -234,6 +259,7 @@ export class SqliteJournals implements JournalStore {
     return this.#file.write(() => {
       const { entry } = append;
       if (this.#head(space).sequence + 1 !== entry.sequence) return "raced";
+      if (this.#keyEpoch(owner) !== (entry.keyEpoch ?? 0)) return "raced";
       if (this.#answered(owner, entry.commitId) !== undefined) return "raced";
       return this.#appender.append(owner, append);
     });
@@ -309,6 +335,10 @@ export class SqliteJournals implements JournalStore {
     const row = this.#read.head.get(raw(space));
     if (row === undefined) throw new WorldError("not-found", `There is no space ${space}.`);
     return { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+  }
+
+  #keyEpoch(owner: Uint8Array): number {
+    return integerOf(this.#read.keyEpoch.get(owner) ?? {}, "key_epoch");
   }
 
   #answered(owner: Uint8Array, commit: CommitId): CommitAnswer | undefined {

@@ -151,7 +151,13 @@ CREATE INDEX links_chunk ON links (chunk);
 CREATE INDEX links_lease ON links (lease_ms) WHERE lease_ms IS NOT NULL;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST];
+/** Sealed spaces: which keys commits are closed with, and the head when they began to be. */
+const SEALED_SPACES = `
+ALTER TABLE spaces ADD COLUMN key_epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spaces ADD COLUMN key_epoch_sequence INTEGER NOT NULL DEFAULT 0;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, SEALED_SPACES];
 
 /** "LKST": marks the file as ours in SQLite's header. */
 export const APPLICATION_ID = 0x4c4b5354;
