@@ -1,0 +1,184 @@
+import { assert } from "#core/assert.ts";
+import { concat, fromHex, toHex } from "#core/bytes.ts";
+import { chunkId, contentHash, type ChunkId, type ContentHash } from "#core/ids.ts";
+import {
+  DOMAIN_BYTES,
+  openChunk,
+  sealPrivate,
+  type Domain,
+  type SealedChunk,
+  type SealedEntry,
+} from "./chunk.ts";
+import { FieldReader, u16, u32, u64 } from "./fields.ts";
+import { chunkSecret, type SpaceKeys } from "./keys.ts";
+import { magic } from "./labels.ts";
+import type { Primitives } from "./primitives.ts";
+
+/**
+ * A sealed file's chunks in order: `["LSM1"][edition 1][level 1][zero 2][file length 8][SHA-256 of
+ * the file 32][count 4]` and 72 bytes an entry: `[id 32][secret 32][length 4][domain 1][epoch 2]
+ * [flags 1]`. A list that takes more than MAX_LISTED_BYTES is cut into **pieces**, which are
+ * private chunks themselves, and its entries are those pieces, one level up; and so on. So it is
+ * always small enough to stand in its node's meta, and a changed chunk changes one piece a level.
+ */
+const EDITION = 1;
+const HEAD_BYTES = 52;
+const ENTRY_BYTES = 72;
+const PIECE_HEAD_BYTES = 8;
+
+/** The most that stands in a node's meta, be it a file's content or the list of its chunks. */
+export const MAX_LISTED_BYTES = 4_096;
+const MAX_LISTED = Math.floor((MAX_LISTED_BYTES - HEAD_BYTES) / ENTRY_BYTES);
+
+/** Entries in a piece: 320 on average. */
+const MIN_PIECE = 64;
+const MAX_PIECE = 1_024;
+
+/** Chunks of one file. */
+const MAX_ENTRIES = 2 ** 20;
+const MAX_LEVEL = 3;
+
+/** At level 0 the entries are the file's chunks, above it pieces of the list below. */
+export type Manifest = {
+  readonly level: number;
+  readonly sizeBytes: number;
+  readonly sha256: ContentHash;
+  readonly entries: readonly SealedEntry[];
+};
+
+function writeEntry(entry: SealedEntry): Uint8Array {
+  const { chunk, secret, lengthBytes, domain, epoch } = entry;
+  const ends = Uint8Array.of(DOMAIN_BYTES[domain], ...u16(epoch), 0);
+  return concat([fromHex(chunk), secret, u32(lengthBytes), ends]);
+}
+
+function readEntry(fields: FieldReader): SealedEntry {
+  const chunk = chunkId(toHex(fields.bytes(32)));
+  const secret = chunkSecret(fields.bytes(32).slice());
+  const lengthBytes = fields.u32();
+  const code = fields.u8();
+  const epoch = fields.u16();
+  fields.zeros(1);
+  if (lengthBytes === 0) throw fields.bad("a chunk is empty");
+  const domain: Domain | null =
+    code === DOMAIN_BYTES.shared ? "shared" : code === DOMAIN_BYTES.private ? "private" : null;
+  if (domain === null) throw fields.bad(`a chunk's domain ${code} is unknown`);
+  return { chunk, secret, lengthBytes, domain, epoch };
+}
+
+/** A manifest's bytes; they open to nobody but who has the node's meta. */
+export function writeManifest({ level, sizeBytes, sha256, entries }: Manifest): Uint8Array {
+  return concat([
+    magic("M1"),
+    Uint8Array.of(EDITION, level, 0, 0),
+    u64(sizeBytes),
+    fromHex(sha256),
+    u32(entries.length),
+    ...entries.map(writeEntry),
+  ]);
+}
+
+/** Throws WorldError `bad-manifest` on anything that `closeManifest` makes not. */
+export function readManifest(bytes: Uint8Array): Manifest {
+  const fields = reader(bytes);
+  fields.expect(magic("M1"), "format");
+  fields.expect(Uint8Array.of(EDITION), "edition");
+  const level = fields.u8();
+  if (level > MAX_LEVEL) throw fields.bad("its level is too high");
+  fields.zeros(2);
+  const sizeBytes = fields.u64();
+  const sha256 = contentHash(toHex(fields.bytes(32)));
+  const count = fields.u32();
+  if (count > MAX_LISTED) throw fields.bad("it is too long");
+  const entries = Array.from({ length: count }, () => readEntry(fields));
+  fields.end();
+  return checked(fields, { level, sizeBytes, sha256, entries });
+}
+
+function reader(bytes: Uint8Array): FieldReader {
+  return new FieldReader(bytes, "bad-manifest", "A file's list of chunks");
+}
+
+function checked(fields: FieldReader, manifest: Manifest): Manifest {
+  const { level, sizeBytes, entries } = manifest;
+  if (entries.length > MAX_ENTRIES) throw fields.bad("it is too long");
+  if (level === 0) {
+    const sum = entries.reduce((total, { lengthBytes }) => total + lengthBytes, 0);
+    if (sum !== sizeBytes) throw fields.bad("its chunks are not as long as the file");
+  } else if (entries.length === 0 || entries.some(({ domain }) => domain !== "private")) {
+    throw fields.bad("its pieces are none, or not private");
+  }
+  return manifest;
+}
+
+/**
+ * Makes a file's manifest small enough for its meta, and the pieces that have to be sent for it.
+ * Equal pieces are equal chunks: of a long list that was changed, the server lacks a few.
+ */
+export function closeManifest(
+  primitives: Primitives,
+  keys: SpaceKeys,
+  file: Omit<Manifest, "level">,
+): { readonly manifest: Manifest; readonly pieces: readonly SealedChunk[] } {
+  assert(file.entries.length <= MAX_ENTRIES, `a file of ${file.entries.length} chunks`);
+  const pieces: SealedChunk[] = [];
+  let manifest: Manifest = { ...file, level: 0 };
+  const sealing = { key: keys.manifest, epoch: keys.epoch };
+  while (manifest.entries.length > MAX_LISTED) {
+    const { level, entries } = manifest;
+    const above = cutEntries(entries).map((piece) => {
+      const head = concat([magic("P1"), Uint8Array.of(level, 0, 0, 0)]);
+      return sealPrivate(primitives, sealing, concat([head, ...piece.map(writeEntry)]));
+    });
+    pieces.push(...above);
+    manifest = { ...manifest, level: level + 1, entries: above.map(({ entry }) => entry) };
+  }
+  return { manifest, pieces };
+}
+
+/** Boundaries follow the chunks' secrets, so that a change moves none but those beside it. */
+function cutEntries(entries: readonly SealedEntry[]): SealedEntry[][] {
+  const pieces: SealedEntry[][] = [];
+  let piece: SealedEntry[] = [];
+  for (const entry of entries) {
+    piece.push(entry);
+    if (piece.length >= MAX_PIECE || (piece.length >= MIN_PIECE && entry.secret[0] === 0)) {
+      pieces.push(piece);
+      piece = [];
+    }
+  }
+  if (piece.length > 0) pieces.push(piece);
+  return pieces;
+}
+
+/**
+ * The manifest one level down, from the stored bytes of all its pieces in order. Throws WorldError
+ * `bad-chunk` or `bad-manifest`.
+ */
+export function openPieces(
+  primitives: Primitives,
+  manifest: Manifest,
+  stored: readonly Uint8Array[],
+): Manifest {
+  assert(manifest.level > 0, "a manifest of chunks has no pieces");
+  assert(manifest.entries.length === stored.length, "a piece each");
+  const level = manifest.level - 1;
+  const entries: SealedEntry[] = [];
+  let fields = reader(new Uint8Array(0));
+  for (const [at, entry] of manifest.entries.entries()) {
+    fields = reader(openChunk(primitives, entry, stored[at]!));
+    const count = (fields.left - PIECE_HEAD_BYTES) / ENTRY_BYTES;
+    fields.expect(magic("P1"), "format");
+    fields.expect(Uint8Array.of(level), "level");
+    fields.zeros(3);
+    if (!Number.isInteger(count)) throw fields.bad("a piece ends within an entry");
+    if (entries.length + count > MAX_ENTRIES) throw fields.bad("it is too long");
+    while (fields.left > 0) entries.push(readEntry(fields));
+  }
+  return checked(fields, { ...manifest, level, entries });
+}
+
+/** Every chunk of these lists once, by id: what a commit names tells nothing of their order. */
+export function namedChunks(...lists: (readonly SealedEntry[])[]): ChunkId[] {
+  return [...new Set(lists.flatMap((list) => list.map(({ chunk }) => chunk)))].sort();
+}
