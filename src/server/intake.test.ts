@@ -36,13 +36,17 @@ async function open() {
   const metadata = await openSqliteMetadata(":memory:");
   const packs = new MemoryPacks();
   const world = { packs, chunks: metadata.chunks, digest: nodeDigest, chance: counting() };
+  const intake = new Intake(world);
   return {
     metadata,
     packs,
     world,
-    intake: new Intake(world),
+    intake,
     space: await newSpace(metadata),
-    packCount: async () => (await Array.fromAsync(packs.list())).length,
+    packCount: async () => {
+      await intake.idle();
+      return (await Array.fromAsync(packs.list())).length;
+    },
     [Symbol.asyncDispose]: () => metadata[Symbol.asyncDispose](),
   };
 }
@@ -71,7 +75,8 @@ test("CH4: one wrong chunk keeps the whole batch out, and is named", async () =>
 test("CH4: a batch that breaks off stores nothing", async () => {
   await using store = await open();
   const { space, metadata, world } = store;
-  const chance = { bytes: (length: number) => new Uint8Array(length) };
+  let drawn = 0;
+  const chance = { bytes: (length: number) => new Uint8Array(length).fill(drawn++ % 2) };
   const intake = new Intake({ ...world, chance });
   const cut = new Error("the connection is gone");
   async function* breaking(): AsyncGenerator<ChunkFrame> {
@@ -82,11 +87,11 @@ test("CH4: a batch that breaks off stores nothing", async () => {
   const ids = idsOf([frameOf(new Uint8Array(5 * 1024 * 1024))]);
   assert.deepEqual(await metadata.chunks.stored(ids), new Set());
   assert.equal(await store.packCount(), 0);
-  // Even the name of the pack that was given up is free again.
+  // Even the names of the packs that were given up are free again.
   assert.equal(await intake.store(space.id, stream(frame("a")), 0), 1);
 });
 
-test("CH5: what is stored already or comes twice is written once", async () => {
+test("CH5: what is stored already or comes twice takes room once", async () => {
   await using store = await open();
   const { intake, space, metadata } = store;
   const [a, b, c] = [frame("a"), frame("bb"), frame("ccc")];
@@ -100,7 +105,7 @@ test("CH5: what is stored already or comes twice is written once", async () => {
   assert.equal(await store.packCount(), 2);
 });
 
-test("CH5: a batch without anything fresh writes no pack, an empty one nothing", async () => {
+test("CH5: a batch without anything fresh leaves no pack, an empty one writes nothing", async () => {
   await using store = await open();
   const { intake, space, metadata } = store;
   await intake.store(space.id, stream(frame("a")), 0);
@@ -109,6 +114,44 @@ test("CH5: a batch without anything fresh writes no pack, an empty one nothing",
   assert.equal(await intake.store(space.id, stream(), 0), 0);
   assert.equal(await store.packCount(), 1);
   assert.deepEqual(await fetchAll(intake, other, idsOf([frame("a")])), [frame("a")]);
+});
+
+/** The same packs, telling what is done to them; sizes, no names. */
+function watched(packs: PackStore, told: string[]): PackStore {
+  return {
+    list: () => packs.list(),
+    remove: (name) => packs.remove(name),
+    read: (name, offsetBytes, lengthBytes) => packs.read(name, offsetBytes, lengthBytes),
+    create: async (name) => {
+      told.push("create");
+      const writer = await packs.create(name);
+      return {
+        append: (bytes) => {
+          told.push(`append ${bytes.length}`);
+          return writer.append(bytes);
+        },
+        finish: () => {
+          told.push("finish");
+          return writer.finish();
+        },
+        discard: () => writer.discard(),
+      };
+    },
+  };
+}
+
+test("CH15: what others have is written and made durable like what nobody has", async () => {
+  const deeds: string[][] = [];
+  for (const others of [[], [frame("one")], [frame("one"), frame("another")]]) {
+    await using store = await open();
+    await store.intake.store((await newSpace(store.metadata)).id, stream(...others), 0);
+    const told: string[] = [];
+    const intake = new Intake({ ...store.world, packs: watched(store.packs, told) });
+    await intake.store(store.space.id, stream(frame("one"), frame("another")), 0);
+    deeds.push(told);
+  }
+  for (const told of deeds) assert.deepEqual(told, deeds[0]);
+  assert.deepEqual(deeds[0], ["create", "create", "append 3", "append 7", "finish", "finish"]);
 });
 
 test("CH6: nobody gets chunks by knowing their ids", async () => {
@@ -134,6 +177,7 @@ test("CH7: chunks are staged for 72 hours from when they came", async () => {
     renew: (space, ids, leaseMs) => store.metadata.chunks.renew(space, ids, leaseMs),
     stage: async (_space, _written, _ids, leaseMs) => {
       leases.push(leaseMs);
+      return new Set();
     },
   };
   const intake = new Intake({ ...store.world, chunks });
@@ -154,13 +198,13 @@ test("CH8: a crash between pack and record leaves chunks that can be sent again"
   const batch = [frame("a"), frame("b")];
   const dying = new Intake({ ...world, chunks });
   await assert.rejects(dying.store(space.id, stream(...batch), 0), crash);
-  assert.equal(await store.packCount(), 1);
+  assert.equal(await store.packCount(), 2);
   assert.deepEqual(await metadata.chunks.held(space.id, idsOf(batch)), []);
   assert.deepEqual(await metadata.chunks.stored(idsOf(batch)), new Set());
 
   assert.equal(await store.intake.store(space.id, stream(...batch), 0), 2);
   assert.deepEqual(await fetchAll(store.intake, space, idsOf(batch)), batch);
-  assert.equal(await store.packCount(), 2);
+  assert.equal(await store.packCount(), 3);
 });
 
 test("CH9: chunks come in the order of the question, repeats included", async () => {

@@ -27,6 +27,7 @@ type World = {
 /** Takes chunks in, makes them durable and staged, and gives them out again. */
 export class Intake {
   readonly #world: World;
+  #removing: Promise<void> = Promise.resolve();
 
   constructor(world: World) {
     this.#world = world;
@@ -34,8 +35,11 @@ export class Intake {
 
   /**
    * Stores a batch for a space and returns how many frames it held; all are durable and staged for
-   * 72 hours then. Throws WorldError `hash-mismatch` (naming the chunk) or `body-too-large`, and
-   * whatever the frames' source throws; then nothing of the batch is stored.
+   * 72 hours then. What is stored already, for anybody, is written and made durable all the same,
+   * beside the rest, and dropped after the answer: neither an answer nor its time tells what others
+   * have (Harnik, Pinkas, Shulman-Peleg 2010, "Side Channels in Cloud Services"). Throws WorldError
+   * `hash-mismatch` (naming the chunk) or `body-too-large`, and whatever the frames' source throws;
+   * then nothing of the batch is stored.
    */
   async store(space: SpaceId, frames: AsyncIterable<ChunkFrame>, nowMs: number): Promise<number> {
     const batch = new Batch(this.#world);
@@ -51,9 +55,23 @@ export class Intake {
     if (ids.length > 0) {
       // When this fails the pack stays: whether its places were recorded is not known for sure, and
       // a pack that nothing names is the collector's.
-      await this.#world.chunks.stage(space, batch.written, ids, nowMs + LEASE_MS);
+      const { chunks } = this.#world;
+      const used = await chunks.stage(space, batch.written, ids, nowMs + LEASE_MS);
+      this.#removeLater(batch.packs.filter((pack) => !used.has(pack)));
     }
     return batch.frames;
+  }
+
+  /** Resolves when what was written for nothing is gone. */
+  async idle(): Promise<void> {
+    await this.#removing;
+  }
+
+  #removeLater(packs: readonly string[]): void {
+    this.#removing = this.#removing.then(async () => {
+      // What cannot be removed now is a pack that nothing names: the collector's.
+      for (const pack of packs) await this.#world.packs.remove(pack).catch(() => {});
+    });
   }
 
   /**
@@ -112,7 +130,10 @@ export class Intake {
   }
 }
 
-/** One upload on its way into at most one pack. */
+/** A pack that a batch writes to. */
+type Target = { readonly name: string; readonly writer: PackWriter };
+
+/** One upload on its way into two packs: one for what is new, one for what is stored already. */
 class Batch {
   /** Distinct chunks, in the order of their first frame. */
   readonly ids = new Set<ChunkId>();
@@ -122,10 +143,15 @@ class Batch {
   #sizeBytes = 0;
   #window: ChunkFrame[] = [];
   #windowBytes = 0;
-  #pack: { readonly name: string; readonly writer: PackWriter } | undefined;
+  #fresh: Target | undefined;
+  #spare: Target | undefined;
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  get packs(): string[] {
+    return this.#targets().map(({ name }) => name);
   }
 
   async add(frame: ChunkFrame): Promise<void> {
@@ -151,27 +177,34 @@ class Batch {
   /** What was written is durable and has a name then; nothing names it yet. */
   async finish(): Promise<void> {
     await this.#flush();
-    await this.#pack?.writer.finish();
+    await Promise.all(this.#targets().map(({ writer }) => writer.finish()));
   }
 
   async discard(): Promise<void> {
-    await this.#pack?.writer.discard();
+    await Promise.all(this.#targets().map(({ writer }) => writer.discard()));
   }
 
   async #flush(): Promise<void> {
     const frames = this.#window;
+    if (frames.length === 0) return;
     this.#window = [];
     this.#windowBytes = 0;
+    // Both, always: that one of them stays empty must not be heard from outside.
+    const fresh = (this.#fresh ??= await this.#createPack());
+    const spare = (this.#spare ??= await this.#createPack());
     const stored = await this.#world.chunks.stored(frames.map(({ id }) => id));
     for (const { id, bytes } of frames) {
-      if (stored.has(id)) continue;
-      const { name, writer } = (this.#pack ??= await this.#createPack());
+      const { name, writer } = stored.has(id) ? spare : fresh;
       const offsetBytes = await writer.append(bytes);
       this.written.push({ id, pack: name, offsetBytes, lengthBytes: bytes.length });
     }
   }
 
-  async #createPack() {
+  #targets(): Target[] {
+    return [this.#fresh, this.#spare].filter((target) => target !== undefined);
+  }
+
+  async #createPack(): Promise<Target> {
     const name = toHex(this.#world.chance.bytes(16));
     return { name, writer: await this.#world.packs.create(name) };
   }

@@ -77,6 +77,7 @@ export class MemoryJournals implements JournalStore {
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {
+    if (this.#spaces.has(row.id)) return false;
     for (const { row: other } of this.#spaces.values()) {
       if (other.account === row.account && other.name === row.name) return false;
     }
@@ -91,6 +92,13 @@ export class MemoryJournals implements JournalStore {
   async spaces(account: AccountId): Promise<SpaceRow[]> {
     const rows = Array.from(this.#spaces.values(), ({ row }) => row);
     return rows.filter((row) => row.account === account);
+  }
+
+  async setKeyEpoch(space: SpaceId, keyEpoch: number): Promise<boolean> {
+    const at = this.#spaces.get(space);
+    if (at?.row.kind !== "sealed" || at.row.keyEpoch !== keyEpoch - 1) return false;
+    at.row = { ...at.row, keyEpoch, keyEpochSequence: at.head.sequence };
+    return true;
   }
 
   async head(space: SpaceId): Promise<Head> {
@@ -135,6 +143,7 @@ export class MemoryJournals implements JournalStore {
     const at = this.#expect(space);
     const { entry, nodes } = append;
     if (at.entries.length + 1 !== entry.sequence) return "raced";
+    if ((at.row.kind === "sealed" ? at.row.keyEpoch : 0) !== (entry.keyEpoch ?? 0)) return "raced";
     if (at.sequences.has(entry.commitId) || at.refusals.has(entry.commitId)) return "raced";
     const chunks = entry.changes.flatMap((change) => ("chunks" in change ? change.chunks : []));
     if (chunks.some((chunk) => !at.links.has(chunk))) return "missing-chunks";

@@ -66,7 +66,7 @@ class MemoryChunks implements ChunkIndex {
     written: readonly ChunkPlace[],
     ids: readonly ChunkId[],
     leaseMs: number,
-  ): Promise<void> {
+  ): Promise<ReadonlySet<string>> {
     const links = this.#spaces.get(space)?.links;
     const places = this.#places;
     assert(links !== undefined, "chunks are staged in a space that there is");
@@ -77,9 +77,13 @@ class MemoryChunks implements ChunkIndex {
         retryable: true,
       });
     }
-    // Two batches may have written one chunk at once: the first place stays.
-    for (const place of written) if (!places.has(place.id)) places.set(place.id, place);
+    const used = new Set<string>();
+    for (const place of written) {
+      if (!places.has(place.id)) places.set(place.id, place);
+      if (places.get(place.id)?.pack === place.pack) used.add(place.pack);
+    }
     for (const id of ids) lease(links, id, leaseMs);
+    return used;
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {

@@ -195,16 +195,20 @@ export interface ChunkIndex {
   /** Which of these the space holds, staged or linked, and where they lie; in no order. */
   held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]>;
   /**
-   * Which of these are stored for anybody: only for choosing what to write, never for an answer.
+   * Which of these are stored for anybody: only for choosing where to write, never for an answer.
    */
   stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>>;
-  /** Records durable chunks and stages them all in the space until `leaseMs`; all or nothing. */
+  /**
+   * Records durable chunks and stages them all in the space until `leaseMs`; all or nothing. Of a
+   * chunk that has a place already the first stays. Gives the packs of `written` in which any chunk
+   * lies afterwards.
+   */
   stage(
     space: SpaceId,
     written: readonly ChunkPlace[],
     ids: readonly ChunkId[],
     leaseMs: number,
-  ): Promise<void>;
+  ): Promise<ReadonlySet<string>>;
   /** Renews staged leases of what the space holds. */
   renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void>;
 }

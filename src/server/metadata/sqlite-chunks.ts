@@ -13,8 +13,10 @@ function statements(file: SqliteFile) {
     ),
     stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ?"),
     addPack: file.prepare("INSERT INTO packs (name) VALUES (?) ON CONFLICT (name) DO NOTHING"),
+    inPack: file.prepare("SELECT 1 AS used FROM chunks WHERE pack = ? LIMIT 1"),
+    dropPack: file.prepare("DELETE FROM packs WHERE number = ?"),
     pack: file.prepare("SELECT number FROM packs WHERE name = ?"),
-    // Two batches may have written one chunk at once: the first place stays, the other is garbage.
+    // What somebody has stored before is written again, and dropped: the first place stays.
     addChunk: file.prepare(
       `INSERT INTO chunks (id, pack, offset_bytes, length_bytes) VALUES (?, ?, ?, ?)
        ON CONFLICT (id) DO NOTHING`,
@@ -70,10 +72,10 @@ export class SqliteChunks implements ChunkIndex {
     written: readonly ChunkPlace[],
     ids: readonly ChunkId[],
     leaseMs: number,
-  ): Promise<void> {
+  ): Promise<ReadonlySet<string>> {
     const owner = raw(space);
-    this.#file.write(() => {
-      this.#place(written);
+    return this.#file.write(() => {
+      const used = this.#place(written);
       for (const id of ids) {
         const chunk = raw(id);
         if (this.#sql.stored.get(chunk) === undefined) {
@@ -83,6 +85,7 @@ export class SqliteChunks implements ChunkIndex {
         }
         this.#sql.stage.run(owner, chunk, leaseMs);
       }
+      return used;
     });
   }
 
@@ -93,13 +96,20 @@ export class SqliteChunks implements ChunkIndex {
     });
   }
 
-  #place(written: readonly ChunkPlace[]): void {
+  /** Gives the packs in which any chunk lies then; of the others no row stays. */
+  #place(written: readonly ChunkPlace[]): Set<string> {
     const numbers = new Map<string, number>();
     for (const { id, pack, offsetBytes, lengthBytes } of written) {
       const number = numbers.get(pack) ?? this.#packNumber(pack);
       numbers.set(pack, number);
       this.#sql.addChunk.run(raw(id), number, offsetBytes, lengthBytes);
     }
+    const used = new Set<string>();
+    for (const [pack, number] of numbers) {
+      if (this.#sql.inPack.get(number) === undefined) this.#sql.dropPack.run(number);
+      else used.add(pack);
+    }
+    return used;
   }
 
   #packNumber(name: string): number {
