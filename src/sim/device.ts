@@ -12,8 +12,10 @@ import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
+import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
+import { judgeStore } from "./store-oracle.ts";
 import type { Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Witness } from "./virtual-disk.ts";
@@ -32,6 +34,7 @@ export type DeviceWorld = {
   readonly scheduler: Scheduler;
   readonly server: VirtualServer;
   readonly witness: Witness;
+  readonly past: Past;
   readonly accuse: (crime: string) => void;
 };
 
@@ -81,7 +84,7 @@ export class Device {
     this.disk = new VirtualDisk(`disk${index}`, this.time, folding, witness);
     this.disk.reuseNumbers = swarm.reuseInodes;
     this.person = new Person(this.disk, witness, swarm.names);
-    this.store = new MemoryStore(this.#nameKey, null);
+    this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
 
@@ -187,7 +190,14 @@ export class Device {
   rollBack(image: StoreImage): void {
     this.kill();
     this.#world.scheduler.note(`${this.name} gets an older database`);
-    this.store = new MemoryStore(this.#nameKey, image);
+    this.store = this.#openStore(image);
+  }
+
+  #openStore(image: StoreImage | null): MemoryStore {
+    const { past, accuse } = this.#world;
+    const store = new MemoryStore(this.#nameKey, image);
+    judgeStore({ name: this.name, disk: this.disk, past, accuse }, store);
+    return store;
   }
 
   #end(): void {
@@ -198,7 +208,7 @@ export class Device {
     const image = this.store.image();
     this.#actor.alive = false;
     scheduler.orphan(this.#actor, this.#draw);
-    this.store = new MemoryStore(this.#nameKey, image);
+    this.store = this.#openStore(image);
   }
 
   #ended(engine: Engine, error: unknown): void {
@@ -227,13 +237,14 @@ export class Device {
   }
 
   #remote(actor: Actor, draw: Draw): VirtualRemote {
-    const { swarm, scheduler, server } = this.#world;
+    const { swarm, scheduler, server, past } = this.#world;
     const { lostRequest, lostReply, repeated, latencyMs: latestMs, pageEntries } = swarm;
     const calm = { lostRequest: 0, lostReply: 0, repeated: 0, latestMs, pageEntries, cutShort: 0 };
     const faulty = { ...calm, lostRequest, lostReply, repeated, cutShort: 0.3 };
     return new VirtualRemote({
       scheduler,
       server,
+      past,
       actor,
       device: this.id,
       draw,

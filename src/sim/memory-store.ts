@@ -44,6 +44,9 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   #closed = false;
   /** Asked at every commit; true ends the process there, before the commit or after it. */
   crashAt: (moment: "before-commit" | "after-commit") => boolean = () => false;
+  /** Told after every transaction that changed something: of the rows, as they were before it. */
+  onChange: (before: ReadonlyMap<NodeId, NodeRow | undefined>) => void = () => {};
+  #before = new Map<NodeId, NodeRow | undefined>();
 
   constructor(nameKey: (name: string) => string, image: StoreImage | null) {
     this.#nameKey = nameKey;
@@ -61,6 +64,10 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       manifests: new Map(this.#manifests),
       sources: new Map(this.#sources),
     };
+  }
+
+  everything(): Iterable<NodeRow> {
+    return this.#rows.values();
   }
 
   close(): void {
@@ -84,6 +91,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       this.#undo.push(undo);
       if (this.#undo.length > MAX_UNDONE) this.#undo.shift();
       this.#open = null;
+      if (undo.length > 0) this.onChange(this.#before);
       if (undo.length > 0 && this.crashAt("after-commit")) throw new Crashed("after a commit");
       return result;
     } catch (error) {
@@ -91,6 +99,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       throw error;
     } finally {
       this.#open = null;
+      if (this.#before.size > 0) this.#before = new Map();
     }
   }
 
@@ -116,6 +125,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     this.transaction(() => {
       const before = this.#rows.get(row.id);
       this.#open?.push(() => this.#set(row.id, before));
+      if (!this.#before.has(row.id)) this.#before.set(row.id, before);
       this.#set(row.id, row);
     });
   }

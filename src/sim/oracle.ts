@@ -7,10 +7,11 @@ import { readConflictName } from "#sync/conflict.ts";
 import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
 import { show } from "./people.ts";
+import { sharedInodes } from "./store-oracle.ts";
 import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
-type Content = { readonly bytes: Uint8Array; saved: number; killed: number };
+type Content = { readonly bytes: Uint8Array; saved: number; killed: number; spread: number };
 
 /** Every content that people ever saved, and how often they destroyed a copy of it. */
 export class Ledger implements Witness {
@@ -54,11 +55,21 @@ export class Ledger implements Witness {
     }
   }
 
+  spread(bytes: Uint8Array, files: number): void {
+    this.#content(bytes).spread += files;
+  }
+
+  /** In how many files these bytes may be. */
+  copies(bytes: Uint8Array): number {
+    const { saved, spread } = this.#content(bytes);
+    return saved + spread;
+  }
+
   #content(bytes: Uint8Array): Content {
     const text = textOf(bytes);
     const known = this.#contents.get(text);
     if (known !== undefined) return known;
-    const content = { bytes, saved: 0, killed: 0 };
+    const content = { bytes, saved: 0, killed: 0, spread: 0 };
     this.#contents.set(text, content);
     return content;
   }
@@ -180,7 +191,12 @@ export async function verdict(
   devices: readonly Device[],
   server: VirtualServer,
   ledger: Ledger,
-  story: { readonly mayForget: boolean },
+  story: {
+    /** An older server was put back. */
+    readonly mayForget: boolean;
+    /** Nobody ever lost their memory. */
+    readonly isSteady: boolean;
+  },
 ): Promise<string[]> {
   const wrong: string[] = [];
   const present = new Set<string>();
@@ -205,6 +221,8 @@ export async function verdict(
       if (!isThere && !isHeld(devices, bytes)) wrong.push(`gone without a trace: ${show(bytes)}`);
     }
   }
+  for (const device of devices) wrong.push(...sharedInodes(device));
+  if (story.isSteady) for (const device of devices) wrong.push(...doubled(device, ledger));
   wrong.push(...(await journalFaults(server, story.mayForget)));
   for (const device of devices) {
     const { problems, pending } = device.engine?.status(0) ?? {
@@ -221,6 +239,22 @@ export async function verdict(
     }
   }
   return wrong;
+}
+
+/** Contents of which there are more files now than people ever made (EX7). */
+function doubled({ name, disk }: Device, ledger: Ledger): string[] {
+  const files = new Map<string, { bytes: Uint8Array; paths: string[] }>();
+  for (const { path, inode } of disk.tree()) {
+    if (inode.kind !== "file" || inode.bytes.length === 0) continue;
+    const known = files.get(textOf(inode.bytes));
+    if (known === undefined) {
+      files.set(textOf(inode.bytes), { bytes: inode.bytes, paths: [path] });
+    } else known.paths.push(path);
+  }
+  return [...files.values()].flatMap(({ bytes, paths }) => {
+    if (paths.length <= ledger.copies(bytes)) return [];
+    return [`doubled: ${name} has ${show(bytes)} as ${paths.sort().join(", ")}`];
+  });
 }
 
 /** True when the bytes lie where the engine puts what it takes away. */

@@ -247,6 +247,7 @@ export class Person {
     const inode = this.#disk.expect(from);
     const target = this.#disk.find(to);
     if (target.inode !== null) throw new WorldError("exists", to);
+    inode.isShared = true;
     this.#disk.add(target.folder, target.name, inode);
     if (inode.bytes.length > 0) this.#witness.saved(inode.bytes);
     yield `gives ${from} the second name ${to}`;
@@ -274,6 +275,8 @@ export class Person {
         }
       }
       this.#kill(taken);
+      if (source.inode.kind === "file")
+        this.#witness.spread(source.inode.bytes, source.inode.links);
     }
     this.#disk.rename(source, target);
     yield `renames ${from} to ${to}`;

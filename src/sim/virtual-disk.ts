@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { foldName, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import type { EntryKind, Stat } from "#sync/ports.ts";
+import type { FileKey } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
 import type { MachineTime } from "./virtual-clock.ts";
 
@@ -20,6 +21,8 @@ export type Inode = Times & {
   readonly target: string;
   readonly entries: Map<string, Name>;
   readonly homes: Map<Inode, number>;
+  /** A person gave it a second name once. */
+  isShared: boolean;
   bytes: Uint8Array;
   executable: boolean;
   links: number;
@@ -35,6 +38,11 @@ export type Inode = Times & {
 export type Witness = {
   saved(bytes: Uint8Array): void;
   killed(bytes: Uint8Array): void;
+  /**
+   * A file with these bytes took a known name: that one is what it was, with these bytes, and where
+   * somebody else moved or edited the file meanwhile, both stay.
+   */
+  spread(bytes: Uint8Array, files: number): void;
   /** A machine that lost power left this: nobody has to keep it. */
   tore(bytes: Uint8Array): void;
   /** True while nobody has destroyed a copy of it. */
@@ -53,6 +61,7 @@ export class VirtualDisk {
   readonly #time: MachineTime;
   readonly #witness: Witness;
   readonly #folding: boolean;
+  readonly #inodes = new Map<FileKey, Inode>();
   readonly root: Inode;
   readonly device: string;
   #lastInode = 1;
@@ -93,13 +102,14 @@ export class VirtualDisk {
     // Birth times come from a finer clock than the others do.
     this.#lastNs = this.#lastNs >= nowNs ? this.#lastNs + 1n : nowNs;
     const reused = this.reuseNumbers ? this.#freeNumbers.pop() : undefined;
-    return {
+    const inode: Inode = {
       number: reused ?? ++this.#lastInode,
       kind,
       birthNs: this.#lastNs,
       target,
       entries: new Map(),
       homes: new Map(),
+      isShared: false,
       bytes: EMPTY,
       executable: false,
       links: 0,
@@ -109,14 +119,25 @@ export class VirtualDisk {
       mtimeNs: nowNs,
       ctimeNs: nowNs,
     };
+    this.#inodes.set(this.#keyOf(inode), inode);
+    return inode;
+  }
+
+  /** The inode that has this identity, or had it. */
+  byKey(file: FileKey): Inode | undefined {
+    return this.#inodes.get(file);
+  }
+
+  #keyOf({ number, birthNs }: Inode): FileKey {
+    return `${this.device}:${number}:${birthNs}`;
   }
 
   statOf(inode: Inode): Stat {
-    const { kind, number, birthNs, mtimeNs, ctimeNs } = inode;
+    const { kind, mtimeNs, ctimeNs } = inode;
     const sizeBytes = kind === "symlink" ? inode.target.length : inode.bytes.length;
     return {
       kind,
-      file: `${this.device}:${number}:${birthNs}`,
+      file: this.#keyOf(inode),
       device: this.device,
       stamp: { sizeBytes, mtimeNs, ctimeNs },
       executable: kind === "file" && inode.executable,
@@ -206,6 +227,7 @@ export class VirtualDisk {
         this.#witness.killed(inode.bytes);
       }
       if (bytes.length > 0) this.#witness.saved(bytes);
+      if (inode.isShared) this.#witness.spread(bytes, inode.links - 1);
     }
     inode.bytes = bytes;
     inode.byEngine = byEngine;

@@ -6,6 +6,7 @@ import type { ChunkFrame } from "#protocol/frames.ts";
 import { LEASE_MS } from "#server/intake.ts";
 import type { Remote } from "#sync/ports.ts";
 import type { Draw } from "./chance.ts";
+import type { Past } from "./past.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
@@ -25,6 +26,7 @@ const PATIENCE_MS = 20_000;
 type Line = {
   readonly scheduler: Scheduler;
   readonly server: VirtualServer;
+  readonly past: Past;
   /** The device's process: it gets replies only while it lives. */
   readonly actor: Actor;
   readonly device: DeviceId;
@@ -74,14 +76,18 @@ export class VirtualRemote implements Remote {
   }
 
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
-    const { server, device, onCommit } = this.#line;
+    const { server, device, onCommit, past } = this.#line;
     onCommit(commit);
     return this.#ask(
       "commit",
       PATIENCE_MS,
       async () => {
         const author = { device, nowMs: server.nowMs };
-        return server.journal.commit(await server.spaceRow(), commit, author);
+        const answer = await server.journal.commit(await server.spaceRow(), commit, author);
+        if (answer.outcome === "committed") {
+          past.append(answer.sequence, answer.chain, commit.changes);
+        }
+        return answer;
       },
       signal,
     );

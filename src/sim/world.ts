@@ -11,6 +11,7 @@ import {
   unmakable,
   verdict,
 } from "./oracle.ts";
+import { Past } from "./past.ts";
 import type { Deed, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import type { Fate, Swarm } from "./swarm.ts";
@@ -39,6 +40,7 @@ export class World {
   readonly #server: VirtualServer;
   readonly #devices: Device[] = [];
   readonly #ledger = new Ledger();
+  readonly #past = new Past();
   readonly #wrong: string[] = [];
   readonly #people: Actor;
   readonly #fate: Actor;
@@ -59,6 +61,7 @@ export class World {
       scheduler,
       server,
       witness: this.#ledger,
+      past: this.#past,
       accuse: (crime: string) => this.#accuse(crime),
     };
     for (let index = 0; index < swarm.devices; index++) {
@@ -83,7 +86,7 @@ export class World {
     else await this.#playAtOnce();
     if (this.#wrong.length === 0) await this.#heal();
     if (this.#wrong.length === 0) {
-      const story = { mayForget: this.#restored };
+      const story = { mayForget: this.#restored, isSteady: !this.#isForgetful() };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
@@ -92,6 +95,12 @@ export class World {
     for (const device of this.#devices) device.kill();
     const { hash, steps } = this.#scheduler;
     return { hash, steps, wrong: this.#wrong };
+  }
+
+  /** True when a device or the server went back to what it knew before. */
+  #isForgetful(): boolean {
+    const forgetful: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
+    return this.#swarm.fates.some(({ fate }) => forgetful.includes(fate));
   }
 
   #accuse(crime: string): void {
@@ -230,6 +239,7 @@ export class World {
   #restoreServer(): void {
     if (this.#draw.chance(0.5) && this.#server.restoreBackup()) {
       this.#restored = true;
+      this.#past.rewindTo(this.#server.head.toLowerCase());
       this.#scheduler.note("the server is restored");
     } else this.#server.backUp();
   }

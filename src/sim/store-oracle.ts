@@ -1,0 +1,126 @@
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { sameContent, samePlace } from "#core/node.ts";
+import { nodeDigest } from "#server/digest.ts";
+import type { FileKey, NodeRow, RemoteSide, SyncedSide } from "#sync/tree.ts";
+import { readPosition } from "#sync/settings.ts";
+import type { Device } from "./device.ts";
+import type { MemoryStore } from "./memory-store.ts";
+import type { Past } from "./past.ts";
+import type { Inode, VirtualDisk } from "./virtual-disk.ts";
+
+type Judged = {
+  readonly name: string;
+  readonly disk: VirtualDisk;
+  readonly past: Past;
+  readonly accuse: (crime: string) => void;
+};
+
+/**
+ * Has a device's database judged after each of its transactions: the remote tree is the server's at the
+ * cursor (I14), what is synced was once on both sides and is durable here, one inode is at most one
+ * node (I13).
+ */
+export function judgeStore(judged: Judged, store: MemoryStore): void {
+  const oracle = new StoreOracle(judged, store);
+  store.onChange = (before) => oracle.judge(before);
+}
+
+class StoreOracle {
+  readonly #judged: Judged;
+  readonly #store: MemoryStore;
+  #chain: string;
+
+  constructor(judged: Judged, store: MemoryStore) {
+    this.#judged = judged;
+    this.#store = store;
+    this.#chain = readPosition(store, "").chain;
+  }
+
+  judge(before: ReadonlyMap<NodeId, NodeRow | undefined>): void {
+    const { past, name, accuse } = this.#judged;
+    const { chain, sequence } = readPosition(this.#store, "");
+    const moment = past.moment(chain);
+    if (moment === undefined) {
+      accuse(`${name} is at ${sequence} of a journal that never was`);
+      return;
+    }
+    const due = new Set<NodeId>();
+    if (chain !== this.#chain) {
+      const from = past.moment(this.#chain);
+      if (from !== undefined) for (const id of past.changedBetween(from, moment)) due.add(id);
+      this.#chain = chain;
+    }
+    for (const [id, row] of before) {
+      const now = this.#store.get(id);
+      if (row?.remote !== now?.remote) due.add(id);
+      if (now === undefined) continue;
+      if (row?.synced !== now.synced && now.synced !== null) this.#judgeSynced(now, now.synced);
+    }
+    for (const id of due) {
+      const held = this.#store.get(id)?.remote ?? null;
+      if (sameSide(held, past.at(id, moment))) continue;
+      accuse(`${name} has ${shown(held)} as the server's at ${sequence}`);
+    }
+  }
+
+  #judgeSynced(row: NodeRow, synced: SyncedSide): void {
+    const { past, name, accuse, disk } = this.#judged;
+    const { id, local, kind } = row;
+    const crime = (what: string): void => accuse(`${name} has ${synced.name} as synced ${what}`);
+    if (!past.hadBody(id, synced.content)) crime("with a content that the server never had");
+    // Where only one side counts as moved, the other's place is written for the common one.
+    const places = [
+      ...past.ever(id),
+      ...(local === null ? [] : [local, local.parkedFrom ?? local]),
+    ];
+    const isPlace = places.some(({ name: known }) => known === synced.name);
+    const isFolder =
+      synced.parent === ROOT_NODE || places.some(({ parent }) => parent === synced.parent);
+    if (!isPlace || !isFolder) crime("at a place that it never had");
+    const inode = disk.byKey(synced.file);
+    if (inode === undefined) {
+      if (synced.file !== "") crime("in an inode that never was");
+    } else if (inode.kind !== kind) crime(`in a ${inode.kind}`);
+    else if (inode.byEngine) this.#judgeWritten(inode, synced, crime);
+  }
+
+  /** What the engine itself put there, and nobody has touched since. */
+  #judgeWritten(inode: Inode, synced: SyncedSide, crime: (what: string) => void): void {
+    if (inode.kind !== "file" || synced.content.kind !== "file") return;
+    const hash = Buffer.from(nodeDigest.sha256(inode.bytes)).toString("hex");
+    if (hash !== synced.content.sha256) crime("and wrote other bytes there");
+    if (inode.durable !== null) crime("before its bytes are durable");
+  }
+}
+
+/** Inodes that more than one node claims, as sentences: true of a device at rest (I13). */
+export function sharedInodes({ name, disk, store }: Device): string[] {
+  const owners = new Map<FileKey, NodeRow>();
+  const wrong: string[] = [];
+  for (const row of store.everything()) {
+    if (row.local === null || row.local.file === "") continue;
+    const { file } = row.local;
+    const owner = owners.get(file);
+    owners.set(file, row);
+    if (owner === undefined || disk.byKey(file)?.isShared === true) continue;
+    wrong.push(`${name} has one inode as ${owner.local?.name} and as ${row.local.name}`);
+  }
+  return wrong;
+}
+
+function sameSide(one: RemoteSide | null, other: RemoteSide | null): boolean {
+  if (one === null || other === null) return one === other;
+  return (
+    samePlace(one, other) &&
+    sameContent(one.content, other.content) &&
+    one.crev === other.crev &&
+    one.lrev === other.lrev
+  );
+}
+
+function shown(side: RemoteSide | null): string {
+  if (side === null) return "nothing";
+  const { name, content, crev, lrev } = side;
+  const what = content.kind === "file" ? content.sha256.slice(0, 8) : content.kind;
+  return `${name} (${what}, ${crev}, ${lrev})`;
+}
