@@ -7,6 +7,7 @@ import type { Entry } from "./feed.ts";
 export const CHAIN_START = "0".repeat(64);
 
 const LABEL = utf8("lockstep/chain/1\0");
+const CHANGES_LABEL = utf8("lockstep/changes/1\0");
 
 /** Fixed field order, absent fields left out: both sides hash the same bytes (SPEC JN4). */
 function canonicalChange(change: Change): unknown[] {
@@ -52,4 +53,10 @@ export function nextChain(digest: Digest, before: string, entry: Omit<Entry, "ch
   if (base !== undefined) fields.push([base.sequence, base.chain, keyEpoch, signature]);
   const body = utf8(JSON.stringify(fields));
   return toHex(digest.sha256(concat([LABEL, fromHex(before), body])));
+}
+
+/** What a device signs of a commit's changes: SHA-256 over a label and their canonical bytes. */
+export function hashChanges(digest: Digest, changes: readonly Change[]): Uint8Array {
+  const body = utf8(JSON.stringify(changes.map(canonicalChange)));
+  return digest.sha256(concat([CHANGES_LABEL, body]));
 }
