@@ -3,18 +3,19 @@ import { hostname } from "node:os";
 import { dirname } from "node:path";
 import type { z } from "zod";
 import { codeOf, messageOf } from "#core/errors.ts";
+import type { SpaceId } from "#core/ids.ts";
 import type { Enrolled } from "#protocol/accounts.ts";
 import { REST_SPACE, type SpaceRow } from "#protocol/spaces.ts";
 import type { HttpAccount } from "#platform/account-http.ts";
 import { systemClock } from "#platform/clock.ts";
 import { lockFolder } from "#platform/folder-lock.ts";
 import type { Link } from "./daemon.ts";
-import { CommandError } from "./exit.ts";
+import { CommandError, wrongUsage } from "./exit.ts";
 import { clearHalt } from "./halt.ts";
 import type { Home } from "./home.ts";
-import { checkLinkable, linkAt, linkedAlready, realPath } from "./links.ts";
+import { checkLinkable, linkAt, linkedAlready, quoted, realPath } from "./links.ts";
 import { replaceLink, storeLink, type LinkedFolder } from "./links.ts";
-import { checkMarkers } from "./markers.ts";
+import { checkMarkers, markedSpaces, markerOf } from "./markers.ts";
 import { callServer } from "./server-calls.ts";
 
 /** The space that a folder is bound to when nobody names another. */
@@ -25,16 +26,16 @@ function defaultDeviceName(): string {
   return (hostname().split(".")[0] ?? "").slice(0, 64) || "this machine";
 }
 
-function checkFolder(home: Home, dir: string): void {
-  checkLinkable(home, dir);
-  checkMarkers(dir, null);
-}
-
-/** Throws CommandError when `linkFolder` would refuse this folder, before anything is made. */
-export function checkBeforeLinking(home: Home, path: string): void {
+/**
+ * Throws CommandError when `linkFolder` would refuse this folder, before anything is made. Whoever
+ * is about to make the space too gives `isNewSpace`: no marker can be of that one.
+ */
+export function checkBeforeLinking(home: Home, path: string, isNewSpace: boolean): void {
   const linked = linkAt(home, path);
-  if (linked === null) checkFolder(home, realPath(path));
-  else checkMarkers(linked.link.dir, linked.link.space);
+  if (linked !== null) return checkMarkers(linked.link.dir, linked.link.space);
+  const dir = realPath(path);
+  checkLinkable(home, dir);
+  if (isNewSpace) checkMarkers(dir, null);
 }
 
 /** Removes a folder and those above it up to `first`, as far as they are empty. */
@@ -52,7 +53,7 @@ async function inFolder<Result>(
   path: string,
   work: (dir: string) => Promise<Result>,
 ): Promise<Result> {
-  checkFolder(home, realPath(path));
+  checkLinkable(home, realPath(path));
   let made: string | undefined;
   try {
     made = mkdirSync(path, { recursive: true });
@@ -61,7 +62,9 @@ async function inFolder<Result>(
   }
   try {
     const dir = realPath(path);
-    checkFolder(home, dir);
+    checkLinkable(home, dir);
+    // A root of somebody's, whose engine may be at work: it stays where it is, or is united.
+    using _ = markedSpaces(dir).length > 0 ? lockFolder(dir, systemClock) : null;
     return await work(dir);
   } catch (error) {
     if (made !== undefined) removeEmpty(path, made);
@@ -102,8 +105,8 @@ type Enrolment = z.output<typeof Enrolled> & { readonly space?: string };
 
 /**
  * Binds a folder to a space as a new device of its account. One that is bound to that space already
- * goes on as the new device, with all that its database knows; one that is bound to another space
- * is refused.
+ * goes on as the new device, with all that its database knows; one that was bound to it by a
+ * database that is not there any more is united with it; one of another space is refused.
  */
 export async function linkFolder(
   home: Home,
@@ -153,7 +156,9 @@ async function bindFolder(
 ): Promise<LinkedFolder> {
   const calls = callServer(server, enrolled.token);
   try {
-    const row = await spaceOf(calls, enrolled, spaceName, linked === null);
+    const mayMake = linked === null && markedSpaces(dir).length === 0;
+    const row = await spaceOf(calls, enrolled, spaceName, mayMake);
+    if (linked === null) await checkMarked(calls, dir, row?.space ?? null);
     const { account, device, deviceName, token } = enrolled;
     if (
       linked !== null &&
@@ -181,6 +186,19 @@ async function bindFolder(
     await calls.revokeDevice(enrolled.device).catch(() => undefined);
     throw error;
   }
+}
+
+/** As `checkMarkers`; names the way back to a space that the account still has. */
+async function checkMarked(calls: HttpAccount, dir: string, own: SpaceId | null): Promise<void> {
+  const foreign = markedSpaces(dir).find((space) => space !== own);
+  if (foreign === undefined) return;
+  const known = (await calls.listSpaces()).find(({ space }) => space === foreign);
+  if (known === undefined) return checkMarkers(dir, own);
+  const name = quoted(known.name);
+  throw wrongUsage(
+    `${dir} was linked to the space ${name}: link it to that one again (--space-name ${name}), ` +
+      `or remove ${markerOf(dir, foreign)} first.`,
+  );
 }
 
 /** The space to bind to; undefined when it is not there and is not to be made. */

@@ -173,23 +173,65 @@ describe("what is linked", { concurrency: 2 }, () => {
     assert.deepEqual(others, [], "nobody was enrolled in vain");
   });
 
-  test("CL26: a folder that another home has linked is refused, and its marker named", async () => {
+  test("CL26: a folder whose home is lost is linked to its space again; what is there is united", async () => {
     await using world = await World.open();
     const { server, devices } = await world.synced("a");
     const [a] = devices as [Device];
+    a.write("same", "same");
+    a.write("mine", "before");
+    await a.settle();
+    const heir = world.device("a", path.join(world.folder, "another home"));
+    const to = ["--server", server.url, "--account", "alice"];
+    const busy = await heir.run("link", a.dir, ...to);
+    assert.equal(busy.code, 1);
+    assertSentence(busy, /Another Lockstep syncs .* \(process \d+, /);
+    assert.equal((await a.json("devices", "--folder", a.dir)).length, 1);
+    await a.engine.stop();
+    fs.rmSync(a.home, { recursive: true });
+    const b = world.device("b");
+    await b.link(server, "alice");
+    await b.sync();
+    b.write("mine", "from b");
+    fs.rmSync(b.at("same"));
+    await b.settle();
+    heir.write("mine", "from a");
+    await heir.link(server, "alice");
+    await heir.sync();
+    const list = await world.agree(heir, b);
+    // What was deleted while this device knew nothing of it comes back: unknown is not deleted.
+    const copy = list.find((name) => name.startsWith("mine ("));
+    assert.deepEqual([...list].sort(), ["mine", copy, "same"].sort());
+    assert.deepEqual([heir.read("mine"), heir.read(copy ?? "")], ["from b", "from a"]);
+    assert.equal((await b.json("history", b.at("same")))[0].size, 4);
+  });
+
+  test("CL26: a folder with another space's marker is refused, and what was made goes again", async () => {
+    await using world = await World.open();
+    const { server, devices } = await world.synced("a");
+    const [a] = devices as [Device];
+    await a.engine.stop();
     const b = world.device("b");
     const to = ["--server", server.url, "--account", "alice"];
-    const commands: string[][] = [
-      ["link", a.dir, ...to],
-      ["join", `${server.url}/AAAAA-AAAAA-AAAAA-AAAAA`, a.dir],
-      ["up", a.dir, "--port", "0"],
+    const names =
+      /was linked to the space files: .*--space-name files.* remove \/.*\/root-[0-9a-f]{32} /;
+    const marks = /was linked to another space, as \/.*\/\.lockstep\/root-[0-9a-f]{32} marks/;
+    await b.ok("account", "create", "--server", server.url, "--account", "bob");
+    const bob = ["--server", server.url, "--account", "bob"];
+    const commands: [RegExp, string[]][] = [
+      [names, ["link", a.dir, ...to, "--space-name", "other"]],
+      [marks, ["link", a.dir, ...bob]],
+      [marks, ["up", a.dir, "--port", "0"]],
     ];
-    for (const args of commands) {
+    for (const [sentence, args] of commands) {
       const refused = await b.run(...args);
       assert.equal(refused.code, 2, args.join(" "));
-      assertSentence(refused, /was linked elsewhere, as \/.*\/\.lockstep\/root-[0-9a-f]{32} marks/);
+      assertSentence(refused, sentence);
     }
-    assert.equal((await a.json("devices", "--folder", a.dir)).length, 1);
+    const devicesOfA = await a.json("devices", "--folder", a.dir);
+    assert.deepEqual(
+      devicesOfA.map(({ revoked }: { revoked: boolean }) => revoked),
+      [false, true],
+    );
     assert.equal(fs.existsSync(b.home), false, "up made no server");
   });
 

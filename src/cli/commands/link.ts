@@ -63,7 +63,7 @@ export function register(command: Command): void {
       "Makes this machine a device of the account and binds the folder to a space of it; " +
       "nothing is synced before lockstep sync runs. What the folder and the space hold is " +
       "united then: no file is lost. A folder that is linked to that space already is signed " +
-      "in again, at the address given. The password is asked for, or taken from " +
-      "LOCKSTEP_PASSWORD.",
+      "in again, at the address given; one whose LOCKSTEP_HOME is lost is linked anew. The " +
+      "password is asked for, or taken from LOCKSTEP_PASSWORD.",
   });
 }

@@ -156,7 +156,7 @@ async function up(path: string | undefined, options: Options): Promise<void> {
   await using running = new AsyncDisposableStack();
   const remembered = own.readOwnServer(home);
   const dir = folderArgument(path ?? remembered?.dir ?? STANDARD_FOLDER);
-  checkBeforeLinking(home, dir);
+  checkBeforeLinking(home, dir, remembered === null);
   const linked = linkAt(home, dir);
   const isOurs = linked === null || (remembered && own.localUrl(remembered) === linked.link.server);
   const folder = isOurs || linked === null ? await prepare(home, dir, options, running) : linked;
