@@ -11,7 +11,7 @@ import { HttpRemote } from "#platform/remote-http.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
-import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
+import type { HoldLimits } from "#sync/mass.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 
 /** A folder of this machine, bound to a space of an account. */
@@ -32,19 +32,25 @@ export type Link = {
   readonly startCursor: string;
 };
 
-/** `LOCKSTEP_HOLD=off`: this machine deletes without asking, however much it is. */
-function holdLimits(environment: NodeJS.ProcessEnv): HoldLimits | null {
-  return environment["LOCKSTEP_HOLD"] === "off" ? null : HOLD_LIMITS;
-}
-
 export type OpenFolder = AsyncDisposable & {
   readonly link: Link;
   readonly engine: Engine;
   readonly store: DeviceStore;
 };
 
+type Surroundings = {
+  readonly log: Log;
+  readonly tell?: Tell;
+  /** When deletions are so many that a person is asked first; null: never. */
+  readonly holdLimits: HoldLimits | null;
+};
+
 /** Wires the real world to the engine for one linked folder; nothing runs before `engine.run`. */
-export function openFolder(link: Link, databasePath: string, log: Log, tell?: Tell): OpenFolder {
+export function openFolder(
+  link: Link,
+  databasePath: string,
+  { log, tell, holdLimits }: Surroundings,
+): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
   const reader = openFileReader({ root: link.dir, cutKey: fromHex(link.cutKey) });
@@ -55,7 +61,7 @@ export function openFolder(link: Link, databasePath: string, log: Log, tell?: Te
   const world = { ...shared, ...store, disk, reader, watcher, remote, seal: PLAIN_SEAL, log };
   const told = tell === undefined ? world : { ...world, tell };
   return {
-    engine: new Engine(told, { ...link, holdLimits: holdLimits(process.env) }),
+    engine: new Engine(told, { ...link, holdLimits }),
     store,
     link,
     async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { systemClock } from "#platform/clock.ts";
 import { lockFolder } from "#platform/folder-lock.ts";
+import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
 import { openControl } from "./control.ts";
 import { openFolder, type OpenFolder } from "./daemon.ts";
 import { EventLog } from "./event-log.ts";
@@ -11,6 +12,11 @@ import { databaseOf, type LinkedFolder } from "./links.ts";
 import { openEngineLog } from "./log.ts";
 import { withNextStep } from "./next-step.ts";
 import { engineAnswers } from "./answers.ts";
+
+/** `LOCKSTEP_HOLD=off`: this machine deletes without asking, however much it is. */
+function holdLimits(environment: NodeJS.ProcessEnv): HoldLimits | null {
+  return environment["LOCKSTEP_HOLD"] === "off" ? null : HOLD_LIMITS;
+}
 
 /** What was displaced by the engine is looked at this often. */
 const SWEEP_EVERY_MS = 60 * 60_000;
@@ -36,7 +42,13 @@ export async function runFolder(
   const log = stack.use(openEngineLog(home, `sync-${basename(folder.state)}`));
   const events = stack.use(new EventLog(folder.state, log));
   try {
-    const open = stack.use(openFolder(folder.link, databaseOf(folder), log, events.tell));
+    const open = stack.use(
+      openFolder(folder.link, databaseOf(folder), {
+        log,
+        tell: events.tell,
+        holdLimits: holdLimits(process.env),
+      }),
+    );
     stack.use(
       await openControl(
         folder.state,

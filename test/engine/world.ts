@@ -15,6 +15,7 @@ import type { LogFields } from "#core/world.ts";
 import { HttpAccount } from "#platform/account-http.ts";
 import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
+import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
 import { readConfig } from "#server/config.ts";
 import { Proxy } from "./proxy.ts";
 import { startServer, type RunningServer } from "#server/main.ts";
@@ -67,7 +68,8 @@ export class Device {
     return join(this.dir, ...names);
   }
 
-  up(): void {
+  /** `holdLimits`: null for one that deletes without asking. */
+  up(holdLimits: HoldLimits | null = HOLD_LIMITS): void {
     const note =
       (level: string) =>
       (event: string, fields?: LogFields): void => {
@@ -79,7 +81,7 @@ export class Device {
       warn: note("warn"),
       error: note("error"),
     };
-    this.#open = openFolder(this.#link, this.#database, log);
+    this.#open = openFolder(this.#link, this.#database, { log, holdLimits });
     this.#stop = new AbortController();
     // What stops an engine for good is read from its status.
     this.#run = this.#open.engine.run(this.#stop.signal).catch(() => undefined);
