@@ -2,10 +2,14 @@ import { mutant, type Mutant } from "./mutation.ts";
 
 const EXECUTE = "sync/execute.ts";
 const PUBLISH = "sync/publish.ts";
-const HOLD = "sync/hold.ts";
+const SWEEP = "sync/sweep.ts";
 const DOORS = "sim/disk-doors.ts";
 
-const HELD_IS_LEFT = [HOLD, "    if (!isSame) {", "    if (size === mtime) {"] as const;
+const HELD_IS_LEFT = [
+  SWEEP,
+  'held === null ? "other" : await this.#judge(entry, held, isOld, nowMs);',
+  'held === null ? "other" : "same";',
+] as const;
 
 const NO_LOOK_AFTER_HOLD = [
   PUBLISH,
@@ -37,7 +41,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     HELD_IS_LEFT,
   ),
   mutant("hold-purged-at-once", "What was displaced goes at the next sweep (EX6).", [
-    HOLD,
+    SWEEP,
     "const PURGE_MS = 7 * 24 * 3_600_000;",
     "const PURGE_MS = 0;",
   ]),
@@ -87,8 +91,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("park-record-lost", "Where a parked node came from is not on record (EX1).", [
     PUBLISH,
-    "  return placed({ parent: PARK_NODE, name }, moved, isSame ? content : null, from);",
-    "  return placed(from && { parent: PARK_NODE, name }, moved, isSame ? content : null, null);",
+    "  return { ...touched(parkedAt, moved, isSame ? content : null), parkedFrom: from };",
+    "  return { ...touched(parkedAt, moved, isSame ? content : null), parkedFrom: null };",
   ]),
   mutant("stopped-move-is-left", "A move that stopped halfway leaves a second name (EX7).", [
     "sync/root.ts",
@@ -102,7 +106,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
       PUBLISH,
       '    if (codeOf(error) === "not-empty") throw raced(path);\n    throw error;',
       `    if (codeOf(error) !== "not-empty") throw error;
-    const held = holdName(row.id, local, local.stamp, world.clock.nowMs());
+    const held = holdName(row.id, local, world.clock.nowMs());
     await world.disk.change.rename(path, joinPath(HOLD_FOLDER, held));`,
     ],
   ),
@@ -126,8 +130,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     ],
     [
       "sync/stage.ts",
-      "    if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };",
-      "    if (stat !== null) return { path, stat };",
+      "    if (hash === content.sha256) return { path, stat };",
+      "    if (hash !== null) return { path, stat };",
     ],
   ),
   mutant(
@@ -137,8 +141,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     ["sync/stage.ts", "    return this.#isChunk(chunk, bytes);", "    return bytes.length > 0;"],
     [
       "sync/stage.ts",
-      "    if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };",
-      "    if (stat !== null) return { path, stat };",
+      "    if (hash === content.sha256) return { path, stat };",
+      "    if (hash !== null) return { path, stat };",
     ],
   ),
   mutant("no-look-before-move", "A moved file counts as what it was when it was planned (EX3).", [

@@ -8,7 +8,6 @@ import type { Tell } from "./events.ts";
 import { Executor } from "./execute.ts";
 import { Feeder } from "./feeder.ts";
 import { Follower } from "./follow.ts";
-import { sweepHold } from "./hold.ts";
 import { IgnoreRules } from "./ignore.ts";
 import { Looking } from "./looking.ts";
 import type { HoldLimits } from "./mass.ts";
@@ -25,6 +24,7 @@ import { Sender, type SendOutcome } from "./send.ts";
 import { steadyClock } from "./steady.ts";
 import { hasSent } from "./settings.ts";
 import type { Status } from "./status.ts";
+import { Sweeper } from "./sweep.ts";
 import { forgetAgreement } from "./union.ts";
 
 export type EngineWorld = {
@@ -92,6 +92,7 @@ export class Engine {
   readonly #downloader: Downloader;
   readonly #sender: Sender;
   readonly #guard: MassGuard;
+  readonly #sweeper: Sweeper;
   readonly #nameKey: (name: string) => string;
   #feeder: Feeder | null = null;
   #feeding: AbortController | null = null;
@@ -125,6 +126,7 @@ export class Engine {
     this.#downloader = new Downloader(shared, wake);
     this.#sender = new Sender({ ...shared, nameKey: this.#nameKey }, wake);
     this.#guard = new MassGuard({ ...shared, nameKey: this.#nameKey }, setup.holdLimits);
+    this.#sweeper = new Sweeper(world);
     world.watcher.onHint(wake);
   }
 
@@ -486,7 +488,7 @@ export class Engine {
 
   /** Looks at what was displaced; due at start and now and then. */
   async sweepHold(): Promise<void> {
-    const recovered = await sweepHold(this.#world.disk, this.#world.clock.nowMs());
+    const recovered = await this.#sweeper.sweep(this.#world.clock.nowMs());
     if (recovered > 0) this.#looking.lookAtEverything();
   }
 }

@@ -93,10 +93,26 @@ export class Executor {
    * Puts contents in place, as far as they are staged: of nodes that are created or replaced. Their
    * displacement and their placing are written ahead, all in one transaction.
    */
-  async publish(staged: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
-    this.#store(nodes.flatMap((id) => this.#announced(id, staged.get(id) ?? null)));
-    for (const id of nodes) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
+  async publish(files: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
+    const staged = new Map(files);
+    for (const id of nodes) await this.#try(id, () => this.#stageLink(id, staged));
+    const ready = nodes.filter((id) => staged.has(id));
+    this.#store(ready.flatMap((id) => this.#announced(id, staged.get(id) ?? null)));
+    for (const id of ready) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
     await this.flush();
+  }
+
+  /** Links need no bytes from anywhere: they are staged here. */
+  async #stageLink(id: NodeId, staged: Map<NodeId, Staged>): Promise<void> {
+    const op = this.#contentOp(id);
+    if (op === undefined) return;
+    const content = op.kind === "create" ? op.target.content : op.kind === "replace" && op.content;
+    if (!content || content.kind !== "symlink") return;
+    const place = op.kind === "create" ? op.target.place : this.#draft.get(id)?.local;
+    // Its folder could not be made: it waits for the next plan.
+    if (!place || pathOf(this.#draft, "local", place.parent) === null) return;
+    const path = this.#childPath(place);
+    staged.set(id, await publish.stageLink(this.#world, id, path, content.target));
   }
 
   /** Makes the folders touched so far durable, then stores what was done in them. */
@@ -334,7 +350,7 @@ export class Executor {
       throw publish.raced(path);
     }
     const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
-    this.#done(row, publish.placed(local, after, content), local.parent);
+    this.#done(row, publish.touched(local, after, content), local.parent);
     this.#tellOf(row, "changed", path);
   }
 
@@ -405,7 +421,8 @@ export class Executor {
       const code = codeOf(error);
       if (code === "unexpected") throw error;
       const row = this.#draft.get(id);
-      for (const folder of [row?.local?.parent, row?.remote?.parent]) {
+      // A step that ends in its middle has left something in park.
+      for (const folder of [row?.local?.parent, row?.remote?.parent, PARK_NODE]) {
         if (folder !== undefined) lookAgain(folder);
       }
       if (code === "raced") this.#raced.add(id);

@@ -3,21 +3,21 @@ import { codeOf } from "#core/errors.ts";
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import type { Place } from "#core/node.ts";
-import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
-import type { Disk, Stat } from "./ports.ts";
-import type { Stamp } from "./tree.ts";
+import { PARK_FOLDER } from "./paths.ts";
+import type { Disk } from "./ports.ts";
+import type { LocalSide, Stamp } from "./tree.ts";
 
 /**
  * Names below `.lockstep/hold` and `.lockstep/park` say by themselves what they are, so that a lost
  * database strands nothing:
- * hold: `<ms since 1970>.<size>.<mtime ns>.<node>-<parent>-<name>`, park: `<node>-<parent>-<name>`.
+ * hold: `<ms since 1970>.<size>.<mtime ns>.<begin of the SHA-256>.<node>-<parent>-<name>`, park:
+ * `<node>-<parent>-<name>`. Links have no hash.
  */
-const KEPT_NAME_BYTES = 120;
+const KEPT_NAME_BYTES = 96;
+const KEPT_HASH_DIGITS = 32;
 const PARKED = /^(?<node>[0-9a-f]{32})-(?<parent>[0-9a-f]{32})-(?<name>.+)$/su;
-const HELD = /^(?<heldMs>\d+)\.(?<size>\d+)\.(?<mtime>-?\d+)\.(?<rest>.+)$/su;
-
-/** What was displaced stays this long. */
-const PURGE_MS = 7 * 24 * 3_600_000;
+const HELD =
+  /^(?<heldMs>\d+)\.(?<size>\d+)\.(?<mtime>-?\d+)\.(?:(?<hash>[0-9a-f]{32})\.)?(?<rest>.+)$/su;
 
 function parkName(id: string, place: Place): string {
   return `${id}-${place.parent}-${cutToBytes(place.name, KEPT_NAME_BYTES)}`;
@@ -45,42 +45,40 @@ export function parkedPlace(name: string): Place {
   return { parent: nodeId(groups["parent"]), name: groups["name"] };
 }
 
-export function holdName(id: NodeId, place: Place, stamp: Stamp, nowMs: number): string {
-  return `${nowMs}.${stamp.sizeBytes}.${stamp.mtimeNs}.${parkName(id, place)}`;
+/** The name in hold of what a node is known to be. */
+export function holdName(id: NodeId, local: LocalSide, nowMs: number): string {
+  const { stamp, content } = local;
+  const hash = content?.kind === "file" ? `${content.sha256.slice(0, KEPT_HASH_DIGITS)}.` : "";
+  return `${nowMs}.${stamp.sizeBytes}.${stamp.mtimeNs}.${hash}${parkName(id, local)}`;
+}
+
+/** What was displaced, as its name in hold tells. */
+export type Held = {
+  /** By the device's clock. */
+  readonly heldMs: number;
+  readonly sizeBytes: number;
+  readonly mtimeNs: bigint;
+  /** The begin of the SHA-256, in hex, that its bytes had; null where it is not known. */
+  readonly hash: string | null;
+  readonly place: Place;
+};
+
+/** Null for a name that the engine did not give. */
+export function readHoldName(name: string): Held | null {
+  const { heldMs, size, mtime, hash, rest } = HELD.exec(name)?.groups ?? {};
+  if (heldMs === undefined || size === undefined || mtime === undefined) return null;
+  return {
+    heldMs: Number(heldMs),
+    sizeBytes: Number(size),
+    mtimeNs: BigInt(mtime),
+    hash: hash ?? null,
+    place: parkedPlace(rest ?? name),
+  };
 }
 
 /** True when two stats tell of the same bytes; a rename alone changes ctime. */
 export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
   return left.sizeBytes === right.sizeBytes && left.mtimeNs === right.mtimeNs;
-}
-
-/**
- * Looks at what was displaced: an editor that still had the file open may have written to it. What
- * changed goes to park, from where it comes back as a file of its own; what rested a week goes.
- * Returns how many come back (SPEC EX6).
- */
-export async function sweepHold(disk: Disk, nowMs: number): Promise<number> {
-  let recovered = 0;
-  const { entries } = await disk.look.list(HOLD_FOLDER);
-  for (const entry of entries) {
-    const groups = HELD.exec(entry.name)?.groups;
-    const path = joinPath(HOLD_FOLDER, entry.name);
-    const { heldMs = "0", size = "", mtime = "", rest = entry.name } = groups ?? {};
-    const isSame = isUntouched(entry, size, mtime);
-    if (!isSame) {
-      // The engine parks nodes at the same time, by their own ids: none is of this form.
-      const id = Number(heldMs).toString(16).padStart(32, "0");
-      const name = await freeParkName(disk, id, parkedPlace(rest));
-      await disk.change.rename(path, joinPath(PARK_FOLDER, name));
-      recovered++;
-    } else if (nowMs - Number(heldMs) > PURGE_MS) await disk.change.remove(path);
-  }
-  return recovered;
-}
-
-function isUntouched(entry: Stat, size: string, mtime: string): boolean {
-  const { sizeBytes, mtimeNs } = entry.stamp;
-  return String(sizeBytes) === size && String(mtimeNs) === mtime;
 }
 
 /**

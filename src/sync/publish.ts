@@ -1,11 +1,12 @@
 import { codeOf, WorldError } from "#core/errors.ts";
+import type { NodeId } from "#core/ids.ts";
 import { joinPath, splitPath } from "#core/names.ts";
 import { FOLDER, sameBody, sameContent, samePlace, type Content, type Place } from "#core/node.ts";
 import type { Clock } from "#core/world.ts";
 import { holdName, freeParkName, sameBytesStamp } from "./hold.ts";
 import { sameStamp } from "./look.ts";
 import { agreedContent } from "./normalise.ts";
-import { HOLD_FOLDER, PARK_FOLDER } from "./paths.ts";
+import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
 import type { Disk, Stat } from "./ports.ts";
 import type { Staged } from "./stage.ts";
 import { PARK_NODE, type LocalSide, type NodeRow, type SyncedSide } from "./tree.ts";
@@ -24,12 +25,7 @@ export function raced(path: string): WorldError {
 }
 
 /** The local side of a node that the engine has just put in place. */
-export function placed(
-  place: Place,
-  stat: Stat,
-  content: Content | null,
-  parkedFrom: Place | null = null,
-): LocalSide {
+function placed(place: Place, stat: Stat, content: Content | null): LocalSide {
   return {
     parent: place.parent,
     name: place.name,
@@ -40,8 +36,16 @@ export function placed(
     racy: false,
     blind: null,
     missedMs: null,
-    parkedFrom,
+    parkedFrom: null,
   };
+}
+
+/**
+ * The same of what was there already, moved or with other rights: that changed its change time, and
+ * with it the one sign of an edit in that moment whose time was put back. It is read again.
+ */
+export function touched(place: Place, stat: Stat, content: Content | null): LocalSide {
+  return { ...placed(place, stat, content), racy: stat.kind === "file" };
 }
 
 /**
@@ -83,8 +87,10 @@ async function displace(
   path: string,
   local: LocalSide,
 ): Promise<void> {
+  // Nobody takes away what nobody has read.
+  if (local.content === null) throw raced(path);
   await expectSame(disk, path, local);
-  const name = holdName(row.id, local, local.stamp, clock.nowMs());
+  const name = holdName(row.id, local, clock.nowMs());
   const held = joinPath(HOLD_FOLDER, name);
   await disk.change.rename(path, held);
   const stat = await disk.look.stat(held);
@@ -147,7 +153,26 @@ function staysInside(path: string, target: string): boolean {
   return true;
 }
 
-/** Puts a staged file or a link at a free name; never over anything. */
+/**
+ * Makes a link beside its place, so that it is known before it has its name. Throws WorldError
+ * `outside-root` when it would lead out of the root at `path`.
+ */
+export async function stageLink(
+  { disk }: PublishWorld,
+  id: NodeId,
+  path: string,
+  target: string,
+): Promise<Staged> {
+  if (!staysInside(path, target)) {
+    const detail = "its target lies outside the synced folder";
+    throw new WorldError("outside-root", `The link ${path} is not made here: ${detail}.`);
+  }
+  const staged = joinPath(STAGE_FOLDER, `${id}-link`);
+  if ((await disk.look.stat(staged)) !== null) await disk.change.remove(staged);
+  return { path: staged, stat: await disk.change.makeSymlink(staged, target) };
+}
+
+/** Puts a staged file or link at a free name; never over anything. */
 export async function create(
   { disk }: PublishWorld,
   path: string,
@@ -155,15 +180,8 @@ export async function create(
   content: Content,
   staged: Staged | null,
 ): Promise<LocalSide> {
+  if (staged === null) throw new WorldError("not-staged", `Nothing is staged for ${path}.`);
   try {
-    if (content.kind === "symlink") {
-      if (!staysInside(path, content.target)) {
-        const detail = "its target lies outside the synced folder";
-        throw new WorldError("outside-root", `The link ${path} is not made here: ${detail}.`);
-      }
-      return placed(place, await disk.change.makeSymlink(path, content.target), content);
-    }
-    if (staged === null) throw new WorldError("not-staged", `Nothing is staged for ${path}.`);
     await disk.change.link(staged.path, path);
   } catch (error) {
     if (codeOf(error) === "exists") throw raced(path);
@@ -171,6 +189,11 @@ export async function create(
   }
   await disk.change.remove(staged.path);
   const stat = await disk.look.stat(path);
+  if (stat?.kind === "symlink" && content.kind === "symlink") {
+    // Where a link cannot have two names its second one is another inode.
+    const target = await disk.look.readLink(path);
+    return placed(place, stat, target === content.target ? content : null);
+  }
   // Whoever was quicker has deleted or replaced what stood there: the next look sees it.
   if (stat === null || stat.file !== staged.stat.file) return placed(place, staged.stat, content);
   // Whoever was quicker than this look has changed size or time: then the bytes are read again.
@@ -190,8 +213,6 @@ export async function replace(
   content: Content,
   staged: Staged | null,
 ): Promise<LocalSide> {
-  // It was moved first, and somebody had written to it by then: what it holds now is nobody's base.
-  if (local.content === null) throw raced(path);
   await displace(world, row, path, local);
   return create(world, path, local, content, staged);
 }
@@ -218,7 +239,7 @@ async function settledAt(
   const stat = await disk.look.stat(path);
   if (stat === null || stat.file !== local.file) throw raced(path);
   const isSame = stat.kind === "folder" || sameBytesStamp(stat.stamp, local.stamp);
-  return placed(place, stat, isSame ? local.content : null);
+  return touched(place, stat, isSame ? local.content : null);
 }
 
 /** Takes a node out of the way, under a name of its own in park. */
@@ -236,7 +257,8 @@ export async function park(
   const moved = await disk.look.stat(parked);
   if (moved?.file !== local.file) throw raced(path);
   const isSame = row.kind === "folder" || sameBytesStamp(moved.stamp, local.stamp);
-  return placed({ parent: PARK_NODE, name }, moved, isSame ? content : null, from);
+  const parkedAt = { parent: PARK_NODE, name };
+  return { ...touched(parkedAt, moved, isSame ? content : null), parkedFrom: from };
 }
 
 /** Moves a node to a free name, never over anything: files by way of park and a link. */

@@ -36,7 +36,7 @@ type Heat = { readings: number; lastMs: number };
 type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSide };
 
 /** True when an edit within the clock tick of the last one could have left the stamp as it is. */
-function isRacy(stamp: Stamp, beganMs: number): boolean {
+export function isRacy(stamp: Stamp, beganMs: number): boolean {
   const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
   const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
   // Whoever puts mtime back leaves ctime; a time in the future says nothing about the last edit.

@@ -1,10 +1,11 @@
-import { concat, toHex } from "#core/bytes.ts";
+import { toHex } from "#core/bytes.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import type { FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { hashFile } from "./hash.ts";
 import { pathOf, STAGE_FOLDER } from "./paths.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Stat } from "./ports.ts";
 import type { TreeStore } from "./ports.ts";
@@ -167,31 +168,12 @@ class Staging {
       throw new WorldError("chunks-missing", message, { retryable: true });
     }
     const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });
-    if ((await this.#hash(path, content, stat)) === content.sha256) return { path, stat };
+    const hash = await hashFile(this.#world, path, stat, this.#signal);
+    if (hash === content.sha256) return { path, stat };
     throw new WorldError(
       "content-damaged",
       `The chunks of a file of ${sizeBytes} bytes do not add up to its hash ${content.sha256}.`,
     );
-  }
-
-  async #hash(path: string, { sizeBytes }: FileContent, stat: Stat): Promise<string> {
-    const { disk, digest, reader } = this.#world;
-    if (sizeBytes <= LARGE_BYTES) {
-      const parts: Uint8Array[] = [];
-      for (let at = 0; at < sizeBytes;) {
-        const bytes = await disk.look.read(path, at, sizeBytes - at);
-        if (bytes.length === 0) break;
-        parts.push(bytes);
-        at += bytes.length;
-      }
-      return toHex(digest.sha256(concat(parts)));
-    }
-    const digested = await reader.digest(
-      path,
-      { file: stat.file, stamp: stat.stamp },
-      this.#signal,
-    );
-    return digested.outcome === "read" ? digested.sha256 : digested.outcome;
   }
 }
 

@@ -3,11 +3,14 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { contentHash, ROOT_NODE } from "#core/ids.ts";
+import { contentHash, nodeId, ROOT_NODE } from "#core/ids.ts";
 import type { Content } from "#core/node.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDisk } from "#platform/disk.ts";
+import { openDeviceStore } from "#platform/device-store.ts";
+import { Executor } from "#sync/execute.ts";
 import type { Disk } from "#sync/ports.ts";
+import { Problems } from "#sync/problems.ts";
 import { agreedSide, create } from "#sync/publish.ts";
 import type { LocalSide, NodeRow } from "#sync/tree.ts";
 
@@ -70,5 +73,48 @@ suite("a person who is as quick as the engine", () => {
     assert.equal(local.file, stagedFile);
     const agreed = { ...PLACE, content: CONTENT, file: stagedFile };
     assert.deepEqual(agreedSide(rowWith(local), local, CONTENT), agreed);
+  });
+});
+
+suite("a process that ends in the middle of a step", () => {
+  test("EX4: a link is on record, bound to its inode, before it has its name", async () => {
+    const base = mkdtempSync(join(tmpdir(), "lockstep-publish-"));
+    const store = openDeviceStore(join(base, "device.sqlite"), { folding: true });
+    await using real = openDisk(join(base, "root"));
+    try {
+      mkdirSync(join(base, "root", ".lockstep", "stage"), { recursive: true });
+      const id = nodeId("1".repeat(32));
+      const content = { kind: "symlink", target: "f" } as const;
+      const remote = { ...PLACE, content, mtimeMs: 0, crev: 1, lrev: 1 };
+      const none = { synced: null, local: null, displacing: null, placing: null };
+      store.trees.put({ id, kind: "symlink", remote, ...none });
+      const link: Disk["change"]["link"] = async (from, to) => {
+        await real.change.link(from, to);
+        throw new Error("the process ends");
+      };
+      const change = new Proxy(real.change, {
+        get: (target, name) => (name === "link" ? link : Reflect.get(target, name).bind(target)),
+      });
+      const executor = new Executor(
+        {
+          ...store,
+          disk: { look: real.look, stage: real.stage, change },
+          clock: systemClock,
+          problems: new Problems(),
+          nameKey: (name) => name,
+          lookAgain: () => undefined,
+          folderMade: () => undefined,
+          folderRemoved: () => undefined,
+        },
+        [{ kind: "create", id, target: { place: PLACE, content } }],
+      );
+      await assert.rejects(executor.publish(new Map(), [id]), /the process ends/);
+      const stat = await real.look.stat("f");
+      assert.equal(stat?.kind, "symlink");
+      assert.equal(store.trees.get(id)?.placing?.file, stat.file);
+    } finally {
+      store.close();
+      rmSync(base, { recursive: true });
+    }
   });
 });
