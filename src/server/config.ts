@@ -10,7 +10,16 @@ export const DEFAULT_PORT = 7420;
 const DEFAULT_HOST = "127.0.0.1";
 
 /** What can be set, as it is written in a flag, an environment variable or the file. */
-export const SETTINGS = ["data", "host", "port", "metadata", "chunks", "log", "logFile"] as const;
+export const SETTINGS = [
+  "data",
+  "host",
+  "port",
+  "metadata",
+  "chunks",
+  "keyFile",
+  "log",
+  "logFile",
+] as const;
 export type Setting = (typeof SETTINGS)[number];
 export type Settings = Partial<Readonly<Record<Setting, string>>>;
 
@@ -20,6 +29,7 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
   port: "LOCKSTEP_PORT",
   metadata: "LOCKSTEP_METADATA",
   chunks: "LOCKSTEP_CHUNKS",
+  keyFile: "LOCKSTEP_KEY_FILE",
   log: "LOCKSTEP_LOG",
   logFile: "LOCKSTEP_LOG_FILE",
 };
@@ -33,6 +43,8 @@ export type ServerConfig = {
   readonly port: number;
   readonly metadata: { readonly kind: "sqlite"; readonly path: string };
   readonly chunks: { readonly kind: "file"; readonly path: string };
+  /** What packs are closed with: see `master-key.ts`. */
+  readonly keyFile: string;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
 };
@@ -136,6 +148,7 @@ export function readConfig(
       kind: "file",
       path: pathOf(settings.chunks, { ...packs, setting: "chunks" }, problems),
     },
+    keyFile: resolve(settings.keyFile ?? join(data, "master.key")),
     logLevel: levelOf(settings.log, problems),
     logFile: settings.logFile,
   };

@@ -4,10 +4,12 @@ import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { WorldError } from "#core/errors.ts";
 import { buildApp, type App } from "./app.ts";
+import { ClosedPacks } from "./chunks/closed-packs.ts";
 import { DiskPacks } from "./chunks/disk.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
 import { lockFolder } from "./lock.ts";
+import { openMasterKey } from "./master-key.ts";
 import { openSqliteMetadata } from "./metadata/sqlite.ts";
 import { openLog, realChance, realClock } from "./real-world.ts";
 
@@ -101,10 +103,12 @@ export async function startServer(config: ServerConfig, version: string): Promis
   stores.use(lockFolder(config.data));
   const metadata = stores.use(await openSqliteMetadata(config.metadata.path));
   const packs = stores.use(await DiskPacks.open(config.chunks.path));
+  const hasPacks = !(await packs.list()[Symbol.asyncIterator]().next()).done;
+  const masterKey = await openMasterKey(config.keyFile, { chance: realChance, hasPacks });
   const closing = new AbortController();
   const app = buildApp({
     metadata,
-    packs,
+    packs: new ClosedPacks(packs, masterKey),
     clock: realClock,
     chance: realChance,
     digest: nodeDigest,

@@ -13,14 +13,16 @@ type Options = {
   readonly port?: string;
   readonly metadata?: string;
   readonly chunks?: string;
+  readonly keyFile?: string;
 };
 
 /** Begins to listen for signals first: one that comes while the server starts is not lost. */
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const { data, host, port, metadata, chunks } = options;
-  const given = Object.entries({ data, host, port, metadata, chunks }).filter(([, value]) => value);
+  const { data, host, port, metadata, chunks, keyFile } = options;
+  const named = { data, host, port, metadata, chunks, keyFile };
+  const given = Object.entries(named).filter(([, value]) => value);
   const flags: Settings = { ...standard, ...Object.fromEntries(given) };
   const server = await startServer(readConfig(flags, process.env), readVersion());
   print(`listening on ${server.address.url}`);
@@ -38,6 +40,7 @@ export function register(command: Command): void {
     .option("--port <port>", `the port, 0 for any free one (default: ${DEFAULT_PORT})`)
     .option("--metadata <url>", "sqlite:PATH (default: inside --data)")
     .option("--chunks <url>", "file:PATH (default: inside --data)")
+    .option("--key-file <path>", "what contents are closed with (default: inside --data)")
     .action(serve);
   explain(command, {
     examples: [
