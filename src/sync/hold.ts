@@ -86,13 +86,12 @@ export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
  * is taken away, so that the inode has one place again.
  */
 export async function finishParkedMoves(disk: Disk): Promise<void> {
-  const { entries } = await disk.look.list(PARK_FOLDER);
-  for (const entry of entries) {
-    if (entry.kind === "folder" || entry.links < 2) continue;
-    try {
-      await disk.change.remove(joinPath(PARK_FOLDER, entry.name));
-    } catch (error) {
-      if (codeOf(error) !== "not-found") throw error;
+  try {
+    const { entries } = await disk.look.list(PARK_FOLDER);
+    for (const { name, kind, links } of entries) {
+      if (kind !== "folder" && links > 1) await disk.change.remove(joinPath(PARK_FOLDER, name));
     }
+  } catch (error) {
+    if (codeOf(error) !== "not-found") throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
+import { finishParkedMoves } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { look } from "./look.ts";
 import { absenceMs, Matcher, type Arrivals } from "./match.ts";
@@ -7,6 +8,7 @@ import type { Fresh } from "./normalise.ts";
 import { pathOf } from "./paths.ts";
 import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
+import { PARK_NODE } from "./tree.ts";
 
 export type LookingWorld = {
   readonly trees: TreeStore;
@@ -76,6 +78,8 @@ export class Looking {
     if (!isFull && folders.size === 0) return [];
     this.#everything = false;
     this.#again.clear();
+    // What such a move has left would be seen as a second file of the one inode.
+    if (isFull || folders.has(PARK_NODE)) await finishParkedMoves(this.#world.disk);
     const beganMs = clock.monotonicMs();
     const seen = await look(this.#world, isFull ? "all" : folders, signal);
     if (isFull) this.#fullDone(clock.monotonicMs() - beganMs);
@@ -85,7 +89,10 @@ export class Looking {
       ? "all"
       : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
     this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
-    const matched = trees.transaction(() => new Matcher(this.#matchWorld(), seen, nowMs).run());
+    const matched = trees.transaction(() =>
+      new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
+    );
+    if (matched.lost) this.#everything = true;
     await this.#follow(matched.folders, matched.gone);
     return matched.verify;
   }

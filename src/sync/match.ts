@@ -23,6 +23,8 @@ export type Matched = {
   readonly folders: readonly NodeId[];
   /** Folders that are gone. */
   readonly gone: readonly NodeId[];
+  /** Something is gone from park that may stand where nobody has looked: look at everything. */
+  readonly lost: boolean;
 };
 
 /** Remembers which folders got a new file lately. */
@@ -44,6 +46,7 @@ export class Matcher {
   readonly #look: Look;
   readonly #fresh: Fresh;
   readonly #nowMs: number;
+  readonly #isFull: boolean;
   readonly #arrivals: Arrivals;
   readonly #claimed = new Set<NodeId>();
   readonly #foundFiles = new Set<FileKey>();
@@ -55,17 +58,20 @@ export class Matcher {
   readonly #strangers: { readonly place: Place; readonly item: Found }[] = [];
   #placing: NodeRow[] | null = null;
   #changed = 0;
+  #lost = false;
 
   constructor(
     world: { trees: TreeStore; fresh: Fresh; arrivals: Arrivals },
     look: Look,
     nowMs: number,
+    isFull: boolean,
   ) {
     this.#trees = world.trees;
     this.#fresh = world.fresh;
     this.#arrivals = world.arrivals;
     this.#look = look;
     this.#nowMs = nowMs;
+    this.#isFull = isFull;
     this.#missing = new Set([...look.missing, ...look.displaced]);
   }
 
@@ -86,6 +92,7 @@ export class Matcher {
       verify: this.#verify,
       folders: this.#folders,
       gone: this.#gone,
+      lost: this.#lost,
     };
   }
 
@@ -288,7 +295,9 @@ export class Matcher {
     const row = this.#trees.get(id);
     if (!row?.local) return;
     const { local } = row;
-    if (local.parkedFrom !== null) {
+    if (local.parkedFrom !== null && !this.#isFull) {
+      this.#lost = true;
+    } else if (local.parkedFrom !== null) {
       // It went from the engine's own folder: no person deleted it, so it comes back.
       this.#put({ ...row, local: null, synced: null });
     } else if (this.#isCertain(row, local)) {

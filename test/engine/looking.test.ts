@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -13,6 +14,7 @@ import { IgnoreRules } from "#sync/ignore.ts";
 import { Looking } from "#sync/looking.ts";
 import type { Disk, TreeStore, Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
+import { PARK_NODE } from "#sync/tree.ts";
 
 const { signal } = new AbortController();
 
@@ -147,6 +149,46 @@ suite("things that change their names between two looks", () => {
       await rest(looking);
       const found = trees.named("local", ROOT_NODE, "f").map(({ id }) => id);
       assert.deepEqual(found, [row.id]);
+    });
+  });
+});
+
+suite("a move that stopped in its middle", () => {
+  const parkedName = `${"1".repeat(32)}-${ROOT_NODE}-f`;
+
+  test("EX7: the file has one place again, and is the one that it was", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      const parked = join(root, ".lockstep", "park", parkedName);
+      writeFileSync(join(root, "f"), "f");
+      await rest(looking);
+      const before = trees.named("local", ROOT_NODE, "f")[0];
+      renameSync(join(root, "f"), parked);
+      linkSync(parked, join(root, "g"));
+      for (const folder of [PARK_NODE, ROOT_NODE]) looking.lookAgain(folder);
+      await rest(looking);
+      assert.deepEqual(readdirSync(join(root, ".lockstep", "park")), []);
+      assert.equal(trees.named("local", ROOT_NODE, "g")[0]?.id, before?.id);
+      assert.deepEqual(trees.children("local", PARK_NODE), []);
+    });
+  });
+
+  test("EX7: what left park for a folder that nobody looked at is looked for everywhere", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      const parked = join(root, ".lockstep", "park", parkedName);
+      mkdirSync(join(root, "d"));
+      writeFileSync(parked, "f");
+      await rest(looking);
+      const row = trees.children("local", PARK_NODE)[0];
+      assert(row?.local);
+      const { parent, name, file } = { ...row.local, name: "f" };
+      const content = { kind: "symlink", target: "stands for any" } as const;
+      trees.put({ ...row, synced: { parent, name, content, file } });
+      renameSync(parked, join(root, "d", "f"));
+      looking.lookAgain(PARK_NODE);
+      await rest(looking);
+      const found = trees.get(row.id);
+      assert.equal(found?.local?.name, "f");
+      assert(found?.synced);
     });
   });
 });
