@@ -10,13 +10,15 @@ import { HOLD_LIMITS } from "#sync/mass.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
+import { judgeStep } from "./conduct.ts";
+import { DiskOracle } from "./disk-oracle.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import { judgeStore } from "./store-oracle.ts";
-import type { Swarm } from "./swarm.ts";
+import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
@@ -26,6 +28,8 @@ import { VirtualWatcher } from "./virtual-watcher.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** What makes a device or the server forget: only then are both sides united anew. */
+const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** From the last look to the commit it takes less than this. */
 const PUT_BACK_NS = 4_000_000_000n;
 
@@ -54,6 +58,7 @@ export class Device {
   readonly name: string;
   readonly id: DeviceId;
   readonly disk: VirtualDisk;
+  readonly oracle: DiskOracle;
   readonly time: MachineTime;
   readonly person: Person;
   readonly plight: Plight = { cutOff: false, ioErrors: 0, full: false, faulty: true };
@@ -83,6 +88,8 @@ export class Device {
     const folding = swarm.foldingDisks[index] ?? false;
     this.disk = new VirtualDisk(`disk${index}`, this.time, folding, witness);
     this.disk.reuseNumbers = swarm.reuseInodes;
+    const { disk, time, name } = this;
+    this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     this.person = new Person(this.disk, witness, swarm.names);
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
@@ -124,6 +131,9 @@ export class Device {
           shuffle: (list) => draw.shuffle(list),
           meet,
           accuse,
+          // The rows of a process that ended are closed: what it had asked for is judged by none.
+          acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
+          oracle: this.oracle,
         }),
         reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY),
         watcher: this.#watcher(actor, draw),
@@ -182,6 +192,7 @@ export class Device {
     this.kill();
     this.#world.scheduler.note(`${this.name} loses power`);
     this.disk.powerCut(this.#draw);
+    this.oracle.wentDown();
     this.person.forget();
     this.#hadPowerCut = true;
   }
@@ -196,7 +207,8 @@ export class Device {
   #openStore(image: StoreImage | null): MemoryStore {
     const { past, accuse } = this.#world;
     const store = new MemoryStore(this.#nameKey, image);
-    judgeStore({ name: this.name, disk: this.disk, past, accuse }, store);
+    const { name, disk, oracle } = this;
+    judgeStore({ name, disk, oracle, past, accuse }, store);
     return store;
   }
 
@@ -307,8 +319,10 @@ export class Device {
   }
 
   #log(): Log {
-    const { scheduler } = this.#world;
+    const { scheduler, swarm, accuse } = this.#world;
+    const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
     const say = (event: string, fields: object = {}): void => {
+      if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };
     return { debug: () => undefined, info: say, warn: say, error: say };

@@ -2,6 +2,8 @@ import { WorldError } from "#core/errors.ts";
 import { foldName, joinPath, MAX_NAME_BYTES, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import { MARKER_PREFIX } from "#sync/root.ts";
 import type { Disk, DiskChange, DiskLook, DiskStage, Entry, Listing, Stat } from "#sync/ports.ts";
+import type { Step } from "./conduct.ts";
+import type { DiskOracle } from "./disk-oracle.ts";
 import { gone, notFolder, type Inode, type VirtualDisk, type Where } from "./virtual-disk.ts";
 
 /** Lets a call wait for its turn, and perhaps fail. */
@@ -26,6 +28,10 @@ export type DiskMood = {
   readonly meet: (call: string, path: string) => void;
   /** Told when the engine did what it must never do. */
   readonly accuse: (crime: string) => void;
+  /** Told of every step that gives or takes a name, before it is done. */
+  readonly acts: (step: Step) => void;
+  /** Hears of every name that the engine gives and takes. */
+  readonly oracle: DiskOracle;
 };
 
 /** The engine's three doors to a virtual disk. */
@@ -170,7 +176,9 @@ class Change implements DiskChange {
       const inode = this.#disk.expect(from);
       const where = this.#free(to);
       if (inode.kind === "folder") throw new WorldError("io", `${from} is a folder.`);
+      this.#mood.acts({ kind: "link", from, to, inode });
       this.#disk.add(where.folder, where.name, inode);
+      this.#mood.oracle.placed(to, inode, where.folder);
     });
   }
 
@@ -187,10 +195,10 @@ class Change implements DiskChange {
           throw exists(to);
         }
       }
+      this.#mood.acts({ kind: "rename", from, to, inode: source.inode });
       const lost = this.#disk.rename(source, target);
-      if (lost !== null && this.#disk.wouldLose(lost)) {
-        this.#mood.accuse(`the engine renamed ${from} over ${to}`);
-      }
+      if (lost !== null) this.#mood.oracle.took(to, lost);
+      this.#mood.oracle.placed(to, source.inode, target.folder);
     });
   }
 
@@ -201,6 +209,7 @@ class Change implements DiskChange {
       if (inode === null) throw gone(path);
       if (inode.kind !== "folder") throw notFolder(path);
       if (inode.entries.size > 0) throw new WorldError("not-empty", `${path} is not empty.`);
+      this.#mood.acts({ kind: "rmdir", from: path, to: null, inode });
       this.#disk.drop(folder, name);
     });
   }
@@ -225,10 +234,7 @@ class Change implements DiskChange {
       if (inode === null) throw gone(path);
       if (inode.kind === "folder") throw new WorldError("not-a-file", `${path} is a folder.`);
       this.#disk.drop(folder, name);
-      // Of what the engine wrote there are others: what it stages came from somewhere.
-      if (!inode.byEngine && this.#disk.wouldLose(inode)) {
-        this.#mood.accuse(`the engine unlinked the only name of a person's file, ${path}`);
-      }
+      this.#mood.oracle.took(path, inode);
     });
   }
 
@@ -236,6 +242,7 @@ class Change implements DiskChange {
     return this.#gate(`sync ${folders.join(" ")}`, () => {
       this.#mood.meet("sync", folders[0] ?? "");
       this.#disk.sync(null);
+      this.#mood.oracle.synced(new Set(folders.flatMap((path) => this.#disk.peek(path) ?? [])));
     });
   }
 
@@ -245,6 +252,7 @@ class Change implements DiskChange {
     const where = this.#free(path);
     const inode = create();
     this.#disk.add(where.folder, where.name, inode);
+    this.#mood.oracle.placed(path, inode, where.folder);
     return this.#disk.statOf(inode);
   }
 

@@ -8,7 +8,7 @@ import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
 import { show } from "./people.ts";
 import { sharedInodes } from "./store-oracle.ts";
-import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
+import type { VirtualDisk, Witness } from "./virtual-disk.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
 type Content = { readonly bytes: Uint8Array; saved: number; killed: number; spread: number };
@@ -29,13 +29,8 @@ export class Ledger implements Witness {
     this.#content(bytes).killed++;
   }
 
-  isLiving(bytes: Uint8Array): boolean {
-    const content = this.#contents.get(textOf(bytes));
-    return content !== undefined && content.saved > 0 && content.killed === 0;
-  }
-
   knows(bytes: Uint8Array): boolean {
-    return bytes.length === 0 || this.#contents.has(textOf(bytes));
+    return this.#contents.has(textOf(bytes));
   }
 
   /** Contents of which nobody ever destroyed a copy. */
@@ -91,11 +86,6 @@ export function unmakable(problems: readonly Problem[]): number {
   return problems.filter(({ code }) => code === "outside-root").length;
 }
 
-/** True of what does not sync by its nature: no device has to have what another one has. */
-function isApart(path: string, { kind, target }: Inode): boolean {
-  return kind === "other" || /^\/|^\.\./.test(target) || isIgnored(path);
-}
-
 /** Of what people name in a story, Word's temporary files are ignored. */
 function isIgnored(path: string): boolean {
   return path.endsWith(".tmp");
@@ -105,7 +95,7 @@ function isIgnored(path: string): boolean {
 export function treeOf(disk: VirtualDisk): Map<string, string> {
   const tree = new Map<string, string>();
   for (const { path, inode } of disk.tree()) {
-    if (isApart(path, inode)) continue;
+    if (isIgnored(path)) continue;
     const { kind, executable, bytes, target } = inode;
     if (kind === "file")
       tree.set(path, `file ${executable ? "x " : ""}${show(bytes)} ${sum(bytes)}`);
@@ -118,12 +108,21 @@ function sum(bytes: Uint8Array): string {
   return Buffer.from(nodeDigest.sha256(bytes)).toString("hex").slice(0, 8);
 }
 
-/** What two trees differ in, as lines. */
+/** What two trees differ in, as lines; but for paths that somebody says why about (I16). */
 export function differences(
   left: ReadonlyMap<string, string>,
   right: ReadonlyMap<string, string>,
+  told: ReadonlySet<string>,
 ): string[] {
-  return [...differing(left, right)].map(([, line]) => line).sort();
+  return [...differing(left, right)]
+    .flatMap(([path, line]) => (isCovered(path, told) ? [] : [line]))
+    .sort();
+}
+
+/** The paths of all problems that these devices tell of. */
+export function toldOf(devices: readonly Device[]): Set<string> {
+  const problems = devices.flatMap(({ engine }) => engine?.status(0).problems ?? []);
+  return new Set(problems.map(({ path }) => path));
 }
 
 function* differing(
@@ -167,15 +166,11 @@ export async function disagreements(
   devices: readonly Device[],
   server: VirtualServer,
 ): Promise<string[]> {
-  const lines: string[] = [];
   const remote = await serverTree(server);
-  for (const { name, disk, engine } of devices) {
-    const told = new Set(engine?.status(0).problems.map(({ path }) => path));
-    for (const [path, line] of differing(shortened(disk), remote)) {
-      if (!isCovered(path, told)) lines.push(`${name} | server: ${line}`);
-    }
-  }
-  return lines;
+  return devices.flatMap((device) => {
+    const lines = differences(shortened(device.disk), remote, toldOf([device]));
+    return lines.map((line) => `${device.name} | server: ${line}`);
+  });
 }
 
 /** True when the path or a folder above it is among these. */
@@ -200,7 +195,7 @@ export async function verdict(
 ): Promise<string[]> {
   const wrong: string[] = [];
   const present = new Set<string>();
-  for (const { name, disk } of devices) {
+  for (const { name, disk, oracle } of devices) {
     for (const { path, inode } of disk.tree()) {
       if (inode.kind !== "file") continue;
       present.add(textOf(inode.bytes));
@@ -208,8 +203,7 @@ export async function verdict(
         wrong.push(`${name} has bytes that nobody saved at ${path}: ${show(inode.bytes)}`);
       }
     }
-    const { entries } = disk.peek(".lockstep/park") ?? {};
-    for (const left of entries?.keys() ?? []) wrong.push(`${name} has left ${left} in park`);
+    wrong.push(...oracle.leftovers());
   }
   for (const bytes of ledger.living()) {
     if (!present.has(textOf(bytes))) wrong.push(`lost: ${show(bytes)}`);

@@ -4,6 +4,7 @@ import { nodeDigest } from "#server/digest.ts";
 import type { FileKey, NodeRow, RemoteSide, SyncedSide } from "#sync/tree.ts";
 import { readPosition } from "#sync/settings.ts";
 import type { Device } from "./device.ts";
+import type { DiskOracle } from "./disk-oracle.ts";
 import type { MemoryStore } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
@@ -11,6 +12,7 @@ import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 type Judged = {
   readonly name: string;
   readonly disk: VirtualDisk;
+  readonly oracle: DiskOracle;
   readonly past: Past;
   readonly accuse: (crime: string) => void;
 };

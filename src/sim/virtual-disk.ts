@@ -45,8 +45,8 @@ export type Witness = {
   spread(bytes: Uint8Array, files: number): void;
   /** A machine that lost power left this: nobody has to keep it. */
   tore(bytes: Uint8Array): void;
-  /** True while nobody has destroyed a copy of it. */
-  isLiving(bytes: Uint8Array): boolean;
+  /** True of bytes that were once in a file. */
+  knows(bytes: Uint8Array): boolean;
 };
 
 export type Where = { readonly folder: Inode; readonly name: string; readonly inode: Inode | null };
@@ -86,11 +86,6 @@ export class VirtualDisk {
     this.#witness = witness;
     this.root = this.create("folder");
     this.root.links = 1;
-  }
-
-  /** True when these are the last names of bytes that somebody still wants. */
-  wouldLose(inode: Inode): boolean {
-    return inode.kind === "file" && inode.links === 0 && this.#witness.isLiving(inode.bytes);
   }
 
   tickNs(): bigint {
@@ -227,6 +222,7 @@ export class VirtualDisk {
         this.#witness.killed(inode.bytes);
       }
       if (bytes.length > 0) this.#witness.saved(bytes);
+      else this.#witness.tore(bytes);
       if (inode.isShared) this.#witness.spread(bytes, inode.links - 1);
     }
     inode.bytes = bytes;
@@ -273,6 +269,7 @@ export class VirtualDisk {
     for (const { inode } of this.everything()) {
       if (inode.durable !== null && draw.chance(0.5)) this.#tear(inode, draw);
       inode.durable = null;
+      if (inode.kind === "file" && inode.bytes.length === 0) this.#witness.tore(inode.bytes);
     }
     const after = this.#peoplesCopies();
     for (const [text, { bytes, count }] of before) {
