@@ -45,8 +45,10 @@ function decisionOf(question: Question): Decision {
 
 export type StoreQuestion = keyof typeof STORE_ANSWERS;
 
-function statusOf({ engine, store }: OpenFolder): Status {
-  return engine.status(listConflicts(store).length);
+async function statusOf({ engine, store }: OpenFolder): Promise<Status> {
+  const reason = await engine.rootTrouble();
+  const status = engine.status(listConflicts(store).length);
+  return reason === null ? status : { ...status, state: "halted", reason };
 }
 
 /**
@@ -66,7 +68,7 @@ export function engineAnswers(open: OpenFolder, flush: () => void): Answers {
       engine.wake();
       return Promise.resolve(decided);
     },
-    status: async () => Promise.resolve(statusOf(open)),
+    status: async () => statusOf(open),
     settle: async (_question, signal) => {
       await settleFully(open, signal);
       flush();

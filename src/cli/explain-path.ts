@@ -165,7 +165,8 @@ function nextStep({ runs, state, reason, pending }: FolderStatus): string[] {
       return [`Next: ${reason ?? "see lockstep status."}`];
     case "working": {
       const up = counted(pending.up, "change");
-      return [`Next: the engine is at work (${up} to send, ${pending.down} to receive).`];
+      const work = `Next: the engine is at work (${up} to send, ${pending.down} to receive).`;
+      return reason === null ? [work] : [reason, work];
     }
     case "in-sync":
       return ["Next: the engine looks again when it changes; lockstep wait has it look at once."];

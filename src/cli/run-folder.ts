@@ -21,6 +21,9 @@ function holdLimits(environment: NodeJS.ProcessEnv): HoldLimits | null {
 /** What was displaced by the engine is looked at this often. */
 const SWEEP_EVERY_MS = 60 * 60_000;
 
+/** A root that is unmounted gives no hint: it is looked at this often. */
+const ROOT_EVERY_MS = 15_000;
+
 export type RunningFolder = {
   readonly folder: LinkedFolder;
   readonly open: OpenFolder;
@@ -58,7 +61,9 @@ export async function runFolder(
     const stop = new AbortController();
     stack.defer(() => stop.abort());
     started({ folder, open });
-    void sweepNowAndThen(open, log, AbortSignal.any([signal, stop.signal]));
+    const ended = AbortSignal.any([signal, stop.signal]);
+    void sweepNowAndThen(open, log, ended);
+    void lookAtRootNowAndThen(open, ended);
     events.note("started");
     log.info("engine-started", { dir: folder.link.dir, space: folder.link.space });
     await open.engine.run(signal);
@@ -86,5 +91,12 @@ async function sweepNowAndThen(
       // Tried again in an hour; what lies in hold is lost to nobody meanwhile.
       if (!signal.aborted) log.warn("sweep-failed", { message: messageOf(error) });
     }
+  }
+}
+
+async function lookAtRootNowAndThen({ engine }: OpenFolder, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await systemClock.sleep(ROOT_EVERY_MS, signal).catch(() => undefined);
+    if (!signal.aborted) await engine.rootTrouble();
   }
 }

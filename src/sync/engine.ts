@@ -202,6 +202,22 @@ export class Engine {
     await settled;
   }
 
+  /**
+   * Whether the root is there at this moment; the loop, which may be asleep, hears of it. Null when
+   * all is well, else why not: an unmounted root gives no hint (SPEC RT2).
+   */
+  async rootTrouble(): Promise<string | null> {
+    if (this.#halted !== null) return this.#halted.message;
+    try {
+      await checkRoot({ ...this.#world, ...this.#setup });
+      return null;
+    } catch (error) {
+      this.wake();
+      // What passes by itself is met by the next tick.
+      return codeOf(error) === "root-gone" ? messageOf(error) : null;
+    }
+  }
+
   status(conflicts: number): Status {
     const failure = this.#halted ?? this.#feeder?.failure ?? this.#trouble;
     return {
