@@ -1,0 +1,90 @@
+import { nodeId } from "#core/ids.ts";
+import { joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
+import { sameContent, samePlace } from "#core/node.ts";
+import { readConflictName } from "#sync/conflict.ts";
+import { localPlace } from "#sync/normalise.ts";
+import { HOLD_FOLDER, pathOf, STAGE_FOLDER } from "#sync/paths.ts";
+import type { NodeRow } from "#sync/tree.ts";
+import type { MemoryStore } from "./memory-store.ts";
+import type { Inode, VirtualDisk } from "./virtual-disk.ts";
+
+/** A step of the engine on the disk, told before it is done. `to` is null for what only goes. */
+export type Step = {
+  readonly kind: "link" | "rename" | "rmdir";
+  readonly from: string;
+  readonly to: string | null;
+  readonly inode: Inode;
+};
+
+type Witnessed = {
+  readonly name: string;
+  readonly disk: VirtualDisk;
+  readonly store: MemoryStore;
+  readonly accuse: (crime: string) => void;
+};
+
+const NODE_ID_LENGTH = 32;
+
+function isPrivate(path: string): boolean {
+  return path.startsWith(`${PRIVATE_FOLDER}/`);
+}
+
+/**
+ * Judges each of the engine's steps on the disk by what its own database says at that moment: an
+ * engine takes away only what is as it was in sync (I7, on this side), it undoes no person's move
+ * of a file for nothing, and it puts in place what the server has, with its time.
+ */
+export function judgeStep(witnessed: Witnessed, step: Step): void {
+  const { to, from, kind } = step;
+  if (kind === "rmdir" || (!isPrivate(from) && to?.startsWith(`${HOLD_FOLDER}/`))) {
+    judgeRemoval(witnessed, step);
+  } else if (to !== null && !isPrivate(to)) {
+    if (from.startsWith(`${STAGE_FOLDER}/`)) judgeArrival(witnessed, step);
+    else judgeMove(witnessed, step, to);
+  }
+}
+
+/** The nodes that the database has in an inode; of one that has several names none. */
+function rowsOf({ disk, store }: Witnessed, inode: Inode): NodeRow[] {
+  const rows = store.holding(disk.statOf(inode).file);
+  return rows.length > 1 ? [] : rows;
+}
+
+function judgeRemoval(witnessed: Witnessed, { from, inode }: Step): void {
+  const { name, accuse } = witnessed;
+  for (const { remote, synced, local } of rowsOf(witnessed, inode)) {
+    if (remote !== null || local === null) continue;
+    if (synced === null) accuse(`${name} takes ${from} away, which was never in sync`);
+    else if (!samePlace(localPlace(local), synced)) {
+      accuse(`${name} takes ${from} away, which a person moved`);
+    } else if (local.content === null || !sameContent(local.content, synced.content)) {
+      accuse(`${name} takes ${from} away, which a person changed`);
+    } else if (local.file !== synced.file) {
+      accuse(`${name} takes ${from} away, which a person replaced`);
+    }
+  }
+}
+
+function judgeMove(witnessed: Witnessed, { inode }: Step, to: string): void {
+  const { name, store, accuse } = witnessed;
+  // Of two folders that would be in each other one goes back: no file ever does.
+  if (inode.kind === "folder") return;
+  for (const { remote, synced, local } of rowsOf(witnessed, inode)) {
+    if (remote === null || synced === null || local === null) continue;
+    if (samePlace(localPlace(local), synced) || !samePlace(remote, synced)) continue;
+    // What cannot have the name that it was given gets its conflict name again.
+    if (readConflictName(synced.name) !== null) continue;
+    const folder = pathOf(store, "local", synced.parent);
+    if (folder !== null && joinPath(folder, synced.name) === to) {
+      accuse(`${name} moves ${to} back, where nobody else moved it`);
+    }
+  }
+}
+
+function judgeArrival({ name, store, accuse }: Witnessed, { from, to, inode }: Step): void {
+  const staged = splitPath(from).at(-1) ?? "";
+  const remote = store.get(nodeId(staged.slice(0, NODE_ID_LENGTH)))?.remote;
+  if (!remote || remote.content.kind !== "file") return;
+  const mtimeMs = Number(inode.mtimeNs / 1_000_000n);
+  if (mtimeMs !== remote.mtimeMs) accuse(`${name} puts ${to} in place with another time`);
+}
