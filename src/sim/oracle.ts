@@ -1,13 +1,12 @@
 import { toHex } from "#core/bytes.ts";
 import { nodeDigest } from "#server/digest.ts";
-import { CHAIN_START, nextChain } from "#protocol/chain.ts";
-import type { ChunkId } from "#core/ids.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
 import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
+import { journalFaults } from "./journal-oracle.ts";
 import { show } from "./people.ts";
-import { sharedInodes } from "./store-oracle.ts";
+import { remoteFaults, sharedInodes } from "./store-oracle.ts";
 import type { VirtualDisk, Witness } from "./virtual-disk.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
@@ -191,6 +190,7 @@ export async function verdict(
     readonly mayForget: boolean;
     /** Nobody ever lost their memory. */
     readonly isSteady: boolean;
+    readonly folding: boolean;
   },
 ): Promise<string[]> {
   const wrong: string[] = [];
@@ -217,7 +217,8 @@ export async function verdict(
   }
   for (const device of devices) wrong.push(...sharedInodes(device));
   if (story.isSteady) for (const device of devices) wrong.push(...doubled(device, ledger));
-  wrong.push(...(await journalFaults(server, story.mayForget)));
+  wrong.push(...(await journalFaults(server, story.folding)));
+  for (const device of devices) wrong.push(...remoteFaults(device, await server.tree()));
   for (const device of devices) {
     const { problems, pending } = device.engine?.status(0) ?? {
       problems: [],
@@ -256,30 +257,6 @@ function isHeld(devices: readonly Device[], bytes: Uint8Array): boolean {
   return devices.some(({ disk }) =>
     [...disk.everything()].some(({ inode }) => textOf(inode.bytes) === textOf(bytes)),
   );
-}
-
-/** The journal is gapless, its chain verifies, and every chunk it names is there. */
-async function journalFaults(server: VirtualServer, mayForget: boolean): Promise<string[]> {
-  const wrong: string[] = [];
-  let chain = CHAIN_START;
-  let sequence = 0;
-  const named = new Set<ChunkId>();
-  for (const entry of await server.entries()) {
-    const { chain: claimed, ...rest } = entry;
-    if (entry.sequence !== ++sequence) wrong.push(`the journal has a gap before ${entry.sequence}`);
-    chain = nextChain(nodeDigest, chain, rest);
-    if (chain !== claimed) wrong.push(`the chain breaks at ${entry.sequence}`);
-    for (const change of entry.changes) {
-      if (change.kind === "create" || change.kind === "update") {
-        for (const chunk of change.chunks) named.add(chunk);
-      }
-    }
-  }
-  const held = new Set((await server.chunks.held(server.space, [...named])).map(({ id }) => id));
-  for (const chunk of named) {
-    if (!held.has(chunk) && !mayForget) wrong.push(`chunk ${chunk} of a revision is gone`);
-  }
-  return wrong;
 }
 
 /** Names of conflict copies on a disk. */

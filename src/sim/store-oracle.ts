@@ -1,6 +1,7 @@
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { sameContent, samePlace } from "#core/node.ts";
 import { nodeDigest } from "#server/digest.ts";
+import type { NodeRow as ServerRow } from "#server/metadata/port.ts";
 import type { FileKey, NodeRow, RemoteSide, SyncedSide } from "#sync/tree.ts";
 import { readPosition } from "#sync/settings.ts";
 import type { Device } from "./device.ts";
@@ -107,6 +108,27 @@ export function sharedInodes({ name, disk, store }: Device): string[] {
     if (owner === undefined || disk.byKey(file)?.isShared === true) continue;
     wrong.push(`${name} has one inode as ${owner.local?.name} and as ${row.local.name}`);
   }
+  return wrong;
+}
+
+/** What a device that followed to the end has otherwise than the server, as sentences (I14). */
+export function remoteFaults(
+  { name, store }: Device,
+  living: ReadonlyMap<string, ServerRow>,
+): string[] {
+  const wrong: string[] = [];
+  let count = 0;
+  for (const { remote } of store.everything()) if (remote !== null) count++;
+  for (const [path, row] of living) {
+    const remote = store.get(row.id)?.remote;
+    const isSame =
+      remote?.parent === row.parent &&
+      remote.name === row.name &&
+      remote.crev === row.crev &&
+      remote.lrev === row.lrev;
+    if (!isSame) wrong.push(`${name} does not have ${path} as the server has it`);
+  }
+  if (count !== living.size) wrong.push(`${name} has ${count} nodes of ${living.size}`);
   return wrong;
 }
 

@@ -89,7 +89,8 @@ export class World {
     else await this.#playAtOnce();
     if (this.#wrong.length === 0) await this.#heal();
     if (this.#wrong.length === 0) {
-      const story = { mayForget: this.#restored, isSteady: !this.#isForgetful() };
+      const { folding } = this.#swarm;
+      const story = { mayForget: this.#restored, isSteady: !this.#isForgetful(), folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
