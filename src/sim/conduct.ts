@@ -59,7 +59,7 @@ function judgeRemoval(witnessed: Witnessed, { from, inode }: Step): void {
       accuse(`${name} takes ${from} away, which a person moved`);
     } else if (local.content === null || !sameContent(local.content, synced.content)) {
       accuse(`${name} takes ${from} away, which a person changed`);
-    } else if (local.file !== synced.file) {
+    } else if (inode.kind !== "folder" && local.file !== synced.file) {
       accuse(`${name} takes ${from} away, which a person replaced`);
     }
   }
