@@ -245,6 +245,7 @@ export class Device {
       lost: this.plight.faulty ? swarm.lostHints : 0,
       latestMs: swarm.hintLatencyMs,
       overflow: this.plight.faulty ? swarm.overflow : 0,
+      merges: swarm.glances > 0,
     }));
   }
 

@@ -78,8 +78,7 @@ class Look implements DiskLook {
 
   async list(folder: string): Promise<Listing> {
     const entries: Entry[] = [];
-    const see = (path: string, name: string): void => {
-      const inode = this.#disk.peek(joinPath(path, name));
+    const see = (name: string, inode: Inode | null): void => {
       if (inode !== null) entries.push({ name, ...this.#disk.statOf(inode) });
     };
     let file = "";
@@ -87,15 +86,15 @@ class Look implements DiskLook {
       this.#mood.meet("list", folder);
       const inode = this.#folder(folder);
       ({ file } = this.#disk.statOf(inode));
-      const names = this.#mood.shuffle(this.#disk.names(inode).map(({ name }) => name));
-      const seen = folder === "" ? names.filter((name) => name !== PRIVATE_FOLDER) : names;
+      const names = this.#mood.shuffle(this.#disk.names(inode));
+      const seen = folder === "" ? names.filter(({ name }) => name !== PRIVATE_FOLDER) : names;
       const cut = this.#mood.isSlowListing() ? Math.ceil(seen.length / 2) : seen.length;
-      for (const name of seen.slice(0, cut)) see(folder, name);
+      for (const { name, inode: entry } of seen.slice(0, cut)) see(name, entry);
       return seen.slice(cut);
     });
     if (rest.length > 0) {
       await this.#gates.turn(`list on ${folder}`, () => {
-        for (const name of rest) see(folder, name);
+        for (const { name } of rest) see(name, this.#disk.peek(joinPath(folder, name)));
       });
     }
     return { file, entries, undecodable: folder === "" ? this.#disk.oddNames : [] };

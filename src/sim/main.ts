@@ -15,6 +15,8 @@ const SEEDS_AT_ONCE = 20;
 /** Failures that are shrunk and shown; of the others only the seeds. */
 const MOST_SHOWN = 5;
 const MOST_SHRINKING_PLAYS = 250;
+/** What a story leaves behind is collected once in many stories. */
+const YOUNG_HEAP_MB = 64;
 /** A sweep says now and then how far it is. */
 const PROGRESS_MS = 20_000;
 /** A planted bug that no story of so many finds is one that the simulator is blind to. */
@@ -57,7 +59,8 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   const startedMs = performance.now();
   let sayMs = startedMs + PROGRESS_MS;
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL(import.meta.url));
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_HEAP_MB };
+    const worker = new Worker(new URL(import.meta.url), { resourceLimits });
     for (let from = next; from < first + count; from = next) {
       const to = Math.min(from + SEEDS_AT_ONCE, first + count);
       next = to;
@@ -144,6 +147,8 @@ if (isMainThread) {
   const failures = await run();
   process.exitCode = failures > 0 ? 1 : 0;
 } else {
+  // Stacks are most of what an error costs; who replays a failure sees them.
+  Error.stackTraceLimit = 0;
   parentPort?.on("message", (task: Task) => {
     void playAll(task).then((report) => parentPort?.postMessage(report));
   });

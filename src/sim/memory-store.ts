@@ -38,6 +38,8 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #children = new Map<string, Set<NodeId>>();
   readonly #holding = new Map<FileKey, Set<NodeId>>();
   readonly #unsettled = new Set<NodeId>();
+  /** Rows of `#unsettled` in order, until one is put. */
+  #changed: NodeRow[] | null = null;
   /** What takes back each of the last transactions, newest last. */
   readonly #undo: (() => void)[][] = [];
   #open: (() => void)[] | null = null;
@@ -132,7 +134,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
 
   changed(): NodeRow[] {
     this.#expectOpen();
-    return this.#list(this.#unsettled);
+    return [...(this.#changed ??= this.#list(this.#unsettled))];
   }
 
   children(side: Side, parent: NodeId): NodeRow[] {
@@ -226,6 +228,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   }
 
   #set(id: NodeId, row: NodeRow | undefined): void {
+    this.#changed = null;
     const before = this.#rows.get(id);
     if (before !== undefined) this.#index(before, false);
     if (row === undefined || isEmpty(row)) {

@@ -10,6 +10,8 @@ export type WatcherFaults = {
   readonly latestMs: number;
   /** Share of hints that come as "look at everything". */
   readonly overflow: number;
+  /** What is touched while a hint of it is under way is hinted once. */
+  readonly merges: boolean;
 };
 
 /** Hints of touched folders, late, out of order, some lost. */
@@ -23,6 +25,7 @@ export class VirtualWatcher implements Watcher {
   readonly #folders = new Map<NodeId, Inode>();
   readonly #listeners: (() => void)[] = [];
   #touched = new Set<NodeId>();
+  readonly #underWay = new Set<NodeId>();
   #overflow = false;
 
   constructor(
@@ -75,10 +78,13 @@ export class VirtualWatcher implements Watcher {
   #touch(inode: Inode): void {
     const folder = this.#watched.get(inode);
     if (folder === undefined) return;
-    const { lost, latestMs, overflow } = this.#faults();
+    const { lost, latestMs, overflow, merges } = this.#faults();
+    if (merges && this.#underWay.has(folder)) return;
     if (lost > 0 && this.#draw.chance(lost)) return;
     const isOverflow = overflow > 0 && this.#draw.chance(overflow);
+    this.#underWay.add(folder);
     this.#scheduler.after(this.#draw.below(latestMs + 1), this.#actor, "hint", () => {
+      this.#underWay.delete(folder);
       if (isOverflow) this.#overflow = true;
       else this.#touched.add(folder);
       for (const listener of this.#listeners) listener();

@@ -20,7 +20,7 @@ export type Position = {
  */
 export type Sent = { readonly commit: Commit; readonly files: Readonly<Record<NodeId, FileKey>> };
 
-/** One setting's text is read once for as long as it stays. */
+/** A setting whose text is parsed once for as long as it stays. */
 class Parsed<T> {
   readonly #name: string;
   readonly #parse: (text: string) => T;
@@ -29,6 +29,12 @@ class Parsed<T> {
   constructor(name: string, parse: (text: string) => T) {
     this.#name = name;
     this.#parse = parse;
+  }
+
+  write(records: DeviceRecords, value: T | null): void {
+    const text = value === null ? null : JSON.stringify(value);
+    records.setSetting(this.#name, text);
+    if (text !== null && value !== null) this.#last.set(records, { text, value });
   }
 
   read(records: DeviceRecords): T | null {
@@ -54,7 +60,7 @@ export function readPosition(records: DeviceRecords, startCursor: string): Posit
 }
 
 export function writePosition(records: DeviceRecords, position: Position): void {
-  records.setSetting("position", JSON.stringify(position));
+  positions.write(records, position);
 }
 
 export function readSent(records: DeviceRecords): Sent | null {
@@ -67,7 +73,7 @@ export function hasSent(records: DeviceRecords): boolean {
 }
 
 export function writeSent(records: DeviceRecords, sent: Sent | null): void {
-  records.setSetting("sent", sent === null ? null : JSON.stringify(sent));
+  sents.write(records, sent);
 }
 
 const KNOWN = "commit:";
