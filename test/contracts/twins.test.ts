@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { utf8 } from "#core/bytes.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import { Draw } from "../../src/sim/chance.ts";
+import { DiskOracle } from "../../src/sim/disk-oracle.ts";
 import { openDoors, type Gate } from "../../src/sim/disk-doors.ts";
 import { MemoryMetadata } from "../../src/sim/memory-metadata.ts";
 import { MemoryStore } from "../../src/sim/memory-store.ts";
@@ -33,15 +34,20 @@ journalContract("dreamed", async () => {
 });
 
 diskContract("a dreamed disk", async () => {
-  const witness = { saved: () => {}, killed: () => {}, tore: () => {}, isLiving: () => false };
+  const nothing = (): void => {};
+  const heard = { saved: nothing, killed: nothing, spread: nothing, tore: nothing };
+  const witness = { ...heard, knows: () => true };
   const time = new MachineTime(new Scheduler(new Draw(1, "time"), 0));
   const disk = new VirtualDisk("disk", time, false, witness);
   const gate: Gate = async (_label, work) => work();
+  const oracle = new DiskOracle({ name: "disk", disk, time, witness, accuse: nothing });
   const mood = {
     isSlowListing: () => true,
     shuffle: <T>(list: T[]): T[] => list.toReversed(),
-    meet: () => {},
-    accuse: () => {},
+    meet: nothing,
+    accuse: nothing,
+    acts: nothing,
+    oracle,
   };
   return {
     ...openDoors(disk, { turn: gate, glance: gate, atOnce: gate }, mood),
