@@ -45,7 +45,8 @@ export class Executor {
   readonly #state = new Map<NodeId, State>();
   /** Nodes whose folder is being made by somebody who waits for them to leave. */
   readonly #waiting = new Set<NodeId>();
-  readonly #folders = new Set<string>();
+  /** Folders whose entries changed: they may be moved before those are made durable. */
+  readonly #folders = new Set<NodeId>();
   /** Files whose bytes the engine put in place: others may be built from their chunks. */
   readonly #written = new Map<NodeId, ContentHash>();
   readonly #failed = new Set<NodeId>();
@@ -117,7 +118,9 @@ export class Executor {
 
   /** Makes the folders touched so far durable, then stores what was done in them. */
   async flush(): Promise<void> {
-    if (this.#folders.size > 0) await this.#world.disk.change.syncFolders([...this.#folders]);
+    const folders = [...this.#folders].map((id) => pathOf(this.#draft, "local", id));
+    const paths = folders.filter((path) => path !== null);
+    if (paths.length > 0) await this.#world.disk.change.syncFolders(paths);
     this.#folders.clear();
     this.#unstored = 0;
     const records = this.#draft.records();
@@ -146,8 +149,9 @@ export class Executor {
   }
 
   /**
-   * Files are deleted only after their deletion is on record, bound to the inode, and folders made
-   * after it is on record that they are the engine's (SPEC EX4).
+   * Files are deleted only after their deletion is on record, bound to the inode; folders are made,
+   * and things moved to where the server has them, after it is on record that this is the engine's
+   * doing and no person's (SPEC EX4).
    */
   #announceStructure(): void {
     const rows: NodeRow[] = [];
@@ -160,6 +164,11 @@ export class Executor {
           const { place, content } = op.target;
           const { parent, name } = place;
           rows.push({ ...row, placing: { parent, name, content, file: null } });
+        } else if (op.kind === "move" && row?.local && row.synced && row.remote) {
+          if (!samePlace(op.to, row.remote)) continue;
+          const { parent, name } = op.to;
+          const { content } = row.synced;
+          rows.push({ ...row, placing: { parent, name, content, file: row.local.file } });
         }
       }
     }
@@ -308,7 +317,7 @@ export class Executor {
     const shownFrom = shownPath(this.#draft, row.id);
     const before = local.parent;
     const moved = await publish.move(this.#world, row, paths, local, to);
-    this.#touch(before);
+    this.#folders.add(before);
     this.#done(row, moved, to.parent);
     const event = { kind: "moved", where: "elsewhere", node: row.kind } as const;
     this.#world.tell?.({ ...event, from: shownFrom, path: paths.to });
@@ -319,7 +328,7 @@ export class Executor {
     if (!row?.local || row.local.parent === PARK_NODE) return;
     const before = row.local.parent;
     const parked = await publish.park(this.#world, row, this.#path(id), row.local);
-    this.#touch(before);
+    this.#folders.add(before);
     this.#done(row, parked, PARK_NODE);
   }
 
@@ -328,7 +337,7 @@ export class Executor {
     if (local === null) return;
     const path = this.#path(row.id);
     await publish.remove(this.#world, row, path, local);
-    this.#touch(local.parent);
+    this.#folders.add(local.parent);
     const synced = row.remote === null ? null : row.synced;
     this.#draft.put({ ...row, local: null, synced, displacing: null, placing: null });
     if (row.kind === "folder") this.#world.folderRemoved(row.id);
@@ -379,7 +388,7 @@ export class Executor {
   #done(row: NodeRow, local: LocalSide, folder: NodeId, written = local.content): void {
     const synced = publish.agreedSide(row, local, written);
     this.#draft.put({ ...row, local, synced, displacing: null, placing: null });
-    this.#touch(folder);
+    this.#folders.add(folder);
     this.#count();
   }
 
@@ -390,11 +399,6 @@ export class Executor {
   #count(): void {
     this.#steps++;
     this.#unstored++;
-  }
-
-  #touch(folder: NodeId): void {
-    const path = pathOf(this.#draft, "local", folder);
-    if (path !== null) this.#folders.add(path);
   }
 
   #path(id: NodeId): string {

@@ -161,11 +161,16 @@ export class Matcher {
   }
 
   /** A row whose thing was just found in place is as the engine was about to record it. */
-  #settled(row: NodeRow, entry: Entry): NodeRow {
+  #settled(row: NodeRow, at: Place, entry: Entry): NodeRow {
     const { placing, synced } = row;
     if (placing === null) return row;
     if (placing.file !== null && placing.file !== entry.file) return row;
     const { parent, name, content } = placing;
+    if (placing.file !== null && placing.file === row.local?.file) {
+      // It was moved, to where the server had it.
+      if (synced === null || !samePlace(placing, at)) return row;
+      return { ...row, synced: { ...synced, parent, name }, placing: null };
+    }
     const place = synced ?? { parent, name };
     const agreed = { parent: place.parent, name: place.name, content, file: entry.file };
     return { ...row, synced: agreed, displacing: null, placing: null };
@@ -232,7 +237,7 @@ export class Matcher {
       parkedFrom: this.#parkedFrom(place, before),
     };
     const blank = { id, kind: entry.kind as NodeRow["kind"], remote: null, synced: null };
-    const known = row === undefined ? undefined : this.#settled(row, entry);
+    const known = row === undefined ? undefined : this.#settled(row, place, entry);
     this.#put({ ...(known ?? { ...blank, displacing: null, placing: null }), local });
     this.#disown(entry.file, id);
   }

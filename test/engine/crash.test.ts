@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
-import { readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { contentHash, ROOT_NODE } from "#core/ids.ts";
+import { systemClock } from "#platform/clock.ts";
+import { openDeviceStore } from "#platform/device-store.ts";
+import { openDisk } from "#platform/disk.ts";
+import { Executor } from "#sync/execute.ts";
+import type { LocalOp } from "#sync/planner.ts";
+import { Problems } from "#sync/problems.ts";
 import type { NodeRow } from "#sync/tree.ts";
 import { treeOf, World, type Device } from "./world.ts";
 
@@ -32,6 +39,33 @@ suite("a device that is killed", () => {
     assert.equal(readdirSync(b.path(".lockstep", "hold")).length, 1);
   });
 
+  for (const kind of ["file", "folder"]) {
+    test(`EX7, EX4: between moving a ${kind} and recording it, the move is its own and no person's`, async () => {
+      await using world = await World.start();
+      const a = await world.device("A");
+      const b = await world.device("B");
+      mkdirSync(a.path("d"));
+      for (const name of ["f", "d/f"]) writeFileSync(a.path(name), "first");
+      await world.settle();
+      const [from, to] = kind === "file" ? ["f", "g"] : ["d", "e"];
+      const row = rowOf(b, from);
+      assert(row.remote);
+      const place = { parent: ROOT_NODE, name: to };
+      b.store.trees.put({ ...row, remote: { ...row.remote, ...place } });
+      await b.down();
+      await moveAndDie(world, b, { kind: "move", id: row.id, to: place });
+      renameSync(a.path(from), a.path(to));
+      await a.settle();
+      assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
+      rmSync(a.path(to), { recursive: true });
+      await a.settle();
+      b.up();
+      await world.settle();
+      for (const device of [a, b])
+        assert.deepEqual(Object.keys(treeOf(device.dir)), kind === "file" ? ["d/", "d/f"] : ["f"]);
+    });
+  }
+
   test("EX7: what it had staged and is wanted no more when it is back does not stay", async () => {
     await using world = await World.start();
     const a = await world.device("A");
@@ -59,4 +93,30 @@ function heldName({ id, local }: NodeRow): string {
   assert(local !== null);
   const { parent, name, stamp } = local;
   return `${Date.now()}.${stamp.sizeBytes}.${stamp.mtimeNs}.${id}-${parent}-${name}`;
+}
+
+/** Carries out a move on a device's disk, and ends before that is durable and recorded. */
+async function moveAndDie(world: World, { dir, name }: Device, op: LocalOp): Promise<void> {
+  await using disk = openDisk(dir);
+  const store = openDeviceStore(join(world.root, `${name}.sqlite`), { folding: true });
+  const die = async (): Promise<never> => Promise.reject(new Error("killed"));
+  const change = new Proxy(disk.change, {
+    get: (target, method) =>
+      method === "syncFolders" ? die : Reflect.get(target, method).bind(target),
+  });
+  const executor = new Executor(
+    {
+      ...store,
+      disk: { ...disk, change },
+      clock: systemClock,
+      problems: new Problems(),
+      nameKey: (text) => text,
+      lookAgain: () => undefined,
+      folderMade: () => undefined,
+      folderRemoved: () => undefined,
+    },
+    [op],
+  );
+  await assert.rejects(executor.rearrange(new AbortController().signal), /killed/);
+  store.close();
 }
