@@ -89,12 +89,27 @@ export class Looking {
       ? "all"
       : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
     this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
+    await this.#makeDurable();
     const matched = trees.transaction(() =>
       new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
     );
     if (matched.lost) this.#everything = true;
     await this.#follow(matched.folders, matched.gone);
     return matched.verify;
+  }
+
+  /**
+   * What the engine put in place before a step failed or the machine stopped may be found now: it
+   * counts as agreed on only when a power cut cannot take it away again.
+   */
+  async #makeDurable(): Promise<void> {
+    const { trees, disk } = this.#world;
+    const folders = new Set<string>();
+    for (const { placing } of trees.changed()) {
+      const path = placing === null ? null : pathOf(trees, "local", placing.parent);
+      if (path !== null) folders.add(path);
+    }
+    if (folders.size > 0) await disk.change.syncFolders([...folders]);
   }
 
   /** When the next look is due by itself (ms since 1970). */
