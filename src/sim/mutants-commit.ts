@@ -40,6 +40,30 @@ const FEED_SKIPS = [
 const LACKING_CHUNKS_ACCEPTED = [
   [JUDGE, "    findMissingChunks(draft, view) ??\n    findWrongLength(draft, view) ?? {", "    {"],
   ["server/metadata/sqlite-append.ts", '    if (!held) return "missing-chunks";\n', ""],
+  [
+    "sim/memory-journals.ts",
+    '    if (chunks.some((chunk) => !at.links.has(chunk))) return "missing-chunks";\n',
+    "",
+  ],
+] as const;
+
+/** Bytes are stored and given out under whatever id they come with. */
+export const SENT_UNVERIFIED = [
+  [
+    "sync/upload.ts",
+    "      if (toHex(world.digest.sha256(part)) !== chunk)",
+    "      if (chunk.length === 0)",
+  ],
+  [
+    "server/intake.ts",
+    "    if (toHex(this.#world.digest.sha256(bytes)) !== id) {",
+    "    if (id.length === 0) {",
+  ],
+  [
+    "server/intake.ts",
+    "      if (toHex(digest.sha256(chunk)) === place.id) return",
+    "      if (chunk.length > 0) return",
+  ],
 ] as const;
 
 /** Commits, the journal, and what each device knows of it. */
@@ -100,21 +124,7 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
   mutant(
     "sent-bytes-not-verified",
     "What is sent is not compared with its id, on neither end (UP2).",
-    [
-      "sync/upload.ts",
-      "      if (toHex(world.digest.sha256(part)) !== chunk)",
-      "      if (chunk.length === 0)",
-    ],
-    [
-      "server/intake.ts",
-      "    if (toHex(this.#world.digest.sha256(bytes)) !== id) {",
-      "    if (id.length === 0) {",
-    ],
-    [
-      "server/intake.ts",
-      "      if (toHex(digest.sha256(chunk)) === place.id) return",
-      "      if (chunk.length > 0) return",
-    ],
+    ...SENT_UNVERIFIED,
   ),
   mutant(
     "agreed-before-read-back",

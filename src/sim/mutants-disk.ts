@@ -1,3 +1,4 @@
+import { ANY_INODE } from "./mutants-plan.ts";
 import { mutant, type Mutant } from "./mutation.ts";
 
 const EXECUTE = "sync/execute.ts";
@@ -17,6 +18,15 @@ const NO_LOOK_AFTER_HOLD = [
   "  if (stat !== null) return;",
 ] as const;
 
+const NO_INTENT = [
+  EXECUTE,
+  `    this.#world.trees.transaction(() => {
+      for (const row of rows) this.#world.trees.put(row);
+    });
+    for (const row of rows) this.#draft.put(row);`,
+  "    for (const row of rows) this.#draft.put(row);",
+] as const;
+
 /** Steps on the disk. */
 export const DISK_MUTANTS: readonly Mutant[] = [
   mutant("no-look-before-hold", "What is displaced is not looked at before (EX3).", [
@@ -24,6 +34,13 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "  await expectSame(disk, path, local);\n",
     "",
   ]),
+  mutant(
+    "no-look-around-hold",
+    "What is displaced is looked at neither before nor after nor later (EX3).",
+    [PUBLISH, "  await expectSame(disk, path, local);\n", ""],
+    NO_LOOK_AFTER_HOLD,
+    HELD_IS_LEFT,
+  ),
   mutant(
     "no-look-after-hold",
     "What was displaced is not looked at after (EX3).",
@@ -67,8 +84,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("folders-not-synced", "Names are not made durable before they are on record (EX7).", [
     EXECUTE,
-    "    if (this.#folders.size > 0) await this.#world.disk.change.syncFolders(",
-    "    if (this.#folders.size < 0) await this.#world.disk.change.syncFolders(",
+    "    if (paths.length > 0) await this.#world.disk.change.syncFolders(paths);\n",
+    "",
   ]),
   mutant(
     "synced-before-durable",
@@ -81,14 +98,13 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     return [{ ...row, synced, displacing: null, placing: null }];`,
     ],
   ),
-  mutant("no-intent", "A displacement is not on record before it happens (EX4).", [
-    EXECUTE,
-    `    this.#world.trees.transaction(() => {
-      for (const row of rows) this.#world.trees.put(row);
-    });
-    for (const row of rows) this.#draft.put(row);`,
-    "    for (const row of rows) this.#draft.put(row);",
-  ]),
+  mutant("no-intent", "A displacement is not on record before it happens (EX4).", NO_INTENT),
+  mutant(
+    "no-intent-and-any-inode",
+    "A displacement is not on record, and whatever took the name counts as what was there (EX4).",
+    NO_INTENT,
+    ...ANY_INODE,
+  ),
   mutant("park-record-lost", "Where a parked node came from is not on record (EX1).", [
     PUBLISH,
     "  return { ...touched(parkedAt, moved, isSame ? content : null), parkedFrom: from };",

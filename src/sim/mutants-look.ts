@@ -1,7 +1,21 @@
+import { SENT_UNVERIFIED } from "./mutants-commit.ts";
 import { mutant, type Mutant } from "./mutation.ts";
 
 const LOOK = "sync/look.ts";
 const MATCH = "sync/match.ts";
+
+const YOUNG_TRUSTED = [
+  "sync/reading.ts",
+  "racy: isRacy(stamp, digested.beganMs) }",
+  "racy: stamp === null }",
+] as const;
+
+const TORN = [
+  "sim/virtual-reader.ts",
+  `      const { inode, first, beganMs } = begun;
+      if (!this.#isAs(inode, expected)) return { outcome: "changed" };`,
+  "      const { inode, first, beganMs } = begun;",
+] as const;
 
 /** What happened on the disk. */
 export const LOOK_MUTANTS: readonly Mutant[] = [
@@ -31,6 +45,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
       "      return this.#missing.has(row.id) || this.#look.vacated.has(row.id);",
       "      return true;",
     ],
+    [MATCH, '    if (entry.kind !== "folder" && entry.links > 1) return undefined;\n', ""],
   ),
   mutant("inode-of-two-nodes", "One inode is bound to two nodes (SC5).", [
     MATCH,
@@ -39,8 +54,8 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("no-birth-time", "An inode is known by its number alone, which others get later (SC2).", [
     "sim/virtual-disk.ts",
-    "      file: `${this.device}:${number}:${birthNs}`,",
-    "      file: `${this.device}:${number}:${birthNs * 0n}`,",
+    "    return `${this.device}:${number}:${birthNs}`;",
+    "    return `${this.device}:${number}:${birthNs * 0n}`;",
   ]),
   mutant(
     "save-by-rename-is-new",
@@ -66,17 +81,28 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     "    left.mtimeNs === right.mtimeNs &&\n    left.ctimeNs === right.ctimeNs\n",
     "    left.mtimeNs === right.mtimeNs\n",
   ]),
-  mutant("racy-trusted", "A stamp as young as the reading proves what was read (RD1).", [
-    "sync/reading.ts",
-    "racy: isRacy(stamp, digested.beganMs) }",
-    "racy: stamp === null }",
-  ]),
-  mutant("torn-read", "A file that changes while it is read is committed as it was read (RD1).", [
-    "sim/virtual-reader.ts",
-    `      const { inode, first, beganMs } = begun;
-      if (!this.#isAs(inode, expected)) return { outcome: "changed" };`,
-    "      const { inode, first, beganMs } = begun;",
-  ]),
+  mutant(
+    "racy-trusted",
+    "A stamp as young as the reading proves what was read (RD1).",
+    YOUNG_TRUSTED,
+  ),
+  mutant(
+    "racy-trusted-at-once",
+    "A file is read at once after its last change, and a stamp that young is trusted (RD1).",
+    YOUNG_TRUSTED,
+    [
+      "sync/reading.ts",
+      "    const restedMs = Math.max(nowMs, changedMs + QUIET_MS);",
+      "    const restedMs = nowMs;",
+    ],
+  ),
+  mutant("torn-read", "What changed while it was read counts as it was read (RD1).", TORN),
+  mutant(
+    "torn-read-sent",
+    "What changed while it was read is committed as it was read (RD1, UP2).",
+    TORN,
+    ...SENT_UNVERIFIED,
+  ),
   mutant("link-followed", "A link is taken for what it leads to (SC7).", [
     "sim/disk-doors.ts",
     "      if (inode !== null) entries.push",

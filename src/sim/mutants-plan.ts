@@ -21,6 +21,16 @@ const NO_RING_UNDONE = [
 
 const NO_RING_REFUSED = ["server/judge.ts", "    findCycle(draft, view) ??\n", ""] as const;
 
+/** A file that a person put in place of the synced one counts as that one. */
+export const ANY_INODE = [
+  [NORMALISE, "    local.file !== synced.file\n  );", "    false\n  );"],
+  [
+    NORMALISE,
+    "  const bodyMoved = !sameBody(local.content, synced.content) || local.file !== synced.file;",
+    "  const bodyMoved = !sameBody(local.content, synced.content);",
+  ],
+] as const;
+
 /** Who wins. */
 export const PLAN_MUTANTS: readonly Mutant[] = [
   mutant(
@@ -141,11 +151,6 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
   mutant(
     "another-inode-is-untouched",
     "A file that a person put in place of the synced one counts as that one (N2', N3).",
-    [NORMALISE, "    local.file !== synced.file\n  );", "    false\n  );"],
-    [
-      NORMALISE,
-      "  const bodyMoved = !sameBody(local.content, synced.content) || local.file !== synced.file;",
-      "  const bodyMoved = !sameBody(local.content, synced.content);",
-    ],
+    ...ANY_INODE,
   ),
 ];

@@ -41,6 +41,7 @@ export const RARER_WAYS = [
   "hard-link",
   "make-pipe",
   "make-outside-link",
+  "nest",
 ] as const;
 
 export type Way = (typeof PEOPLES_WAYS)[number] | (typeof RARER_WAYS)[number];
@@ -155,6 +156,8 @@ export class Person {
         return yield* this.#makePipe(`pipe ${at.tag}`);
       case "make-outside-link":
         return yield* this.makeLink(`out ${at.tag}`, at.draw.pick(["/etc/hosts", "../out"]));
+      case "nest":
+        return yield* this.#move(at.folder(), at.folder());
     }
   }
 
