@@ -6,13 +6,13 @@ import type { Commit } from "#protocol/commit.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
-import { HOLD_LIMITS } from "#sync/mass.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
+import { limitsOf } from "./holding.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
@@ -150,7 +150,7 @@ export class Device {
         device: this.id,
         deviceName: this.name,
         startCursor: writeCursor(await server.spaceRow(), 0),
-        holdLimits: HOLD_LIMITS,
+        holdLimits: limitsOf(swarm.holding, this.index),
       },
     );
     this.engine = engine;

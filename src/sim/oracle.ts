@@ -188,7 +188,7 @@ export async function verdict(
   story: {
     /** An older server was put back. */
     readonly mayForget: boolean;
-    /** Nobody ever lost their memory. */
+    /** Nobody ever lost their memory, or undid what was deleted. */
     readonly isSteady: boolean;
     readonly folding: boolean;
   },

@@ -1,6 +1,6 @@
 import { utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
-import { joinPath } from "#core/names.ts";
+import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { Attempt, folderOf, nameOf } from "./attempt.ts";
 import type { Draw } from "./chance.ts";
 import { gone, notFolder, type Inode, type VirtualDisk, type Witness } from "./virtual-disk.ts";
@@ -44,7 +44,10 @@ export const RARER_WAYS = [
   "nest",
 ] as const;
 
-export type Way = (typeof PEOPLES_WAYS)[number] | (typeof RARER_WAYS)[number];
+/** Only where few deletions are many. */
+const GREATER_WAY = "delete-everything";
+
+export type Way = (typeof PEOPLES_WAYS)[number] | (typeof RARER_WAYS)[number] | typeof GREATER_WAY;
 
 /** What somebody does in several steps: what was done after each, or how many ms are waited. */
 export type Deed = Generator<string | number, void, undefined>;
@@ -118,6 +121,8 @@ export class Person {
         return yield* this.delete(at.entry());
       case "delete-all":
         return yield* this.#deleteAll(at.folder());
+      case GREATER_WAY:
+        return yield* this.#deleteEverything();
       case "make-folder":
         return yield* this.makeFolder(at.place());
       case "make-link":
@@ -327,6 +332,13 @@ export class Person {
     const folder = this.#disk.expect(path);
     for (const { name } of this.#disk.names(folder)) yield* this.delete(joinPath(path, name));
     yield* this.delete(path);
+  }
+
+  /** `rm -rf *`. */
+  *#deleteEverything(): Deed {
+    for (const { name } of this.#disk.names(this.#disk.expect(""))) {
+      if (name !== PRIVATE_FOLDER) yield* this.delete(name);
+    }
   }
 
   *makeFolder(path: string): Deed {

@@ -1,4 +1,5 @@
 import { Draw } from "./chance.ts";
+import { drawHolding, type Holding } from "./holding.ts";
 import { PEOPLES_WAYS, RARER_WAYS, type Way } from "./people.ts";
 
 /** What can go wrong, besides people: each kind is drawn for a story or not. */
@@ -60,6 +61,8 @@ export type Swarm = {
    * them and the next; 0: every call has its turn, and every touch its hint.
    */
   readonly glances: number;
+  /** Null: as many deletions as people know it ask, so that no story's do. */
+  readonly holding: Holding | null;
   /** Where the server keeps its journal: its SQLite schema, or the twin of it. */
   readonly database: "sqlite" | "memory";
 };
@@ -87,8 +90,8 @@ function waits(draw: Draw, pace: number): number {
 }
 
 export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
-  const swarm = drawUsual(seed, weather);
-  return withRarities(swarm, new Draw(seed, "rarities"), weather);
+  const swarm = withRarities(drawUsual(seed, weather), new Draw(seed, "rarities"), weather);
+  return withHolding(swarm, new Draw(seed, "holding"));
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -148,6 +151,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
     overflow: rate(draw, 0.2),
     skewsMs: skewsOf(devices),
     glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
+    holding: null,
     database: draw.chance(SQLITE_SHARE) ? "sqlite" : "memory",
   };
 }
@@ -180,6 +184,14 @@ function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
   return isStorm && !usual.sequential ? { ...swarm, ...stormOf(swarm, draw) } : swarm;
 }
 
+/** Some stories have people who delete much, and are asked. */
+function withHolding(swarm: Swarm, draw: Draw): Swarm {
+  if (!draw.chance(0.2)) return swarm;
+  const more = { "delete-all": draw.between(1, 6), "delete-everything": draw.between(1, 6) };
+  const holding = drawHolding(draw, swarm.devices, swarm.sequential);
+  return { ...swarm, ways: { ...swarm.ways, ...more }, holding };
+}
+
 /** Every fault there is, at a high rate. */
 function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
   const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
@@ -207,11 +219,12 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances, database } = swarm;
+  const { skewsMs, glances, holding, database } = swarm;
   return {
     ...swarm,
     skewsMs: skewsMs ?? skewsOf(swarm.devices),
     glances: glances ?? 0,
+    holding: holding ?? null,
     database: database ?? "sqlite",
   };
 }

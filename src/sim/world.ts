@@ -1,5 +1,6 @@
 import { Draw } from "./chance.ts";
 import { Device } from "./device.ts";
+import { answerHolds } from "./holding.ts";
 import type { StoreImage } from "./memory-store.ts";
 import {
   conflictCopies,
@@ -51,6 +52,8 @@ export class World {
   readonly #images = new Map<Device, StoreImage>();
   #busy = 0;
   #restored = false;
+  /** What was renamed over another file and is brought back stands twice. */
+  #rejected = false;
 
   private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
     this.#swarm = swarm;
@@ -90,7 +93,8 @@ export class World {
     if (this.#wrong.length === 0) await this.#heal();
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
-      const story = { mayForget: this.#restored, isSteady: !this.#isForgetful(), folding };
+      const isSteady = !this.#isForgetful() && !this.#rejected;
+      const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
@@ -129,8 +133,26 @@ export class World {
         this.#befall(fate, this.#device(device), new Draw(this.#swarm.seed, `fate ${id}`));
       });
     }
+    let answerMs = 0;
+    for (const { id, device, waitMs } of this.#swarm.holding?.answers ?? []) {
+      answerMs += waitMs;
+      this.#busy++;
+      this.#scheduler.after(answerMs, this.#people, "answers", () => {
+        this.#busy--;
+        this.#answer(this.#device(device), new Draw(this.#swarm.seed, `answer ${id}`));
+      });
+    }
     const isOver = (): boolean => this.#busy === 0 || this.#wrong.length > 0;
     await this.#scheduler.run(isOver, MOST_STORY_STEPS);
+  }
+
+  /** True when a device had asked something. */
+  #answer(device: Device, draw: Draw): boolean {
+    const rejected = this.#swarm.holding?.rejected ?? 0;
+    const said = answerHolds(device, rejected, draw);
+    for (const line of said) this.#scheduler.note(line);
+    this.#rejected ||= said.length > 0 && rejected > 0;
+    return said.length > 0;
   }
 
   #act(id: number, device: number): void {
@@ -309,6 +331,9 @@ export class World {
     for (let round = 0; round < MOST_ROUNDS; round++) {
       await this.#round();
       if (this.#wrong.length > 0) return;
+      // What is held waits for ever: somebody answers.
+      const asked = this.#devices.filter((device) => this.#answer(device, this.#draw));
+      if (asked.length > 0) continue;
       const states = this.#devices.map(({ engine }) => engine?.status(0).state);
       const now = `${this.#server.head} ${states.join(" ")}`;
       const isRest = this.#devices.every(isAtRest);
