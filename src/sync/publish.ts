@@ -273,9 +273,9 @@ export async function move(
   const { from, to } = paths;
   const known = await beforeMove(disk, from, row, local);
   const present = await disk.look.stat(to);
-  const isCaseOnly = present !== null && present.file === local.file;
-  if (present !== null && !isCaseOnly) throw raced(to);
-  if (row.kind === "folder" || isCaseOnly) {
+  // On a disk that folds case a name may be its own in other letters.
+  if (present !== null && present.file !== local.file) throw raced(to);
+  if (row.kind === "folder") {
     await disk.change.rename(from, to);
     return settledAt(disk, to, known, place);
   }
