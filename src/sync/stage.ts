@@ -40,6 +40,9 @@ export function stagePath({ node, content }: Wanted): string {
 
 type Spot = { readonly path: string; readonly offset: number };
 
+/** A chunk that a stage file lacks. */
+type Piece = { readonly chunk: ChunkId; readonly offset: number; readonly lengthBytes: number };
+
 /** One staging: which chunks are wanted where, and how many bytes each file still lacks. */
 class Staging {
   readonly #world: StageWorld;
@@ -65,26 +68,44 @@ class Staging {
     if (manifest === undefined) {
       throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
     }
-    if ((await disk.look.freeBytes()) < content.sizeBytes + RESERVE_BYTES) {
+    const path = stagePath(wanted);
+    const presentBytes = await disk.stage.open(path);
+    const isSmall = content.sizeBytes <= LARGE_BYTES;
+    const pieces = await this.#lackingOf(path, manifest, isSmall ? 0 : presentBytes);
+    if (!this.#fits(pieces, (await disk.look.freeBytes()) - RESERVE_BYTES)) {
+      await disk.stage.close(path);
       const detail = `${content.sizeBytes} bytes do not fit; free some space`;
       throw new WorldError("no-space", `The disk is full: ${detail}.`, { retryable: true });
     }
-    const path = stagePath(wanted);
-    const presentBytes = await disk.stage.open(path);
-    await this.#note(path, manifest, content.sizeBytes <= LARGE_BYTES ? 0 : presentBytes);
+    for (const { chunk, offset } of pieces) {
+      const spots = this.#spots.get(chunk);
+      if (spots === undefined) this.#spots.set(chunk, [{ path, offset }]);
+      else spots.push({ path, offset });
+    }
   }
 
-  async #note(path: string, manifest: Manifest, presentBytes: number): Promise<void> {
+  async #lackingOf(path: string, manifest: Manifest, presentBytes: number): Promise<Piece[]> {
+    const pieces: Piece[] = [];
     let offset = 0;
     for (const { chunk, lengthBytes } of manifest) {
       const end = offset + lengthBytes;
       if (end > presentBytes || !(await this.#isThere(path, chunk, offset, lengthBytes))) {
-        const spots = this.#spots.get(chunk);
-        if (spots === undefined) this.#spots.set(chunk, [{ path, offset }]);
-        else spots.push({ path, offset });
+        pieces.push({ chunk, offset, lengthBytes });
       }
       offset = end;
     }
+    return pieces;
+  }
+
+  /** True when there is room for these pieces; zeros, as in a sparse file, need none. */
+  #fits(pieces: readonly Piece[], roomBytes: number): boolean {
+    const sum = (some: readonly Piece[]): number =>
+      some.reduce((bytes, { lengthBytes }) => bytes + lengthBytes, 0);
+    if (sum(pieces) <= roomBytes) return true;
+    // Runs of zeros are cut at the greatest length, which is what the longest piece has.
+    const greatest = pieces.reduce((most, piece) => Math.max(most, piece.lengthBytes), 0);
+    const zeros = toHex(this.#world.digest.sha256(new Uint8Array(greatest)));
+    return sum(pieces.filter(({ chunk }) => chunk !== zeros)) <= roomBytes;
   }
 
   async #isThere(path: string, chunk: ChunkId, offset: number, length: number): Promise<boolean> {
