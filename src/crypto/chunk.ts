@@ -36,6 +36,8 @@ export const DOMAIN_BYTES: Readonly<Record<Domain, number>> = { shared: 1, priva
 export type SealedEntry = {
   readonly chunk: ChunkId;
   readonly secret: ChunkSecret;
+  /** SHA-256 of the raw bytes: what a device knows the chunk by that has it in a file. */
+  readonly raw: ChunkId;
   /** Raw, unpadded. */
   readonly lengthBytes: number;
   readonly domain: Domain;
@@ -51,6 +53,7 @@ export type FramedChunk = {
   readonly head: Uint8Array;
   readonly frame: readonly Uint8Array[];
   readonly input: Uint8Array;
+  readonly raw: ChunkId;
   readonly lengthBytes: number;
 };
 
@@ -64,7 +67,11 @@ function frameChunk(
   const frame = closeFrame(compression, raw);
   // Over exactly what is encrypted: no two frames share a key, whatever compressed them.
   const input = hashes.sha256([labelBytes("frame"), head, ...frame]);
-  return { head, frame, input, lengthBytes: raw.length };
+  return { head, frame, input, raw: rawHash(hashes, raw), lengthBytes: raw.length };
+}
+
+function rawHash(hashes: Primitives["hashes"], raw: Uint8Array): ChunkId {
+  return chunkId(toHex(hashes.sha256([raw])));
 }
 
 /** Key, nonce and commitment are of one derivation, and the key is used for this one message. */
@@ -84,7 +91,7 @@ function chunkKeys(
 
 function sealFramed(
   primitives: Primitives,
-  { head, frame, lengthBytes }: FramedChunk,
+  { head, frame, raw, lengthBytes }: FramedChunk,
   secret: ChunkSecret,
 ): SealedChunk {
   const { key, nonce, commitment } = chunkKeys(primitives, secret, head);
@@ -97,7 +104,7 @@ function sealFramed(
   const chunk = chunkId(toHex(primitives.hashes.sha256([stored])));
   const domain: Domain = head[5] === DOMAIN_BYTES.shared ? "shared" : "private";
   const epoch = head[6]! * 256 + head[7]!;
-  return { entry: { chunk, secret, lengthBytes, domain, epoch }, stored };
+  return { entry: { chunk, secret, raw, lengthBytes, domain, epoch }, stored };
 }
 
 /** Seals 1 to MAX_RAW_BYTES for the space alone: the same bytes and key give the same chunk. */
@@ -158,6 +165,8 @@ export function openChunk(
   if (frame === null) throw bad("its bytes were changed");
   const raw = openFrame(compression, frame);
   if (raw.length !== entry.lengthBytes) throw bad("it holds another length than it should");
+  // A device that lies in its own manifest would make others write bytes that nobody named.
+  if (rawHash(hashes, raw) !== entry.raw) throw bad("it holds other bytes than it should");
   return raw;
 }
 

@@ -16,14 +16,14 @@ import type { Primitives } from "./primitives.ts";
 
 /**
  * A sealed file's chunks in order: `["LSM1"][edition 1][level 1][zero 2][file length 8][SHA-256 of
- * the file 32][count 4]` and 72 bytes an entry: `[id 32][secret 32][length 4][domain 1][epoch 2]
- * [flags 1]`. A list that takes more than MAX_LISTED_BYTES is cut into **pieces**, which are
+ * the file 32][count 4]` and 104 bytes an entry: `[id 32][secret 32][SHA-256 of the raw bytes
+ * 32][length 4][domain 1][epoch 2][flags 1]`. A list that takes more than MAX_LISTED_BYTES is cut into **pieces**, which are
  * private chunks themselves, and its entries are those pieces, one level up; and so on. So it is
  * always small enough to stand in its node's meta, and a changed chunk changes one piece a level.
  */
 const EDITION = 1;
 const HEAD_BYTES = 52;
-const ENTRY_BYTES = 72;
+const ENTRY_BYTES = 104;
 const PIECE_HEAD_BYTES = 8;
 
 /** The most that stands in a node's meta, be it a file's content or the list of its chunks. */
@@ -47,14 +47,15 @@ export type Manifest = {
 };
 
 function writeEntry(entry: SealedEntry): Uint8Array {
-  const { chunk, secret, lengthBytes, domain, epoch } = entry;
+  const { chunk, secret, raw, lengthBytes, domain, epoch } = entry;
   const ends = Uint8Array.of(DOMAIN_BYTES[domain], ...u16(epoch), 0);
-  return concat([fromHex(chunk), secret, u32(lengthBytes), ends]);
+  return concat([fromHex(chunk), secret, fromHex(raw), u32(lengthBytes), ends]);
 }
 
 function readEntry(fields: FieldReader): SealedEntry {
   const chunk = chunkId(toHex(fields.bytes(32)));
   const secret = chunkSecret(fields.bytes(32).slice());
+  const raw = chunkId(toHex(fields.bytes(32)));
   const lengthBytes = fields.u32();
   const code = fields.u8();
   const epoch = fields.u16();
@@ -63,7 +64,7 @@ function readEntry(fields: FieldReader): SealedEntry {
   const domain: Domain | null =
     code === DOMAIN_BYTES.shared ? "shared" : code === DOMAIN_BYTES.private ? "private" : null;
   if (domain === null) throw fields.bad(`a chunk's domain ${code} is unknown`);
-  return { chunk, secret, lengthBytes, domain, epoch };
+  return { chunk, secret, raw, lengthBytes, domain, epoch };
 }
 
 /** A manifest's bytes; they open to nobody but who has the node's meta. */
