@@ -101,7 +101,7 @@ function unions(home: string): string[] {
   });
 }
 
-/** Living files of one person: more are not made. */
+/** Living files of one person: more are not made. So few are deleted that nobody is asked. */
 const MOST_FILES = 60;
 
 /**
@@ -162,12 +162,12 @@ export class Person {
       return this.#save(fresh, `${me}${this.#count}`, 0);
     const name = this.#pick(own);
     const [id = "", version] = (this.#device.read(name) ?? "").split(":");
-    if (draw < 0.5) this.#save(name, id, Number(version) + 1);
-    else if (draw < 0.6) this.#append(name, id);
-    else if (draw < 0.75) fs.renameSync(this.#device.at(name), this.#device.at(fresh));
-    else if (draw < 0.82) fs.mkdirSync(this.#device.at(fresh));
-    else if (draw < 0.87) this.#withFolder(all, (at) => fs.renameSync(at, this.#device.at(fresh)));
-    else if (draw < 0.91) this.#withFolder(all, (at) => fs.rmdirSync(at));
+    if (draw < 0.52) this.#save(name, id, Number(version) + 1);
+    else if (draw < 0.66) this.#append(name, id);
+    else if (draw < 0.85) fs.renameSync(this.#device.at(name), this.#device.at(fresh));
+    else if (draw < 0.89) fs.mkdirSync(this.#device.at(fresh));
+    else if (draw < 0.94) this.#withFolder(all, (at) => fs.renameSync(at, this.#device.at(fresh)));
+    else if (draw < 0.96) this.#withFolder(all, (at) => fs.rmdirSync(at));
     else {
       fs.unlinkSync(this.#device.at(name));
       this.#texts.delete(id);
