@@ -304,7 +304,8 @@ export class Executor {
 
   async #makeFolder(row: NodeRow, place: Place): Promise<void> {
     const path = this.#childPath(place);
-    this.#done(row, await publish.createFolder(this.#world, path, place), place.parent);
+    this.#touch(place.parent);
+    this.#done(row, await publish.createFolder(this.#world, path, place));
     this.#world.folderMade(row.id, path);
     this.#tellOf(row, "created", path);
   }
@@ -315,10 +316,9 @@ export class Executor {
     const from = this.#path(row.id);
     const paths = { from, to: this.#childPath(to) };
     const shownFrom = shownPath(this.#draft, row.id);
-    const before = local.parent;
+    this.#touch(local.parent, to.parent);
     const moved = await publish.move(this.#world, row, paths, local, to);
-    this.#folders.add(before);
-    this.#done(row, moved, to.parent);
+    this.#done(row, moved);
     const event = { kind: "moved", where: "elsewhere", node: row.kind } as const;
     this.#world.tell?.({ ...event, from: shownFrom, path: paths.to });
   }
@@ -326,18 +326,16 @@ export class Executor {
   async #park(id: NodeId): Promise<void> {
     const row = this.#draft.get(id);
     if (!row?.local || row.local.parent === PARK_NODE) return;
-    const before = row.local.parent;
-    const parked = await publish.park(this.#world, row, this.#path(id), row.local);
-    this.#folders.add(before);
-    this.#done(row, parked, PARK_NODE);
+    this.#touch(row.local.parent, PARK_NODE);
+    this.#done(row, await publish.park(this.#world, row, this.#path(id), row.local));
   }
 
   async #remove(row: NodeRow): Promise<void> {
     const { local } = row;
     if (local === null) return;
     const path = this.#path(row.id);
+    this.#touch(local.parent);
     await publish.remove(this.#world, row, path, local);
-    this.#folders.add(local.parent);
     const synced = row.remote === null ? null : row.synced;
     this.#draft.put({ ...row, local: null, synced, displacing: null, placing: null });
     if (row.kind === "folder") this.#world.folderRemoved(row.id);
@@ -359,7 +357,7 @@ export class Executor {
       throw publish.raced(path);
     }
     const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
-    this.#done(row, publish.touched(local, after, content), local.parent);
+    this.#done(row, publish.touched(local, after, content));
     this.#tellOf(row, "changed", path);
   }
 
@@ -371,24 +369,30 @@ export class Executor {
       const { place, content } = op.target;
       if (!(await this.#freePlace(id, place))) return;
       const path = this.#childPath(place);
+      this.#touch(place.parent);
       const after = await publish.create(this.#world, path, place, content, staged);
-      this.#done(row, after, place.parent, content);
+      this.#done(row, after, content);
       if (content.kind === "file") this.#written.set(id, content.sha256);
       this.#tellOf(row, "created", path);
     } else if (op.kind === "replace" && row.local !== null) {
       const { local } = row;
       const path = this.#path(id);
+      this.#touch(local.parent);
       const after = await publish.replace(this.#world, row, path, local, op.content, staged);
-      this.#done(row, after, local.parent, op.content);
+      this.#done(row, after, op.content);
       if (op.content.kind === "file") this.#written.set(id, op.content.sha256);
       this.#tellOf(row, "changed", path);
     }
   }
 
-  #done(row: NodeRow, local: LocalSide, folder: NodeId, written = local.content): void {
+  /** Before a step, because one that fails in its middle has changed names too. */
+  #touch(...folders: readonly NodeId[]): void {
+    for (const folder of folders) this.#folders.add(folder);
+  }
+
+  #done(row: NodeRow, local: LocalSide, written = local.content): void {
     const synced = publish.agreedSide(row, local, written);
     this.#draft.put({ ...row, local, synced, displacing: null, placing: null });
-    this.#folders.add(folder);
     this.#count();
   }
 

@@ -124,8 +124,10 @@ function remotelyDeleted(
   fresh: Fresh,
 ): boolean {
   if (row.kind === "folder") {
-    if (samePlace(localPlace(local), synced)) return false;
-    keepSubtree(draft, row, fresh);
+    if (!samePlace(localPlace(local), synced)) keepSubtree(draft, row, fresh);
+    else if (local.file === synced.file) return false;
+    // A person made it anew: it stays, and what is in it is judged by itself.
+    else rebind(draft, row, fresh);
     return true;
   }
   if (!isTouched(local, synced)) return false;
