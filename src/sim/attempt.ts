@@ -34,7 +34,8 @@ export class Attempt {
   }
 
   entry(): string {
-    return this.#some((inode) => inode.kind !== "other");
+    // What does not sync stays where it was made: elsewhere it would only be in others' way.
+    return this.#some(({ kind, target }) => kind !== "other" && !/^[./]/.test(target));
   }
 
   fileOr(): string {

@@ -22,7 +22,7 @@ import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
-import { VirtualRemote } from "./virtual-remote.ts";
+import { VirtualRemote, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 import { VirtualWatcher } from "./virtual-watcher.ts";
 
@@ -68,6 +68,7 @@ export class Device {
   calls = 0;
   /** False when all sweeping is the world's. */
   isSweeping = true;
+  readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
   #actor: Actor;
   #stopping = new AbortController();
   #hadPowerCut = false;
@@ -265,6 +266,7 @@ export class Device {
       isCut: () => this.plight.cutOff,
       onCommit: (commit) => this.#judgeDeletes(commit),
       onCall: () => this.calls++,
+      traffic: this.traffic,
     });
   }
 

@@ -23,6 +23,8 @@ export type NetworkFaults = {
 /** How long a client waits for a sign of life. */
 const PATIENCE_MS = 20_000;
 
+export type Traffic = { sentBytes: number; fetchedBytes: number };
+
 type Line = {
   readonly scheduler: Scheduler;
   readonly server: VirtualServer;
@@ -37,6 +39,8 @@ type Line = {
   readonly onCommit: (commit: Commit) => void;
   /** Told of every request but the waiting feed's. */
   readonly onCall: () => void;
+  /** Bytes of chunks that went over it. */
+  readonly traffic: Traffic;
 };
 
 function offline(what: string): WorldError {
@@ -110,6 +114,7 @@ export class VirtualRemote implements Remote {
   }
 
   put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
+    this.#line.traffic.sentBytes += sumOf(chunks);
     return this.#ask(
       "put",
       PATIENCE_MS,
@@ -131,9 +136,11 @@ export class VirtualRemote implements Remote {
       },
       signal,
     );
-    const { draw, faults } = this.#line;
+    const { draw, faults, traffic } = this.#line;
     const isShort = frames.length > 1 && draw.chance(faults().cutShort);
-    yield* isShort ? frames.slice(0, draw.between(1, frames.length - 1)) : frames;
+    const heard = isShort ? frames.slice(0, draw.between(1, frames.length - 1)) : frames;
+    traffic.fetchedBytes += sumOf(heard);
+    yield* heard;
   }
 
   #ask<T>(
@@ -219,6 +226,10 @@ async function answerOf<T>(work: () => Promise<T>): Promise<{ value: T } | { err
   } catch (error) {
     return { error: error instanceof Error ? error : new Error(String(error)) };
   }
+}
+
+function sumOf(frames: readonly ChunkFrame[]): number {
+  return frames.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
 async function* framesOf(chunks: readonly ChunkFrame[]): AsyncGenerator<ChunkFrame> {

@@ -1,4 +1,5 @@
 import { Draw } from "./chance.ts";
+import { CostOracle, slotsOf } from "./cost-oracle.ts";
 import { Device } from "./device.ts";
 import { answerHolds } from "./holding.ts";
 import type { StoreImage } from "./memory-store.ts";
@@ -185,30 +186,43 @@ export class World {
   /** One deed after the other, all at rest between: nothing conflicts, everything arrives. */
   async #playInOrder(): Promise<void> {
     await this.#rest();
+    const costs = new CostOracle(this.#devices, this.#server);
     for (const { id, device } of this.#swarm.deeds) {
       if (this.#wrong.length > 0) return;
-      const { deed, name, way } = this.#deed(id, device);
-      for (const said of deed) {
-        if (typeof said === "number") await this.#pass(said);
-        else this.#scheduler.note(`${name}'s person ${said}`);
-      }
-      const meant = treeOf(this.#device(device).disk);
-      const { nowMs } = this.#scheduler;
-      await this.#rest();
-      const tookMs = this.#scheduler.nowMs - nowMs;
-      // A link that a disk does not take is tried again after pauses.
-      if (tookMs > LONGEST_REST_MS && this.#swarm.ways["make-outside-link"] === undefined) {
-        this.#accuse(`after ${way} on ${name} it took ${tookMs} ms until all were at rest`);
-      }
-      const told = toldOf(this.#devices);
-      for (const { disk, name: other } of this.#devices) {
-        const lines = differences(meant, treeOf(disk), told);
-        for (const line of lines)
-          this.#accuse(`after ${way} on ${name}, ${other} differs: ${line}`);
-      }
+      await this.#actAlone(id, this.#device(device), costs);
     }
     const copies = conflictCopies(this.#device(0).disk);
     if (copies.length > 0) this.#accuse(`conflict copies of nothing: ${copies.join(", ")}`);
+  }
+
+  async #actAlone(id: number, device: Device, costs: CostOracle): Promise<void> {
+    const before = await costs.snapshot(device);
+    const { deed, name, way } = this.#deed(id, device.index);
+    let steps = 0;
+    for (const said of deed) {
+      if (typeof said === "number") await this.#pass(said);
+      else {
+        steps++;
+        this.#scheduler.note(`${name}'s person ${said}`);
+      }
+    }
+    const meant = treeOf(device.disk);
+    const slots = slotsOf(device.disk);
+    const { nowMs } = this.#scheduler;
+    await this.#rest();
+    const tookMs = this.#scheduler.nowMs - nowMs;
+    // A link that a disk does not take is tried again after pauses.
+    if (tookMs > LONGEST_REST_MS && this.#swarm.ways["make-outside-link"] === undefined) {
+      this.#accuse(`after ${way} on ${name} it took ${tookMs} ms until all were at rest`);
+    }
+    const told = toldOf(this.#devices);
+    for (const { disk, name: other } of this.#devices) {
+      const lines = differences(meant, treeOf(disk), told);
+      for (const line of lines) this.#accuse(`after ${way} on ${name}, ${other} differs: ${line}`);
+    }
+    if (this.#wrong.length > 0) return;
+    const faults = await costs.faults(device, { way, steps }, before, slots);
+    for (const fault of faults) this.#accuse(`after ${way} on ${name}: ${fault}`);
   }
 
   /** Lets so much time go by. */
