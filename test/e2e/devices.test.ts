@@ -73,6 +73,9 @@ suite("three devices", { concurrency: 2 }, () => {
     await settled(devices);
     assert.equal(a.read("sub/lots/7"), "edited 7");
     fs.rmSync(c.at("sub/lots"), { recursive: true });
+    assert.equal((await c.run("wait", c.dir)).code, 3);
+    const [{ id }] = await c.json("holds", c.dir);
+    await c.ok("holds", "approve", id, c.dir);
     assert.deepEqual(await settled(devices), { "sub/": "folder" });
   });
 

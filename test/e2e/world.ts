@@ -233,6 +233,7 @@ export class World implements AsyncDisposable {
       LOCKSTEP_PASSWORD: PASSWORD,
       LOCKSTEP_LOG: undefined,
       LOCKSTEP_DATA: undefined,
+      LOCKSTEP_HOLD: undefined,
       // Nothing of a test ends up where this machine's own Lockstep keeps its state.
       LOCKSTEP_HOME: path.join(this.folder, "no-home"),
       // Sockets of homes with long names too are gone with the folder.
