@@ -53,8 +53,8 @@ const Move = z.object({
 });
 
 /**
- * The node goes, at exactly these revisions. `approved`: it is part of a mass deletion, and a person
- * has said yes to it; other devices need not ask again.
+ * The node goes, at exactly these revisions. `approved`: it is part of a mass deletion, and a
+ * person has said yes to it; other devices need not ask again.
  */
 const Delete = z.object({
   kind: z.literal("delete"),

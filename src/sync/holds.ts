@@ -46,7 +46,7 @@ export type HoldReport = {
   readonly direction: Direction;
   readonly deletes: number;
   readonly of: number;
-  /** Paths of some of the nodes, those first that stand in no other. */
+  /** Paths of some of the nodes, in order; those before others that stand in none of them. */
   readonly sample: readonly string[];
 };
 
@@ -161,5 +161,6 @@ function sampleOf(view: Pick<TreeView, "get">, nodes: readonly NodeId[]): string
     if (parent === undefined || !held.has(parent)) tops.push(id);
     else if (others.length < MAX_SAMPLE) others.push(id);
   }
-  return [...tops, ...others].slice(0, MAX_SAMPLE).map((id) => shownPath(view, id));
+  const paths = [...tops, ...others].slice(0, MAX_SAMPLE).map((id) => shownPath(view, id));
+  return paths.sort((a, b) => (a < b ? -1 : 1));
 }

@@ -31,7 +31,8 @@ function show({ folder, hold }: Found): void {
   if (deletes > sample.length) print(`  and ${deletes - sample.length} more`);
   const back =
     direction === "up" ? "they come back to this disk" : "they stay, and come back elsewhere";
-  print(`  lockstep holds approve ${id}   they are deleted everywhere`);
+  const gone = direction === "up" ? "they are deleted everywhere" : "they are deleted here, too";
+  print(`  lockstep holds approve ${id}   ${gone}`);
   print(`  lockstep holds reject ${id}    ${back}`);
 }
 
@@ -97,13 +98,13 @@ export function register(command: Command): void {
   const noEngine = "While no engine runs, that happens when the next one starts.";
   answer(
     "approve",
-    "delete what is held, on every machine",
-    "Exactly what is held at this moment is deleted; no other machine asks about it again. " +
-      noEngine,
+    "let it be deleted",
+    "Exactly what is held at this moment is deleted: everywhere, and no other machine asks about " +
+      `it, when it was deleted on this disk; here, when it was deleted elsewhere. ${noEngine}`,
   );
   answer(
     "reject",
-    "undo what is held",
+    "have it back",
     "What was deleted on this disk comes back from the server; what was deleted elsewhere stays " +
       `on this disk, and comes back on all others. ${noEngine}`,
   );
