@@ -4,9 +4,12 @@ import { agrees, isEmpty, type NodeRow } from "./tree.ts";
 
 export type Side = "remote" | "synced" | "local";
 const SIDES: readonly Side[] = ["remote", "synced", "local"];
+const NONE: readonly NodeRow[] = [];
 
 /** What planning reads: the stored rows, or rows under change laid over them. */
-export type TreeView = Pick<TreeStore, "get" | "children" | "named" | "changed">;
+export type TreeView = Pick<TreeStore, "get" | "children" | "named"> & {
+  changed(): readonly NodeRow[];
+};
 
 /**
  * Rows under change laid over a view, so that planning is a pure function: it reads the view,
@@ -17,8 +20,13 @@ export class Draft implements TreeView {
   readonly #nameKey: (name: string) => string;
   readonly #rows = new Map<NodeId, NodeRow>();
   /** Ids of drafted rows by side and parent, a superset: members are checked when read. */
-  readonly #byParent = new Map<string, Set<NodeId>>();
+  readonly #byParent: Readonly<Record<Side, Map<NodeId, Set<NodeId>>>> = {
+    remote: new Map(),
+    synced: new Map(),
+    local: new Map(),
+  };
   #changed: Map<NodeId, NodeRow> | null = null;
+  #inOrder: readonly NodeRow[] | null = null;
 
   constructor(view: TreeView, nameKey: (name: string) => string) {
     this.#view = view;
@@ -36,41 +44,34 @@ export class Draft implements TreeView {
     for (const side of SIDES) {
       const at = row[side];
       if (at === null) continue;
-      const slot = `${side}${at.parent}`;
-      const members = this.#byParent.get(slot);
-      if (members === undefined) this.#byParent.set(slot, new Set([row.id]));
+      const members = this.#byParent[side].get(at.parent);
+      if (members === undefined) this.#byParent[side].set(at.parent, new Set([row.id]));
       else members.add(row.id);
     }
-    if (this.#changed !== null) {
-      if (isEmpty(row) || agrees(row)) this.#changed.delete(row.id);
-      else this.#changed.set(row.id, row);
-    }
+    if (this.#changed !== null) this.#note(this.#changed, row);
   }
 
   children(side: Side, parent: NodeId): NodeRow[] {
-    const stored = this.#view.children(side, parent).filter((row) => !this.#rows.has(row.id));
-    return [...stored, ...this.#drafted(side, parent)];
+    return this.#withDrafted(this.#view.children(side, parent), this.#drafted(side, parent));
   }
 
   named(side: Side, parent: NodeId, name: string): NodeRow[] {
+    const stored = this.#view.named(side, parent, name);
+    const drafted = this.#drafted(side, parent);
+    if (drafted.length === 0) return this.#withDrafted(stored, drafted);
     const key = this.#nameKey(name);
-    const stored = this.#view.named(side, parent, name).filter((row) => !this.#rows.has(row.id));
-    const drafted = this.#drafted(side, parent).filter(
-      (row) => this.#nameKey(row[side]?.name ?? "") === key,
-    );
-    return [...stored, ...drafted];
+    const named = drafted.filter((row) => this.#nameKey(row[side]?.name ?? "") === key);
+    return this.#withDrafted(stored, named);
   }
 
   /** All rows that do not agree, by id. */
-  changed(): NodeRow[] {
+  changed(): readonly NodeRow[] {
     if (this.#changed === null) {
       this.#changed = new Map(this.#view.changed().map((row) => [row.id, row]));
-      for (const row of this.#rows.values()) {
-        if (isEmpty(row) || agrees(row)) this.#changed.delete(row.id);
-        else this.#changed.set(row.id, row);
-      }
+      for (const row of this.#rows.values()) this.#note(this.#changed, row);
     }
-    return [...this.#changed.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#inOrder ??= [...this.#changed.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#inOrder;
   }
 
   /** Every row that was put, empty ones too. */
@@ -78,9 +79,22 @@ export class Draft implements TreeView {
     return [...this.#rows.values()];
   }
 
-  #drafted(side: Side, parent: NodeId): NodeRow[] {
+  #note(changed: Map<NodeId, NodeRow>, row: NodeRow): void {
+    this.#inOrder = null;
+    if (isEmpty(row) || agrees(row)) changed.delete(row.id);
+    else changed.set(row.id, row);
+  }
+
+  #withDrafted(stored: NodeRow[], drafted: readonly NodeRow[]): NodeRow[] {
+    if (this.#rows.size === 0) return stored;
+    return [...stored.filter((row) => !this.#rows.has(row.id)), ...drafted];
+  }
+
+  #drafted(side: Side, parent: NodeId): readonly NodeRow[] {
+    const members = this.#byParent[side].get(parent);
+    if (members === undefined) return NONE;
     const rows: NodeRow[] = [];
-    for (const id of this.#byParent.get(`${side}${parent}`) ?? []) {
+    for (const id of members) {
       const row = this.#rows.get(id);
       if (row !== undefined && row[side]?.parent === parent) rows.push(row);
     }
