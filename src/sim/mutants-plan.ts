@@ -44,8 +44,8 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     WITHOUT_SPLITTING,
     [
       TARGET,
-      "const body = sameBody(local.content, synced.content) ? remote.content : local.content;",
-      "const body = sameBody(remote.content, synced.content) ? local.content : remote.content;",
+      "const isMine = row.local !== null && !sameBody(mine, synced.content);",
+      "const isMine = row.local !== null && sameBody(remote.content, synced.content);",
     ],
   ),
   mutant(
@@ -81,11 +81,9 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "An edit here is thrown away when the file was moved elsewhere (PL5).",
     [
       TARGET,
-      "const body = sameBody(local.content, synced.content) ? remote.content : local.content;",
-      `const body =
-    sameBody(local.content, synced.content) || !samePlace(remote, synced)
-      ? remote.content
-      : local.content;`,
+      "const isMine = row.local !== null && !sameBody(mine, synced.content);",
+      `const isMine =
+    row.local !== null && !sameBody(mine, synced.content) && samePlace(remote, synced);`,
     ],
   ),
   mutant("move-lost-by-edit", "A move here is undone when the file was edited elsewhere (PL5).", [

@@ -1,7 +1,7 @@
 import type { NodeId } from "#core/ids.ts";
 import { sameBody, sameContent, samePlace, type Content } from "#core/node.ts";
 import type { Draft } from "./draft.ts";
-import type { LocalSide, NodeRow, RemoteSide, SyncedSide } from "./tree.ts";
+import type { LocalSide, NodeRow, Placing, RemoteSide, SyncedSide } from "./tree.ts";
 
 /**
  * Changes to the device's own records that make every row say one thing only (SPEC PL1–PL8): what
@@ -145,10 +145,19 @@ function keepSubtree(draft: Draft, folder: NodeRow, fresh: Fresh): void {
   }
 }
 
+/**
+ * What the engine was about to put in place of the inode that it had just taken away when it was
+ * stopped. It counts as the disk's side: a person may have moved the file (SPEC EX7).
+ */
+export function interrupted({ synced, local, displacing, placing }: NodeRow): Placing | null {
+  return synced !== null && local === null && displacing !== null ? placing : null;
+}
+
 /** The disk lost what the server still holds. */
 function locallyDeleted(draft: Draft, row: NodeRow, remote: RemoteSide): boolean {
   const { synced } = row;
   if (synced === null && row.displacing === null) return false;
+  if (interrupted(row) !== null) return false;
   const advanced =
     synced === null ||
     row.displacing !== null ||
@@ -167,7 +176,9 @@ function bringBack(draft: Draft, folder: NodeId): void {
   const pending = [folder];
   for (let id = pending.pop(); id !== undefined; id = pending.pop()) {
     for (const child of draft.children("remote", id)) {
-      if (child.local === null && child.synced !== null) draft.put({ ...child, synced: null });
+      // What was moved into it and is still here has deletions of its own.
+      if (child.local !== null) continue;
+      if (child.synced !== null) draft.put({ ...child, synced: null });
       if (child.kind === "folder") pending.push(child.id);
     }
   }

@@ -4,7 +4,7 @@ import { sameBody, samePlace, type Content, type Place } from "#core/node.ts";
 import { conflictName } from "./conflict.ts";
 import { Sight } from "./blindness.ts";
 import type { Draft } from "./draft.ts";
-import { adoptChildren, localPlace, rebind, type Fresh } from "./normalise.ts";
+import { adoptChildren, interrupted, localPlace, rebind, type Fresh } from "./normalise.ts";
 import type { NodeRow } from "./tree.ts";
 
 /** Where a node belongs when both sides are done, and what it holds there. */
@@ -18,21 +18,18 @@ export type Naming = {
 };
 
 function mergedContent(row: NodeRow): Content {
-  const { remote, synced, local } = row;
-  const content = local?.content ?? remote?.content;
+  const { remote, synced } = row;
+  const mine = (row.local ?? interrupted(row))?.content ?? null;
+  const content = mine ?? remote?.content;
   assert(content !== undefined, `node ${row.id} has content on no side`);
-  if (remote === null || local === null || local.content === null || synced === null) {
-    return content;
-  }
-  const body = sameBody(local.content, synced.content) ? remote.content : local.content;
-  if (body.kind !== "file" || local.content.kind !== "file" || synced.content.kind !== "file") {
-    return body;
-  }
+  if (remote === null || mine === null || synced === null) return content;
+  // What was to be put in place is the server's, as it was then.
+  const isMine = row.local !== null && !sameBody(mine, synced.content);
+  const body = isMine ? mine : remote.content;
+  if (body.kind !== "file" || mine.kind !== "file" || synced.content.kind !== "file") return body;
   assert(remote.content.kind === "file", `node ${row.id} changed its kind`);
   const executable =
-    local.content.executable === synced.content.executable
-      ? remote.content.executable
-      : local.content.executable;
+    mine.executable === synced.content.executable ? remote.content.executable : mine.executable;
   return body.executable === executable ? body : { ...body, executable };
 }
 
@@ -42,9 +39,9 @@ function mergedPlace(row: NodeRow): Place | null {
     if (local === null || synced !== null) return null;
     return localPlace(local);
   }
-  if (local === null) return synced === null ? remote : null;
   if (synced === null) return remote;
-  const mine = localPlace(local);
+  const mine = local === null ? interrupted(row) : localPlace(local);
+  if (mine === null) return null;
   return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;
 }
 
