@@ -63,7 +63,7 @@ export const rooms: Readonly<Record<RoomName, Room>> = {
     rooms: [...pureRooms, "server"],
     // A sweep says how long it took, and a hunt ends stories that never do; a story must not know.
     // The scheduler's turns of the event loop only run microtasks dry: no time passes in them.
-    clockFiles: ["sim/hunt.ts", "sim/main.ts", "sim/scheduler.ts"],
+    clockFiles: ["sim/hunt.ts", "sim/main.ts", "sim/planner-sweep.ts", "sim/scheduler.ts"],
   },
   cli: { climate: "node", rooms: [...pureRooms, "server", "platform"] },
   web: { climate: "browser", rooms: [...pureRooms] },

@@ -1,6 +1,7 @@
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { huntAll } from "./hunt.ts";
 import { mutantsNamed } from "./mutants.ts";
+import { sweepCases } from "./planner-sweep.ts";
 import { shrink } from "./shrink.ts";
 import { play, tell } from "./story.ts";
 import { drawSwarm, readSwarm, type Swarm } from "./swarm.ts";
@@ -8,6 +9,7 @@ import { drawSwarm, readSwarm, type Swarm } from "./swarm.ts";
 /**
  * npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES]
  *              | --mutants [NAME…] [--most N] [--from SEED] [--workers K]
+ *              | --planner N [--from SEED] [--workers K]
  */
 
 /** Seeds that a worker is given at a time. */
@@ -139,6 +141,8 @@ async function run(): Promise<number> {
     const most = option("--most", MOST_HUNTED);
     return huntAll(mutantsNamed(names), { from, most, workers });
   }
+  const cases = option("--planner", 0);
+  if (cases > 0) return sweepCases({ count: cases, from, workers });
   const count = option("--sweep", 0);
   return count > 0 ? sweep(count, from, workers) : replay(process.argv[2] ?? "1");
 }
