@@ -47,6 +47,8 @@ export class SqliteDeviceRecords implements DeviceRecords {
   readonly #sources: StatementSync;
   readonly #addSource: StatementSync;
   readonly #forgetSources: StatementSync;
+  readonly #dropManifests: StatementSync;
+  readonly #dropSources: StatementSync;
 
   constructor(file: DeviceFile, trees: SqliteTreeStore) {
     this.#file = file;
@@ -66,6 +68,18 @@ export class SqliteDeviceRecords implements DeviceRecords {
       "INSERT INTO sources (chunk, node, offset, length) VALUES (?, ?, ?, ?)",
     );
     this.#forgetSources = file.prepare("DELETE FROM sources WHERE node = ?");
+    // A file's content ends in its hash; a side without one has it from the side before.
+    this.#dropManifests = file.prepare(
+      `DELETE FROM manifests WHERE content NOT IN (SELECT substr(text, -64) FROM (
+        SELECT remote_content AS text FROM nodes WHERE kind = 'file'
+        UNION ALL SELECT synced_content FROM nodes WHERE kind = 'file'
+        UNION ALL SELECT local_content FROM nodes WHERE kind = 'file'
+      ) WHERE text IS NOT NULL)`,
+    );
+    this.#dropSources = file.prepare(
+      `DELETE FROM sources WHERE node IN (SELECT DISTINCT node FROM sources
+        EXCEPT SELECT id FROM nodes WHERE local_parent IS NOT NULL)`,
+    );
   }
 
   setting(name: string): string | undefined {
@@ -107,6 +121,13 @@ export class SqliteDeviceRecords implements DeviceRecords {
         this.#addSource.run(fromHex(chunk), node, offset, lengthBytes);
         offset += lengthBytes;
       }
+    });
+  }
+
+  dropUnnamed(): void {
+    this.#file.transaction(() => {
+      this.#dropManifests.run();
+      this.#dropSources.run();
     });
   }
 

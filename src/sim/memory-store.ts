@@ -197,6 +197,22 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     this.#change(this.#sources, node, manifest ?? undefined);
   }
 
+  dropUnnamed(): void {
+    const named = new Set<ContentHash>();
+    for (const row of this.#rows.values()) {
+      for (const side of SIDES) {
+        const content = row[side]?.content;
+        if (content?.kind === "file") named.add(content.sha256);
+      }
+    }
+    for (const content of this.#manifests.keys()) {
+      if (!named.has(content)) this.#change(this.#manifests, content, undefined);
+    }
+    for (const node of this.#sources.keys()) {
+      if (!this.#rows.get(node)?.local) this.setSources(node, null);
+    }
+  }
+
   count(side: Side): number {
     this.#expectOpen();
     return [...this.#rows.values()].filter((row) => row[side] !== null).length;

@@ -62,6 +62,8 @@ const UNITING = new Set(["reset", "database-old", "diverged"]);
 const FRUITLESS_TICKS = 3;
 const FRUITLESS_PAUSE_MS = 1_000;
 const MOST_SLEEP_MS = 3_600_000;
+/** How often what no row names any more is dropped from the records. */
+const TIDY_MS = 24 * 3_600_000;
 /** A server or disk that fails is tried again at least this often. */
 const FAILED_MOST_MS = 60_000;
 
@@ -104,6 +106,7 @@ export class Engine {
   /** Why the last tick failed; null when it did not. */
   #trouble: WorldError | null = null;
   #failures = 0;
+  #tidyDueMs = 0;
   #pending = { up: 0, down: 0 };
   #settling: { tick: number; resolve: () => void }[] = [];
   #ticks = 0;
@@ -502,8 +505,13 @@ export class Engine {
     return failure === null && feeder.answered && this.#follower.position.sequence >= feeder.head;
   }
 
-  /** Looks at what was displaced; due at start and now and then. */
+  /** Looks at what was displaced; due at start and now and then. Once a day the records as well. */
   async sweepHold(): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs >= this.#tidyDueMs) {
+      this.#world.records.dropUnnamed();
+      this.#tidyDueMs = nowMs + TIDY_MS;
+    }
     const recovered = await this.#sweeper.sweep(this.#world.clock.nowMs());
     if (recovered > 0) this.#looking.lookAtEverything();
   }

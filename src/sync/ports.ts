@@ -195,6 +195,8 @@ export interface DeviceRecords {
   sources(chunk: ChunkId): ChunkSource[];
   /** Replaces what is known about the pieces of a node's file; null forgets it. */
   setSources(node: NodeId, manifest: Manifest | null): void;
+  /** Forgets manifests that no row names and pieces of files that are not on this disk. */
+  dropUnnamed(): void;
   /** Counts for status and guards: nodes on a side. */
   count(side: "remote" | "synced" | "local"): number;
 }

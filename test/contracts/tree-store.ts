@@ -308,6 +308,23 @@ function recordContract(name: string, open: OpenTreeStore): void {
     assert.deepEqual(records.manifest(hash(1)), manifest.slice(0, 1));
   });
 
+  test(`DB8: ${name}: what no row names any more is dropped`, async () => {
+    await using store = await open({ folding: true });
+    const { records, trees } = store;
+    const { remote, synced, local, ...row } = agreedRow(1, ROOT_NODE, "f");
+    assert(remote && synced && local);
+    const elsewhere = { ...remote, content: contentOf(2) };
+    trees.put({ ...row, remote: elsewhere, synced, local: { ...local, content: contentOf(3) } });
+    trees.put({ ...agreedRow(4, ROOT_NODE, "gone"), local: null });
+    for (let number = 1; number <= 5; number++) records.putManifest(hash(number), manifest);
+    for (const number of [1, 4, 5]) records.setSources(id(number), manifest);
+    records.dropUnnamed();
+    for (const number of [1, 2, 3, 4]) assert.deepEqual(records.manifest(hash(number)), manifest);
+    assert.equal(records.manifest(hash(5)), undefined);
+    const nodes = new Set(records.sources(chunk(1)).map(({ node }) => node));
+    assert.deepEqual([...nodes], [id(1)]);
+  });
+
   test(`DB5: ${name}: a chunk is found in every file that holds it at the time`, async () => {
     await using store = await open({ folding: true });
     const { records } = store;

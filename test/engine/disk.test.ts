@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import {
   appendFileSync,
   closeSync,
@@ -17,6 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { suite, test } from "node:test";
+import { contentHash } from "#core/ids.ts";
 import { ROOT_NODE } from "#core/ids.ts";
 import { systemClock } from "#platform/clock.ts";
 import { treeOf, until, World, type Device } from "./world.ts";
@@ -199,6 +201,20 @@ suite("writing", () => {
       const contents = Object.values(treeOf(device.dir)).sort();
       assert.deepEqual(contents, ["v2", "written too late"]);
     }
+  });
+
+  test("DB8: what is known of a content is dropped when no file has it any more", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const known = (text: string) =>
+      a.store.records.manifest(contentHash(hash("sha256", text))) !== undefined;
+    writeFileSync(a.path("f"), "v1");
+    await world.settle();
+    writeFileSync(a.path("f"), "v2");
+    await world.settle();
+    assert.deepEqual([known("v1"), known("v2")], [true, true]);
+    await a.engine.sweepHold();
+    assert.deepEqual([known("v1"), known("v2")], [false, true]);
   });
 
   test("EX1: a tree that is turned upside down elsewhere is turned here in one go", async () => {
