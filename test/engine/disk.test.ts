@@ -18,8 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { suite, test } from "node:test";
-import { contentHash } from "#core/ids.ts";
-import { ROOT_NODE } from "#core/ids.ts";
+import { contentHash, ROOT_NODE } from "#core/ids.ts";
 import { systemClock } from "#platform/clock.ts";
 import { treeOf, until, World, type Device } from "./world.ts";
 
