@@ -7,6 +7,7 @@ import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import type { Remote } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
@@ -22,9 +23,10 @@ import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
-import { VirtualRemote, type Traffic } from "./virtual-remote.ts";
+import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 import { VirtualWatcher } from "./virtual-watcher.ts";
+import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
@@ -138,7 +140,7 @@ export class Device {
         }),
         reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY),
         watcher: this.#watcher(actor, draw),
-        remote: this.#remote(actor, draw),
+        remote: this.#remote(actor, draw, await server.enrol(this.id, this.name)),
         seal: PLAIN_SEAL,
         clock: virtualClock(scheduler, actor, time),
         chance: draw,
@@ -250,12 +252,12 @@ export class Device {
     }));
   }
 
-  #remote(actor: Actor, draw: Draw): VirtualRemote {
+  #remote(actor: Actor, draw: Draw, token: string | null): Remote {
     const { swarm, scheduler, server, past } = this.#world;
     const { lostRequest, lostReply, repeated, latencyMs: latestMs, pageEntries } = swarm;
     const calm = { lostRequest: 0, lostReply: 0, repeated: 0, latestMs, pageEntries, cutShort: 0 };
     const faulty = { ...calm, lostRequest, lostReply, repeated, cutShort: 0.3 };
-    return new VirtualRemote({
+    const world: RemoteWorld = {
       scheduler,
       server,
       past,
@@ -267,7 +269,9 @@ export class Device {
       onCommit: (commit) => this.#judgeDeletes(commit),
       onCall: () => this.calls++,
       traffic: this.traffic,
-    });
+    };
+    if (token === null) return new VirtualRemote(world);
+    return new WireRemote(world, virtualClock(scheduler, actor, this.time), token);
   }
 
   /** A deletion is only ever sent for what is not at its place on this disk. */

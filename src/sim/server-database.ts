@@ -1,5 +1,11 @@
 import type { SpaceId } from "#core/ids.ts";
-import type { AccountRow, ChunkIndex, JournalStore, SpaceRow } from "#server/metadata/port.ts";
+import type {
+  AccountRow,
+  AccountStore,
+  ChunkIndex,
+  JournalStore,
+  SpaceRow,
+} from "#server/metadata/port.ts";
 import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
 import { SqliteChunks } from "#server/metadata/sqlite-chunks.ts";
 import { SqliteFile } from "#server/metadata/sqlite-file.ts";
@@ -8,6 +14,8 @@ import { MemoryMetadata } from "./memory-metadata.ts";
 
 /** What a story's server keeps, and an older copy of it. */
 export interface ServerDatabase {
+  /** Null where nobody asks who is asking. */
+  readonly accounts: AccountStore | null;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
   /** The chain value after the space's newest entry. */
@@ -19,17 +27,20 @@ export interface ServerDatabase {
 
 /** The server's database of one story, with its one space. */
 export async function openServerDatabase(
-  kind: "sqlite" | "memory",
+  kind: "http" | "sqlite" | "memory",
   owner: AccountRow,
   space: SpaceRow,
 ): Promise<ServerDatabase> {
   const database =
-    kind === "sqlite" ? await SqliteDatabase.open(owner) : new MemoryDatabase(space.id);
+    kind === "memory"
+      ? new MemoryDatabase(space.id)
+      : await SqliteDatabase.open(owner, kind === "http");
   await database.journals.createSpace(space);
   return database;
 }
 
 class MemoryDatabase implements ServerDatabase {
+  readonly accounts = null;
   readonly #metadata = new MemoryMetadata();
   readonly journals = this.#metadata.journals;
   readonly chunks = this.#metadata.chunks;
@@ -60,13 +71,14 @@ class MemoryDatabase implements ServerDatabase {
 class SqliteDatabase implements ServerDatabase {
   static #shared: SqliteDatabase | null = null;
   readonly #file = SqliteFile.open(":memory:");
-  readonly accounts = new SqliteAccounts(this.#file);
+  readonly #accounts = new SqliteAccounts(this.#file);
   readonly journals = new SqliteJournals(this.#file);
   readonly chunks = new SqliteChunks(this.#file);
   readonly #tables: readonly string[];
   readonly #clear;
   readonly #head = this.#file.prepare("SELECT lower(hex(chain)) AS chain FROM spaces");
   #copies = 0;
+  accounts: AccountStore | null = null;
 
   private constructor() {
     // Tables are emptied and filled in no order of who names whom.
@@ -78,12 +90,13 @@ class SqliteDatabase implements ServerDatabase {
     this.#clear = this.#tables.map((table) => this.#file.prepare(`DELETE FROM ${table}`));
   }
 
-  static async open(owner: AccountRow): Promise<SqliteDatabase> {
+  static async open(owner: AccountRow, withAccounts: boolean): Promise<SqliteDatabase> {
     const database = (SqliteDatabase.#shared ??= new SqliteDatabase());
     database.#file.write(() => {
       for (const statement of database.#clear) statement.run();
     });
-    await database.accounts.createAccount(owner);
+    await database.#accounts.createAccount(owner);
+    database.accounts = withAccounts ? database.#accounts : null;
     return database;
   }
 

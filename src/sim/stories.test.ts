@@ -23,9 +23,18 @@ for (const line of kept.trimEnd().split("\n")) {
 test("a story is the same on the server's schema and on its twin in memory", async () => {
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     const swarm = drawSwarm(seed);
-    const real = await play({ ...swarm, database: "sqlite" }, null);
-    const dreamed = await play({ ...swarm, database: "memory" }, null);
+    const real = await play({ ...swarm, server: "sqlite" }, null);
+    const dreamed = await play({ ...swarm, server: "memory" }, null);
     assert.deepEqual(real, dreamed);
+  }
+});
+
+test("a story through the server's HTTP layer goes well, and the same way twice", async () => {
+  for (const seed of [1, 2, 3]) {
+    const swarm = { ...drawSwarm(seed), server: "http" } as const;
+    const [once, again] = [await play(swarm, null), await play(swarm, null)];
+    assert.deepEqual(once.wrong, []);
+    assert.deepEqual(once, again);
   }
 });
 

@@ -63,8 +63,8 @@ export type Swarm = {
   readonly glances: number;
   /** Null: as many deletions as people know it ask, so that no story's do. */
   readonly holding: Holding | null;
-  /** Where the server keeps its journal: its SQLite schema, or the twin of it. */
-  readonly database: "sqlite" | "memory";
+  /** The server: its parts over a twin of its schema, or over the schema, or all of it. */
+  readonly server: "memory" | "sqlite" | "http";
 };
 
 /** What all stories of a sweep have in common: nothing, every fault at once, or none and no race. */
@@ -73,8 +73,15 @@ export type Weather = "any" | "storm" | "in-order";
 const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
 
-/** Stories on the server's own schema, which take half as long again as those on its twin. */
+/** Stories on the server's own schema take half as long again as those on its twin … */
 const SQLITE_SHARE = 0.04;
+/** … and those through its HTTP layer three times as long. */
+const HTTP_SHARE = 0.02;
+
+function serverOf(fraction: number): Swarm["server"] {
+  if (fraction < HTTP_SHARE) return "http";
+  return fraction < HTTP_SHARE + SQLITE_SHARE ? "sqlite" : "memory";
+}
 
 const ALL_NAMES = ["a", "b", "c.txt", "d", "A", "B", "\u00e4", "a\u0308"];
 
@@ -152,7 +159,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
     skewsMs: skewsOf(devices),
     glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
     holding: null,
-    database: draw.chance(SQLITE_SHARE) ? "sqlite" : "memory",
+    server: serverOf(draw.fraction()),
   };
 }
 
@@ -219,12 +226,12 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances, holding, database } = swarm;
+  const { skewsMs, glances, holding, server } = swarm;
   return {
     ...swarm,
     skewsMs: skewsMs ?? skewsOf(swarm.devices),
     glances: glances ?? 0,
     holding: holding ?? null,
-    database: database ?? "sqlite",
+    server: server ?? "sqlite",
   };
 }

@@ -1,14 +1,18 @@
 import { hash } from "node:crypto";
-import { accountId, ROOT_NODE, spaceId, type NodeId, type SpaceId } from "#core/ids.ts";
+import { assert } from "#core/assert.ts";
+import { accountId, ROOT_NODE, spaceId } from "#core/ids.ts";
+import type { DeviceId, NodeId, SpaceId } from "#core/ids.ts";
 import { WorldError } from "#core/errors.ts";
-import type { Clock } from "#core/world.ts";
+import type { Clock, LogFields } from "#core/world.ts";
 import type { Entry } from "#protocol/feed.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
+import { buildApp, type App } from "#server/app.ts";
 import { Announcer } from "#server/announcer.ts";
 import { MemoryPacks } from "#server/chunks/memory.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { Intake } from "#server/intake.ts";
 import { Journal } from "#server/journal.ts";
+import { tokenHash } from "#server/tokens.ts";
 import type { ChunkIndex, NodeRow, SpaceRow } from "#server/metadata/port.ts";
 import type { Draw } from "./chance.ts";
 import { openServerDatabase, type ServerDatabase } from "./server-database.ts";
@@ -17,15 +21,18 @@ import type { Swarm } from "./swarm.ts";
 const SPACE = spaceId("5".repeat(32));
 const ACCOUNT = accountId("a".repeat(32));
 
-/** The real server's parts over its real schema, without HTTP around them. */
+/** The real server's parts over its real schema or its twin, and in some stories HTTP around. */
 export class VirtualServer {
   readonly #database: ServerDatabase;
   readonly #clock: Clock;
   readonly #draw: Draw;
+  /** What its HTTP layer called its own fault: there is none in a story. */
+  readonly faults: string[] = [];
   #packs = new MemoryPacks();
   #announcer: Announcer;
   #journal: Journal;
   #intake: Intake;
+  #app: App | null;
   #hasBackup = false;
   /** Counts starts: what was asked of an earlier one is never answered. */
   life = 0;
@@ -37,12 +44,13 @@ export class VirtualServer {
     this.#clock = clock;
     this.#draw = draw;
     ({ announcer: this.#announcer, journal: this.#journal, intake: this.#intake } = this.#start());
+    this.#app = this.#buildApp();
   }
 
   static async open(
     clock: Clock,
     draw: Draw,
-    { folding, database: kind }: Pick<Swarm, "folding" | "database">,
+    { folding, server: kind }: Pick<Swarm, "folding" | "server">,
   ): Promise<VirtualServer> {
     const createdMs = clock.nowMs();
     const owner = { id: ACCOUNT, name: "sim", key: "sim", passwordHash: "-", createdMs };
@@ -99,6 +107,29 @@ export class VirtualServer {
     this.underWay.clear();
     if (isTold) for (const hangUp of waiting) hangUp();
     ({ announcer: this.#announcer, journal: this.#journal, intake: this.#intake } = this.#start());
+    this.#app = this.#buildApp();
+  }
+
+  /** What the server's HTTP layer answers; there is one where the database holds accounts. */
+  async request(url: string, init: RequestInit): Promise<Response> {
+    assert(this.#app !== null, "only a server with accounts has an HTTP layer");
+    return this.#app.request(url, init);
+  }
+
+  /** A device's token; null where requests need none, because they pass by the HTTP layer. */
+  async enrol(device: DeviceId, name: string): Promise<string | null> {
+    const { accounts } = this.#database;
+    if (accounts === null) return null;
+    const token = `ls_dev_${device}${"0".repeat(TOKEN_TAIL)}`;
+    const createdMs = this.nowMs;
+    const owner = { account: ACCOUNT, createdMs };
+    if ((await accounts.tokenByHash(tokenHash(token))) === undefined) {
+      await accounts.createDevice(
+        { ...owner, id: device, name, lastSeenMs: null, revoked: false },
+        { ...owner, hash: tokenHash(token), device, label: name, expiresMs: null },
+      );
+    }
+    return token;
   }
 
   backUp(): void {
@@ -149,6 +180,22 @@ export class VirtualServer {
     return new Map([...living.values()].map((row) => [pathOf(row), row]));
   }
 
+  #buildApp(): App | null {
+    const { accounts, journals, chunks } = this.#database;
+    if (accounts === null) return null;
+    const fault = (event: string, fields: LogFields = {}): void => {
+      this.faults.push(`the server logs ${event} ${JSON.stringify(fields)}`);
+    };
+    return buildApp({
+      metadata: { accounts, journals, chunks, [Symbol.asyncDispose]: async () => {} },
+      packs: this.#packs,
+      clock: this.#clock,
+      chance: this.#draw,
+      digest: nodeDigest,
+      log: { debug: () => {}, info: () => {}, warn: () => {}, error: fault },
+    });
+  }
+
   #start(): { announcer: Announcer; journal: Journal; intake: Intake } {
     const announcer = new Announcer(this.#clock);
     const journal = new Journal({ metadata: this.#database, digest: nodeDigest, announcer });
@@ -162,6 +209,9 @@ export class VirtualServer {
     return { announcer, journal, intake };
   }
 }
+
+/** A token is this much longer than a device's id. */
+const TOKEN_TAIL = 11;
 
 function newEpoch(draw: Draw): string {
   return hash("sha256", draw.bytes(16), "hex").slice(0, 32);

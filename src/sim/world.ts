@@ -92,6 +92,7 @@ export class World {
     if (this.#swarm.sequential) await this.#playInOrder();
     else await this.#playAtOnce();
     if (this.#wrong.length === 0) await this.#heal();
+    this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
       const isSteady = !this.#isForgetful() && !this.#rejected;

@@ -1,0 +1,126 @@
+import type { ChunkId } from "#core/ids.ts";
+import type { Clock } from "#core/world.ts";
+import { CommitAnswer, Commit } from "#protocol/commit.ts";
+import type { Feed } from "#protocol/feed.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
+import { HttpRemote } from "#platform/remote-http.ts";
+import { nodeDigest } from "#server/digest.ts";
+import type { Remote } from "#sync/ports.ts";
+import { VirtualLine } from "./virtual-line.ts";
+import { sumOf, type RemoteWorld } from "./virtual-remote.ts";
+
+/** Where the story's server says that it is. */
+const ORIGIN = "http://server";
+
+/** What a request is called in a story, by the end of its path. */
+const CALLS: Readonly<Record<string, string>> = { commits: "commit", chunks: "put" };
+
+type Answer = { readonly status: number; readonly headers: Headers; readonly bytes: Uint8Array };
+
+/**
+ * A device's real remote, with its codecs, retries and patience, over a line with faults to the
+ * server's real HTTP layer.
+ */
+export class WireRemote implements Remote {
+  readonly #world: RemoteWorld;
+  readonly #line: VirtualLine;
+  readonly #remote: HttpRemote;
+
+  constructor(world: RemoteWorld, clock: Clock, token: string) {
+    this.#world = world;
+    this.#line = new VirtualLine(world);
+    this.#remote = new HttpRemote({
+      url: ORIGIN,
+      token,
+      clock,
+      chance: world.draw,
+      digest: nodeDigest,
+      space: world.server.space,
+      fetch: (url, init) => this.#fetch(new URL(url), init),
+    });
+  }
+
+  changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
+    return this.#remote.changes(cursor, waitMs, signal);
+  }
+
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    this.#world.onCommit(commit);
+    return this.#remote.commit(commit, signal);
+  }
+
+  missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
+    return this.#remote.missing(chunks, signal);
+  }
+
+  put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
+    this.#world.traffic.sentBytes += sumOf(chunks);
+    return this.#remote.put(chunks, signal);
+  }
+
+  async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncGenerator<ChunkFrame> {
+    for await (const frame of this.#remote.fetch(chunks, signal)) {
+      this.#world.traffic.fetchedBytes += frame.bytes.length;
+      yield frame;
+    }
+  }
+
+  async #fetch(url: URL, { signal, ...init }: RequestInit): Promise<Response> {
+    const { faults, draw, server } = this.#world;
+    const { pageEntries, cutShort, lostReply } = faults();
+    const last = url.pathname.slice(url.pathname.lastIndexOf("/") + 1);
+    const what = CALLS[last] ?? last;
+    if (what === "changes") url.searchParams.set("limit", String(pageEntries));
+    const request = async (): Promise<Answer> => {
+      const { status, headers, ...body } = await readAll(await server.request(url.href, init));
+      if (what === "commit") this.#note(init.body, body.bytes);
+      return { status, headers, ...body };
+    };
+    // The client's own patience ends it.
+    const { status, headers, bytes } = await this.#line.ask(
+      what,
+      null,
+      request,
+      signal ?? undefined,
+    );
+    // Where no reply is lost, none breaks off either.
+    const isCut = what === "fetch" && bytes.length > 1 && lostReply > 0;
+    const isShort = isCut && draw.chance(cutShort);
+    const body: Uint8Array | ReadableStream = isShort
+      ? brokenOff(bytes.subarray(0, draw.between(1, bytes.length - 1)))
+      : bytes;
+    return new Response(body as Uint8Array<ArrayBuffer>, { status, headers });
+  }
+
+  /** What landed is told at the moment in which it did. */
+  #note(sent: RequestInit["body"], answered: Uint8Array): void {
+    const answer = CommitAnswer.safeParse(jsonOf(answered));
+    if (!answer.success || answer.data.outcome !== "committed") return;
+    const { sequence, chain } = answer.data;
+    this.#world.past.append(sequence, chain, Commit.parse(jsonOf(sent as Uint8Array)).changes);
+  }
+}
+
+function jsonOf(bytes: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+async function readAll(response: Response): Promise<Answer> {
+  const { status, headers } = response;
+  return { status, headers, bytes: new Uint8Array(await response.arrayBuffer()) };
+}
+
+/** A body whose connection breaks behind these bytes. */
+function brokenOff(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  let isGiven = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (isGiven) controller.error(new Error("the connection broke"));
+        else controller.enqueue(bytes);
+        isGiven = true;
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
