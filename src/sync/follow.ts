@@ -72,6 +72,7 @@ export class Follower {
       const approved: NodeId[] = [];
       for (const entry of feed.entries) {
         chain = this.#verified(entry, sequence, chain);
+        this.#world.seal.check(entry);
         sequence = entry.sequence;
         if (this.#applyEntry(entry)) continue;
         foreign = true;
@@ -202,8 +203,15 @@ export class Follower {
   #open(
     change: Extract<Change, { kind: "create" | "update" }>,
   ): Pick<RemoteSide, "content" | "mtimeMs"> {
-    const { content, mtimeMs, manifest } = this.#world.seal.openContent(change.node, change);
-    if (content.kind === "file") this.#world.records.putManifest(content.sha256, manifest);
+    const follows = change.kind === "create" ? 0 : change.crev;
+    const { content, mtimeMs, manifest } = this.#world.seal.openContent(
+      change.node,
+      follows,
+      change,
+    );
+    if (content.kind === "file" && manifest !== null) {
+      this.#world.records.putManifest(content.sha256, manifest);
+    }
     return { content, mtimeMs };
   }
 

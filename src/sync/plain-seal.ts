@@ -5,15 +5,20 @@ import type { ClosedContent, OpenContent, Seal } from "./ports.ts";
 
 /** A plain space's seal: everything stands in the clear, checked all the same. */
 export const PLAIN_SEAL: Seal = {
+  inlineBytes: 0,
+  prepare: async () => undefined,
+  manifest: async () => undefined,
+  sign: (commit) => commit,
+  check: () => undefined,
   closeName: (_node, _parent, name) => ({ name }),
   openName: (_node, _parent, name) => name,
-  closeContent: (_node, { content, mtimeMs, manifest }): ClosedContent => {
+  closeContent: (_node, _follows, { content, mtimeMs, manifest }): ClosedContent => {
     const meta = writePlainMeta({ content, mtimeMs });
     if (content.kind !== "file") return { meta, chunks: [] };
     const chunks = manifest.map(({ chunk }) => chunk);
     return { meta, chunks, lengths: manifest.map(({ lengthBytes }) => lengthBytes) };
   },
-  openContent: (_node, { meta, chunks, lengths = [] }): OpenContent => {
+  openContent: (_node, _follows, { meta, chunks, lengths = [] }): OpenContent => {
     let open: OpenMeta;
     try {
       open = readPlainMeta(meta);

@@ -1,7 +1,8 @@
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
-import type { Content, Manifest } from "#core/node.ts";
+import type { Content, FileContent, Manifest } from "#core/node.ts";
+import type { SealedEntry } from "#crypto/chunk.ts";
 import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
-import type { Feed } from "#protocol/feed.ts";
+import type { Entry as JournalEntry, Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import type { FileKey, NodeRow, Stamp } from "./tree.ts";
 
@@ -201,22 +202,76 @@ export interface DeviceRecords {
   count(side: "remote" | "synced" | "local"): number;
 }
 
-/** How names, meta and manifests are closed and opened: plain now, sealed beside it. */
+/** What a device of a sealed space remembers beside the rest, in the same transactions. */
+export interface SealedRecords {
+  /** How the chunk with these raw bytes is sealed, as far as any manifest said. */
+  sealed(raw: ChunkId): SealedEntry | undefined;
+  putSealed(entry: SealedEntry): void;
+  /** The only chunk of a content that stands in its node's meta. */
+  inline(raw: ChunkId): Uint8Array | undefined;
+  putInline(raw: ChunkId, bytes: Uint8Array): void;
+  /** A manifest whose list is in pieces, as its node's meta has it. */
+  root(content: ContentHash): Uint8Array | undefined;
+  putRoot(content: ContentHash, root: Uint8Array): void;
+  /** The journal's chain after an entry, of the latest MAX_BASE_AGE and a few more. */
+  chainAt(sequence: number): string | undefined;
+  putChain(sequence: number, chain: string): void;
+}
+
+/** The server's key service: it helps to seal and learns nothing of what. */
+export interface KeyService {
+  /**
+   * Answers one question of `crypto/oprf.ts`. Throws WorldError `key-service-away` and
+   * `too-many-evaluations` (it is there again later), and those of any call.
+   */
+  evaluate(request: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** How names, contents and commits are closed, opened and vouched for: see SPEC SL. */
 export interface Seal {
+  /** Contents up to this size travel in their node's meta, and need no chunk. */
+  readonly inlineBytes: number;
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;
-  /** The wire's form of what a node holds. */
-  closeContent(node: NodeId, open: OpenContent): ClosedContent;
-  /** Throws WorldError `bad-meta` when it does not open, or opens to something impossible. */
-  openContent(node: NodeId, closed: ClosedContent): OpenContent;
+  /**
+   * Does what has to be done before a file's content can be closed; its chunks are at the server
+   * already. `read` gives all bytes of a file that travels in its meta.
+   */
+  prepare(
+    content: FileContent,
+    read: () => Promise<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /**
+   * The wire's form of what a node holds; null when it was not prepared. `follows` is the content
+   * revision that it takes the place of, 0 for a new node.
+   */
+  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null;
+  /**
+   * Throws WorldError `bad-meta` and others when it does not open, or opens to something
+   * impossible. Remembers what it takes to fetch it; within a transaction.
+   */
+  openContent(node: NodeId, follows: number, closed: ClosedContent): OpenContent;
+  /** The manifest of a content that was opened without one. */
+  manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined>;
+  /** The commit with what its space wants to see on it. */
+  sign(commit: Commit): Commit;
+  /**
+   * Throws WorldError when an entry is not what its device made for this place in this journal;
+   * remembers what the next ones are checked against. Within a transaction.
+   */
+  check(entry: JournalEntry): void;
 }
 
-export type OpenContent = {
+export type KnownContent = {
   readonly content: Content;
   readonly mtimeMs: number;
   readonly manifest: Manifest;
 };
+
+/** `manifest` is null when it has to be fetched first: see `Seal.manifest`. */
+export type OpenContent = Omit<KnownContent, "manifest"> & { readonly manifest: Manifest | null };
 
 export type ClosedContent = Pick<
   Extract<Change, { kind: "update" }>,

@@ -1,6 +1,6 @@
 import { toHex } from "#core/bytes.ts";
 import { assert } from "#core/assert.ts";
-import { messageOf } from "#core/errors.ts";
+import { messageOf, WorldError } from "#core/errors.ts";
 import { commitId, type ContentHash, type NodeId } from "#core/ids.ts";
 import type { Chance, Clock, Log } from "#core/world.ts";
 import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
@@ -192,7 +192,7 @@ export class Sender {
     const { sequence, chain } = position;
     const id = commitId(toHex(chance.bytes(16)));
     const commit: Commit = { commitId: id, base: { sequence, chain }, changes };
-    return { commit, files };
+    return { commit: this.#world.seal.sign(commit), files };
   }
 
   /** Null when the row is no longer what was planned on. */
@@ -223,12 +223,13 @@ export class Sender {
     return { kind, node: id, type: row.kind, parent, ...name, ...content };
   }
 
-  #closed({ id, local }: NodeRow): ReturnType<Seal["closeContent"]> | null {
+  #closed({ id, local, remote }: NodeRow): ReturnType<Seal["closeContent"]> | null {
     const { seal, records } = this.#world;
     const content = local?.content;
     if (!local || !content) return null;
+    const follows = remote?.crev ?? 0;
     if (content.kind !== "file") {
-      return seal.closeContent(id, { content, mtimeMs: 0, manifest: [] });
+      return seal.closeContent(id, follows, { content, mtimeMs: 0, manifest: [] });
     }
     const manifest = records.manifest(content.sha256);
     if (manifest === undefined) {
@@ -236,7 +237,7 @@ export class Sender {
       return null;
     }
     const mtimeMs = Number(local.stamp.mtimeNs / 1_000_000n);
-    return seal.closeContent(id, { content, mtimeMs, manifest });
+    return seal.closeContent(id, follows, { content, mtimeMs, manifest });
   }
 
   async #commit(sent: Sent, signal: AbortSignal): Promise<SendOutcome> {
@@ -257,6 +258,7 @@ export class Sender {
     const { log, trees, problems, clock } = this.#world;
     log.info("commit-refused", { code, detail });
     if (code === "diverged") return { kind: "diverged" };
+    if (code === "epoch-old") throw new WorldError(code, detail, { retryable: true });
     if (node === undefined) return { kind: "plan-again" };
     const row = trees.get(node);
     if (code === "stale" && row?.local && row.remote === null) this.#renew(row);

@@ -109,3 +109,16 @@ export function settleUnion(records: DeviceRecords, head: number): void {
 export function unitedHead(records: DeviceRecords): number {
   return Number(records.setting(UNITED) ?? 0);
 }
+
+/** The keys that the journal is closed with at the position, and the head when they began. */
+export type KeyEpochSince = { readonly number: number; readonly since: number };
+
+const keyEpochs = new Parsed("key epoch", (text) => JSON.parse(text) as KeyEpochSince);
+
+export function readKeyEpoch(records: DeviceRecords): KeyEpochSince {
+  return keyEpochs.read(records) ?? { number: 0, since: 0 };
+}
+
+export function writeKeyEpoch(records: DeviceRecords, epoch: KeyEpochSince): void {
+  keyEpochs.write(records, epoch);
+}

@@ -7,7 +7,7 @@ import type { Digest } from "#core/world.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { hashFile } from "./hash.ts";
 import { pathOf, STAGE_FOLDER } from "./paths.ts";
-import type { DeviceRecords, Disk, FileReader, Remote, Stat } from "./ports.ts";
+import type { DeviceRecords, Disk, FileReader, Remote, Seal, Stat } from "./ports.ts";
 import type { TreeStore } from "./ports.ts";
 import { LARGE_BYTES } from "./reading.ts";
 
@@ -21,6 +21,7 @@ export type StageWorld = {
   readonly reader: FileReader;
   readonly remote: Remote;
   readonly digest: Digest;
+  readonly seal: Pick<Seal, "manifest">;
 };
 
 /** A content to be written beside its place. */
@@ -62,9 +63,10 @@ class Staging {
    * Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept.
    */
   async begin(wanted: Wanted): Promise<void> {
-    const { disk, records } = this.#world;
+    const { disk, records, seal } = this.#world;
     const { content } = wanted;
-    const manifest = records.manifest(content.sha256);
+    const known = records.manifest(content.sha256);
+    const manifest = known ?? (await seal.manifest(content.sha256, this.#signal));
     if (manifest === undefined) {
       throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
     }

@@ -7,7 +7,7 @@ import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { pathOf } from "./paths.ts";
-import type { DeviceRecords, Disk, Remote, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Disk, Remote, Seal, TreeStore } from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -22,6 +22,7 @@ export type UploadWorld = {
   readonly disk: Disk;
   readonly remote: Remote;
   readonly digest: Digest;
+  readonly seal: Pick<Seal, "inlineBytes" | "prepare">;
 };
 
 /** A file whose chunks the server must have before a commit names them. */
@@ -176,6 +177,24 @@ export async function upload(
   progress: UploadProgress,
   signal?: AbortSignal,
 ): Promise<NodeId[]> {
+  const inChunks = files.filter(({ content }) => content.sizeBytes > world.seal.inlineBytes);
+  const moved = await uploadChunks(world, inChunks, progress, signal);
+  for (const file of files) {
+    if (moved.includes(file.node)) continue;
+    const isMoved = await unlessMoved(() =>
+      world.seal.prepare(file.content, () => readWhole(world, file), signal),
+    );
+    if (isMoved !== null) moved.push(isMoved);
+  }
+  return moved;
+}
+
+async function uploadChunks(
+  world: UploadWorld,
+  files: readonly Outbound[],
+  progress: UploadProgress,
+  signal?: AbortSignal,
+): Promise<NodeId[]> {
   const ids = new Set<ChunkId>();
   for (const { content } of files) {
     for (const { chunk } of manifestOf(world.records, content.sha256)) ids.add(chunk);
@@ -187,18 +206,36 @@ export async function upload(
   try {
     for (const file of files) {
       if (wanted.size === 0) break;
-      try {
+      const isMoved = await unlessMoved(async () => {
         for await (const frame of framesOf(world, file, wanted)) await sender.add(frame);
-      } catch (error) {
-        if (!(error instanceof FileMoved)) throw error;
-        moved.push(error.node);
-      }
+      });
+      if (isMoved !== null) moved.push(isMoved);
     }
     await sender.finish();
   } finally {
     await sender.settle();
   }
   return moved;
+}
+
+/** Null when `work` ends well; the node whose file is no longer what was read. */
+async function unlessMoved(work: () => Promise<void>): Promise<NodeId | null> {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    if (error instanceof FileMoved) return error.node;
+    throw error;
+  }
+}
+
+/** All bytes of a small file, as it was read. */
+async function readWhole(world: UploadWorld, { node, content }: Outbound): Promise<Uint8Array> {
+  const path = pathOf(world.trees, "local", node);
+  if (path === null) throw new FileMoved(node);
+  const bytes = await readPiece(world.disk, path, 0, content.sizeBytes, node);
+  if (toHex(world.digest.sha256(bytes)) !== content.sha256) throw new FileMoved(node);
+  return bytes;
 }
 
 function manifestOf(records: DeviceRecords, content: ContentHash): readonly ManifestEntry[] {

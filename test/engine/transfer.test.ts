@@ -121,7 +121,8 @@ suite("what travels", () => {
     writeFileSync(b.path("the same"), bytes);
     await b.settle();
     assert(b.engine.status(0).sentBytes > 20 * MIB, "who has it is not to be learned by sending");
-    assert(storedBytes(world) < once * 1.02, `${storedBytes(world)} after ${once}`);
+    // What was written twice goes when the answers are given.
+    await until("the second copy is dropped", () => storedBytes(world) < once * 1.02);
     const c = await world.device("C", "bob");
     await c.settle();
     assert(readFileSync(c.path("the same")).equals(bytes));

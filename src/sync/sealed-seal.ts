@@ -1,0 +1,258 @@
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import { chunkId, type ContentHash, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
+import type { FileContent, Manifest } from "#core/node.ts";
+import type { Digest } from "#core/world.ts";
+import type { SealedEntry } from "#crypto/chunk.ts";
+import { checkCommit, signCommit, type CommitFacts, type CommitFault } from "#crypto/journal.ts";
+import * as manifests from "#crypto/manifest.ts";
+import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type FileBody } from "#crypto/meta.ts";
+import { openName, sealName } from "#crypto/names.ts";
+import type { Primitives } from "#crypto/primitives.ts";
+import { keysOfEpoch } from "#crypto/keys.ts";
+import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
+import type { Commit } from "#protocol/commit.ts";
+import type { Entry } from "#protocol/feed.ts";
+import type {
+  ClosedContent,
+  DeviceRecords,
+  KnownContent,
+  OpenContent,
+  Remote,
+  Seal,
+  SealedRecords,
+  TreeStore,
+} from "./ports.ts";
+import type { SealedKeys } from "./sealed-keys.ts";
+import { readKeyEpoch, writeKeyEpoch } from "./settings.ts";
+import type { SealedRemote } from "./sealed-remote.ts";
+
+export type SealedWorld = {
+  readonly space: SpaceId;
+  readonly device: DeviceId;
+  readonly folding: boolean;
+  readonly primitives: Primitives;
+  readonly digest: Digest;
+  readonly keys: () => SealedKeys;
+  readonly trees: Pick<TreeStore, "transaction">;
+  readonly records: DeviceRecords & SealedRecords;
+  /** The server, which knows stored chunks only. */
+  readonly remote: Remote;
+  readonly sealed: SealedRemote;
+};
+
+/** What a person is told of an entry that its device did not make for this journal. */
+const FAULTS: Readonly<Record<CommitFault, { code: string; because: string }>> = {
+  "unknown-device": {
+    code: "device-unknown",
+    because: "no device of this account may have sent it",
+  },
+  "bad-signature": { code: "signature-bad", because: "its device did not sign it" },
+  "other-epoch": { code: "epoch-unknown", because: "it is closed with keys of another time" },
+  "base-before-epoch": { code: "epoch-unknown", because: "it was planned before its keys began" },
+  "unknown-base": { code: "journal-forked", because: "its device saw a past that is not here" },
+  "other-base": { code: "journal-forked", because: "its device saw another past than this device" },
+};
+
+/** A sealed space's seal (SPEC SL1 to SL9). */
+export class SealedSeal implements Seal {
+  readonly #world: SealedWorld;
+  readonly inlineBytes = MAX_INLINE_BYTES;
+
+  constructor(world: SealedWorld) {
+    this.#world = world;
+  }
+
+  closeName(node: NodeId, parent: NodeId, name: string): { name: string; key: string } {
+    const { primitives, folding, keys } = this.#world;
+    return sealName(primitives, keys().current, { node, parent, folding }, name);
+  }
+
+  openName(node: NodeId, parent: NodeId, name: string): string {
+    const { primitives, keys } = this.#world;
+    return openName(primitives, keys().epochs, { node, parent }, name);
+  }
+
+  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null {
+    const { primitives, keys } = this.#world;
+    const { current } = keys();
+    const place = { node, follows };
+    const { content, mtimeMs } = open;
+    if (content.kind !== "file") {
+      return { meta: sealMeta(primitives, current, place, content), chunks: [] };
+    }
+    const closed = this.#closeBody(content, open.manifest);
+    if (closed === null) return null;
+    const { executable } = content;
+    const file = { kind: "file", executable, mtimeMs: Math.round(mtimeMs), body: closed.body };
+    return {
+      meta: sealMeta(primitives, current, place, file as Parameters<typeof sealMeta>[3]),
+      chunks: closed.chunks,
+    };
+  }
+
+  openContent(node: NodeId, follows: number, { meta }: ClosedContent): OpenContent {
+    const { primitives, keys, records } = this.#world;
+    const opened = openMeta(primitives, keys().epochs, { node, follows }, meta);
+    const content = contentOf(primitives.hashes, opened);
+    if (opened.kind !== "file" || content.kind !== "file") {
+      return { content, mtimeMs: 0, manifest: [] };
+    }
+    const { mtimeMs, body } = opened;
+    const { sha256 } = content;
+    if (body.kind === "inline") {
+      // A file's only chunk is known by the file's own hash.
+      if (body.bytes.length > 0) records.putInline(chunkId(sha256), body.bytes);
+      return { content, mtimeMs, manifest: wholeChunk(content) };
+    }
+    const { manifest } = body;
+    if (manifest.level === 0) return { content, mtimeMs, manifest: this.#learn(manifest.entries) };
+    records.putRoot(sha256, manifests.writeManifest(manifest));
+    return { content, mtimeMs, manifest: null };
+  }
+
+  /** Sends the pieces of this content's list of chunks, when it is too long for a meta. */
+  async prepare(
+    { sha256, sizeBytes }: FileContent,
+    read: () => Promise<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { records, sealed, trees } = this.#world;
+    if (sizeBytes <= MAX_INLINE_BYTES) {
+      if (sizeBytes === 0 || records.inline(chunkId(sha256)) !== undefined) return;
+      const bytes = await read();
+      return trees.transaction(() => records.putInline(chunkId(sha256), bytes));
+    }
+    const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
+    if (closed !== null) await sealed.putSealed(closed.pieces, signal);
+  }
+
+  /** Reads the pieces of a list of chunks that was too long for its meta. */
+  async manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined> {
+    const { records, primitives, trees } = this.#world;
+    const known = records.manifest(content);
+    const root = known === undefined ? records.root(content) : undefined;
+    if (root === undefined) return known;
+    let manifest = manifests.readManifest(root);
+    while (manifest.level > 0) {
+      const stored = await this.#fetchAll(manifest.entries, signal);
+      manifest = manifests.openPieces(primitives, manifest, stored);
+    }
+    const { entries } = manifest;
+    return trees.transaction(() => {
+      const opened = this.#learn(entries);
+      records.putManifest(content, opened);
+      return opened;
+    });
+  }
+
+  sign(commit: Commit): Commit {
+    const { primitives, keys } = this.#world;
+    const { current, signingSeed } = keys();
+    const facts = this.#facts(commit, this.#world.device, current.epoch);
+    const signature = signCommit(primitives, signingSeed, facts);
+    return { ...commit, keyEpoch: current.epoch, signature };
+  }
+
+  check(entry: Entry): void {
+    const { primitives, keys, records } = this.#world;
+    const { device, base, keyEpoch, signature, sequence, chain } = entry;
+    if (!device || !base || keyEpoch === undefined || signature === undefined) {
+      throw faulty(sequence, FAULTS["bad-signature"]);
+    }
+    keysOfEpoch(keys().epochs, keyEpoch);
+    const facts = this.#facts({ ...entry, base }, device, keyEpoch);
+    const epoch = this.#epochAt(keyEpoch, sequence);
+    const verdict = checkCommit(primitives, facts, signature, {
+      signingKey: keys().signingKeyOf(device, keyEpoch),
+      epoch,
+      chainAt: (at) => (at === 0 ? CHAIN_START : records.chainAt(at)),
+    });
+    if (verdict !== "sound") throw faulty(sequence, FAULTS[verdict]);
+    writeKeyEpoch(records, epoch);
+    records.putChain(sequence, chain);
+  }
+
+  /** Epochs only grow; one begins right before the first entry that is closed in it. */
+  #epochAt(keyEpoch: number, sequence: number): { number: number; since: number } {
+    const last = readKeyEpoch(this.#world.records);
+    return sequence === 1 || keyEpoch > last.number
+      ? { number: keyEpoch, since: sequence - 1 }
+      : last;
+  }
+
+  #facts(
+    { commitId, base, changes }: Pick<Commit, "commitId" | "base" | "changes">,
+    device: DeviceId,
+    epoch: number,
+  ): CommitFacts {
+    const { space, digest } = this.#world;
+    return { space, commit: commitId, device, epoch, base, changes: hashChanges(digest, changes) };
+  }
+
+  /** Null when a chunk was not sealed yet: the content is another one by now. */
+  #closeBody(
+    { sha256, sizeBytes }: FileContent,
+    raw: Manifest,
+  ): { body: FileBody; chunks: ReturnType<typeof manifests.namedChunks> } | null {
+    const { records } = this.#world;
+    if (sizeBytes <= MAX_INLINE_BYTES) {
+      const bytes = sizeBytes === 0 ? new Uint8Array(0) : records.inline(chunkId(sha256));
+      return bytes === undefined ? null : { body: { kind: "inline", bytes }, chunks: [] };
+    }
+    const closed = this.#closeManifest(sha256, sizeBytes, raw);
+    if (closed === null) return null;
+    const { manifest, pieces, entries } = closed;
+    const listed = pieces.map(({ entry }) => entry);
+    return {
+      body: { kind: "chunks", manifest },
+      chunks: manifests.namedChunks(entries, listed),
+    };
+  }
+
+  #closeManifest(sha256: ContentHash, sizeBytes: number, raw: Manifest) {
+    const { primitives, keys, records } = this.#world;
+    const entries: SealedEntry[] = [];
+    for (const { chunk } of raw) {
+      const entry = records.sealed(chunk);
+      if (entry === undefined) return null;
+      entries.push(entry);
+    }
+    const file = { sizeBytes, sha256, entries };
+    return { ...manifests.closeManifest(primitives, keys().current, file), entries };
+  }
+
+  /** Remembers how chunks are sealed; they are the engine's by their raw hash. */
+  #learn(entries: readonly SealedEntry[]): Manifest {
+    for (const entry of entries) this.#world.records.putSealed(entry);
+    return entries.map(({ raw, lengthBytes }) => ({ chunk: raw, lengthBytes }));
+  }
+
+  async #fetchAll(entries: readonly SealedEntry[], signal?: AbortSignal): Promise<Uint8Array[]> {
+    const stored: Uint8Array[] = [];
+    while (stored.length < entries.length) {
+      const ids = entries.slice(stored.length).map(({ chunk }) => chunk);
+      const before = stored.length;
+      for await (const { bytes } of this.#world.remote.fetch(ids, signal)) stored.push(bytes);
+      if (stored.length === before) {
+        throw new WorldError("io", "The server sent none of the chunks that it was asked for.", {
+          retryable: true,
+        });
+      }
+    }
+    assert(stored.length === entries.length, "no more pieces than were asked for");
+    return stored;
+  }
+}
+
+function wholeChunk({ sha256, sizeBytes }: FileContent): Manifest {
+  return sizeBytes === 0 ? [] : [{ chunk: chunkId(sha256), lengthBytes: sizeBytes }];
+}
+
+function faulty(
+  sequence: number,
+  { code, because }: { code: string; because: string },
+): WorldError {
+  const message = `Entry ${sequence} of the server's journal is not to be believed: ${because}.`;
+  return new WorldError(code, message);
+}
