@@ -41,6 +41,8 @@ export type DeviceWorld = {
   readonly server: VirtualServer;
   readonly witness: Witness;
   readonly past: Past;
+  /** What happened in this story, for who counts. */
+  readonly happened: Set<string>;
   readonly accuse: (crime: string) => void;
 };
 
@@ -329,6 +331,7 @@ export class Device {
     const { scheduler, swarm, accuse } = this.#world;
     const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
     const say = (event: string, fields: object = {}): void => {
+      this.#world.happened.add(`log: ${event}`);
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

@@ -1,16 +1,22 @@
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { huntAll } from "./hunt.ts";
 import { mutantsNamed } from "./mutants.ts";
+import { PEOPLES_WAYS, RARER_WAYS } from "./people.ts";
+import { neverReached, Reach, type Unreached } from "./reach.ts";
 import { sweepCases } from "./planner-sweep.ts";
 import { shrink } from "./shrink.ts";
 import { play, tell } from "./story.ts";
-import { drawSwarm, readSwarm, type Swarm } from "./swarm.ts";
+import { drawSwarm, FATES, readSwarm, type Swarm, type Weather } from "./swarm.ts";
 
 /**
  * npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES]
+ *                                   [--storm | --in-order] [--reach]
  *              | --mutants [NAME…] [--most N] [--from SEED] [--workers K]
  *              | --planner N [--from SEED] [--workers K]
  */
+
+/** Asks for what happened in a sweep, and what of the engine it never ran. */
+const REACH = "--reach";
 
 /** Seeds that a worker is given at a time. */
 const SEEDS_AT_ONCE = 20;
@@ -26,10 +32,17 @@ const MOST_HUNTED = 100_000;
 /** One seed in so many is played twice: both must go the same way. */
 const TWICE_EVERY = 100;
 
-type Task = { readonly from: number; readonly to: number };
+const THINGS_THAT_HAPPEN = [
+  ...[...PEOPLES_WAYS, ...RARER_WAYS].map((way) => `people: ${way}`),
+  ...FATES.map((fate) => `fate: ${fate}`),
+];
+
+type Task = { readonly from: number; readonly to: number; readonly weather: Weather };
 type Report = {
   readonly failed: readonly { seed: number; wrong: readonly string[] }[];
   steps: number;
+  /** In how many stories something happened. */
+  readonly happened: Readonly<Record<string, number>>;
 };
 
 function option(name: string, otherwise: number): number {
@@ -37,20 +50,28 @@ function option(name: string, otherwise: number): number {
   return at === -1 ? otherwise : Number(process.argv[at + 1]);
 }
 
-async function playAll({ from, to }: Task): Promise<Report> {
+/** What a sweep's stories are like: `--storm`, `--in-order`, or as the seed draws them. */
+function weatherAsked(): Weather {
+  if (process.argv.includes("--storm")) return "storm";
+  return process.argv.includes("--in-order") ? "in-order" : "any";
+}
+
+async function playAll({ from, to, weather }: Task): Promise<Report> {
   const failed: { seed: number; wrong: readonly string[] }[] = [];
+  const happened: Record<string, number> = {};
   let steps = 0;
   for (let seed = from; seed < to; seed++) {
-    const outcome = await play(drawSwarm(seed), null);
+    const outcome = await play(drawSwarm(seed, weather), null);
     steps += outcome.steps;
+    for (const what of outcome.happened) happened[what] = (happened[what] ?? 0) + 1;
     let { wrong } = outcome;
     if (seed % TWICE_EVERY === 0 && wrong.length === 0) {
-      const again = await play(drawSwarm(seed), null);
+      const again = await play(drawSwarm(seed, weather), null);
       if (again.hash !== outcome.hash) wrong = ["the same seed went another way"];
     }
     if (wrong.length > 0) failed.push({ seed, wrong });
   }
-  return { failed, steps };
+  return { failed, steps, happened };
 }
 
 async function sweep(count: number, first: number, workers: number): Promise<number> {
@@ -58,26 +79,39 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   let next = first;
   let steps = 0;
   let played = 0;
+  const weather = weatherAsked();
+  const happened: Record<string, number> = {};
+  const unreached: Unreached[] = [];
   const startedMs = performance.now();
   let sayMs = startedMs + PROGRESS_MS;
   const work = async (): Promise<void> => {
     const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_HEAP_MB };
-    const worker = new Worker(new URL(import.meta.url), { resourceLimits });
+    const argv = process.argv.slice(2);
+    const worker = new Worker(new URL(import.meta.url), { resourceLimits, argv });
     for (let from = next; from < first + count; from = next) {
       const to = Math.min(from + SEEDS_AT_ONCE, first + count);
       next = to;
       const report = Promise.withResolvers<Report>();
       worker.once("message", report.resolve);
       worker.once("error", report.reject);
-      worker.postMessage({ from, to } satisfies Task);
-      const { failed: more, steps: taken } = await report.promise;
+      worker.postMessage({ from, to, weather } satisfies Task);
+      const { failed: more, steps: taken, happened: also } = await report.promise;
       worker.removeAllListeners("error");
       failed.push(...more);
+      for (const [what, count] of Object.entries(also)) {
+        happened[what] = (happened[what] ?? 0) + count;
+      }
       steps += taken;
       played += to - from;
       if (performance.now() < sayMs) continue;
       sayMs = performance.now() + PROGRESS_MS;
       console.log(`${played} stories played, ${failed.length} failed`);
+    }
+    if (process.argv.includes(REACH)) {
+      const answer = Promise.withResolvers<Unreached>();
+      worker.once("message", answer.resolve);
+      worker.postMessage(REACH);
+      unreached.push(await answer.promise);
     }
     await worker.terminate();
   };
@@ -87,7 +121,7 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   const shown = option("--shrink", MOST_SHOWN);
   for (const { seed, wrong } of failed.slice(0, shown)) {
     console.log(`\nseed ${seed}: ${wrong.slice(0, 4).join("\n  ")}`);
-    show(await shrink(drawSwarm(seed), wrong[0], MOST_SHRINKING_PLAYS));
+    show(await shrink(drawSwarm(seed, weather), wrong[0], MOST_SHRINKING_PLAYS));
   }
   if (failed.length > shown) {
     console.log(
@@ -97,12 +131,21 @@ async function sweep(count: number, first: number, workers: number): Promise<num
         .join(" ")}`,
     );
   }
+  if (process.argv.includes(REACH)) showReach(happened, unreached);
   const rate = (count / seconds).toFixed(0);
   console.log(
     `${seconds.toFixed(1)} s, ${rate} stories a second, ${Math.round(steps / count)} steps each`,
   );
   console.log(`${count - failed.length} passed, ${failed.length} failed`);
   return failed.length;
+}
+
+/** What happened in how many stories, and what of the engine never ran. */
+function showReach(happened: Record<string, number>, unreached: readonly Unreached[]): void {
+  const never = THINGS_THAT_HAPPEN.filter((what) => happened[what] === undefined);
+  for (const what of Object.keys(happened).sort()) console.log(`${happened[what]} × ${what}`);
+  for (const what of never) console.log(`never: ${what}`);
+  for (const line of neverReached(unreached)) console.log(`not run: ${line}`);
 }
 
 function show(swarm: Swarm): void {
@@ -113,7 +156,7 @@ function show(swarm: Swarm): void {
 async function replay(what: string): Promise<number> {
   const given = what.startsWith("{")
     ? readSwarm(JSON.parse(what) as object)
-    : drawSwarm(Number(what));
+    : drawSwarm(Number(what), weatherAsked());
   const { swarm, story, wrong, hash, steps } = await tell(given);
   show(swarm);
   for (const line of story) console.log(line);
@@ -153,7 +196,10 @@ if (isMainThread) {
 } else {
   // Stacks are most of what an error costs; who replays a failure sees them.
   Error.stackTraceLimit = 0;
-  parentPort?.on("message", (task: Task) => {
-    void playAll(task).then((report) => parentPort?.postMessage(report));
+  const reach = new Reach();
+  if (process.argv.includes(REACH)) await reach.begin();
+  parentPort?.on("message", (task: Task | typeof REACH) => {
+    const answer = task === REACH ? reach.unreached() : playAll(task);
+    void answer.then((report) => parentPort?.postMessage(report));
   });
 }

@@ -10,7 +10,7 @@ export async function play(swarm: Swarm, story: string[] | null): Promise<Outcom
     return await world.play();
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { hash: 0, steps: 0, wrong: [`thrown: ${what}`] };
+    return { hash: 0, steps: 0, wrong: [`thrown: ${what}`], happened: [] };
   }
 }
 

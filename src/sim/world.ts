@@ -36,6 +36,8 @@ export type Outcome = {
   readonly hash: number;
   readonly steps: number;
   readonly wrong: readonly string[];
+  /** Ways and fates of this story, and what its engines logged. */
+  readonly happened: readonly string[];
 };
 
 /** One story: machines, people, a server, and what befalls them. */
@@ -46,6 +48,7 @@ export class World {
   readonly #devices: Device[] = [];
   readonly #ledger = new Ledger();
   readonly #past = new Past();
+  readonly #happened = new Set<string>();
   readonly #wrong: string[] = [];
   readonly #people: Actor;
   readonly #fate: Actor;
@@ -69,6 +72,7 @@ export class World {
       server,
       witness: this.#ledger,
       past: this.#past,
+      happened: this.#happened,
       accuse: (crime: string) => this.#accuse(crime),
     };
     for (let index = 0; index < swarm.devices; index++) {
@@ -104,7 +108,7 @@ export class World {
       await this.#expectSameAfterRestart();
     for (const device of this.#devices) device.kill();
     const { hash, steps } = this.#scheduler;
-    return { hash, steps, wrong: this.#wrong };
+    return { hash, steps, wrong: this.#wrong, happened: [...this.#happened] };
   }
 
   /** True when a device or the server went back to what it knew before. */
@@ -174,7 +178,8 @@ export class World {
     const device = this.#device(index);
     const draw = new Draw(this.#swarm.seed, `deed ${id}`);
     const way = pickWay(this.#swarm.ways, draw);
-    const deed = device.person.does(way, draw, `${device.name}${id}`);
+    const done = (): void => void this.#happened.add(`people: ${way}`);
+    const deed = watched(device.person.does(way, draw, `${device.name}${id}`), done);
     return { deed, name: device.name, way };
   }
 
@@ -236,6 +241,7 @@ export class World {
   #befall(fate: Fate, device: Device, draw: Draw): void {
     const { plight } = device;
     this.#scheduler.note(`fate: ${fate} ${device.name}`);
+    this.#happened.add(`fate: ${fate}`);
     const forMs = draw.between(1, 5_000);
     const lift = (act: () => void): void => {
       this.#busy++;
@@ -445,6 +451,16 @@ function isAtRest({ engine }: Device): boolean {
   if (status.state === "in-sync") return true;
   const { up, down } = status.pending;
   return status.state === "working" && up === 0 && down === unmakable(status.problems);
+}
+
+/** A deed, and `done` when it did something and did not give up. */
+function* watched(deed: Deed, done: () => void): Deed {
+  let last: string | number | null = null;
+  for (const said of deed) {
+    last = said;
+    yield said;
+  }
+  if (last !== null && !String(last).startsWith("gives up")) done();
 }
 
 function pickWay(ways: Swarm["ways"], draw: Draw): Way {
