@@ -41,7 +41,7 @@ export function closeFrame(compression: Compression, raw: Uint8Array): readonly 
   return [head, payload, ZEROS.subarray(0, padBytes)];
 }
 
-/** The raw bytes of a whole frame. Throws WorldError `bad-chunk` on whatever `closeFrame` makes not. */
+/** The raw bytes of a whole frame. Throws WorldError `bad-chunk` on what `closeFrame` makes not. */
 export function openFrame(compression: Compression, frame: Uint8Array): Uint8Array {
   const fields = new FieldReader(frame, "bad-chunk", "A chunk");
   fields.expect(Uint8Array.of(EDITION), "edition");

@@ -16,10 +16,11 @@ import type { Primitives } from "./primitives.ts";
 
 /**
  * A sealed file's chunks in order: `["LSM1"][edition 1][level 1][zero 2][file length 8][SHA-256 of
- * the file 32][count 4]` and 104 bytes an entry: `[id 32][secret 32][SHA-256 of the raw bytes
- * 32][length 4][domain 1][epoch 2][flags 1]`. A list that takes more than MAX_LISTED_BYTES is cut into **pieces**, which are
- * private chunks themselves, and its entries are those pieces, one level up; and so on. So it is
- * always small enough to stand in its node's meta, and a changed chunk changes one piece a level.
+ * the file 32][count 4]` and 104 bytes an entry: `[id 32][secret 32][SHA-256 of the raw bytes 32]
+ * [length 4][domain 1][epoch 2][flags 1]`. A list that takes more than MAX_LISTED_BYTES is cut into
+ * **pieces**, which are private chunks themselves, and its entries are those pieces, one level up;
+ * and so on. So it is always small enough to stand in its node's meta, and a changed chunk changes
+ * one piece a level.
  */
 const EDITION = 1;
 const HEAD_BYTES = 52;

@@ -3,6 +3,7 @@ import type { Chance } from "#core/world.ts";
 /**
  * What sealing is made of. The machine's own library is behind it; nothing here knows a format, and
  * no format knows a library. All are synchronous: an await a chunk would cost more than the chunk.
+ * What comes out is a plain Uint8Array, never a library's own kind of it.
  */
 
 /** SHA-2 and what is built on it. `parts` are hashed as if they stood in one array. */

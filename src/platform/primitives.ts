@@ -9,6 +9,7 @@ import {
   sign,
   timingSafeEqual,
   verify,
+  type KeyObject,
 } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Cipher, Compression, Hashes, Primitives, Signatures } from "#crypto/primitives.ts";
@@ -18,12 +19,17 @@ const GCM = "aes-256-gcm";
 const TAG_BYTES = 16;
 const SHA512_BYTES = 64;
 
+/** The same memory without Node's own methods, of which `slice` copies nothing. */
+function plain(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 function digest(algorithm: "sha256" | "sha512", parts: readonly Uint8Array[]): Uint8Array {
   const [first] = parts;
-  if (parts.length === 1 && first !== undefined) return hash(algorithm, first, "buffer");
+  if (parts.length === 1 && first !== undefined) return plain(hash(algorithm, first, "buffer"));
   const digesting = createHash(algorithm);
   for (const part of parts) digesting.update(part);
-  return digesting.digest();
+  return plain(digesting.digest());
 }
 
 const hashes: Hashes = {
@@ -32,9 +38,9 @@ const hashes: Hashes = {
   hmacSha256(key, parts) {
     const authenticating = createHmac("sha256", key);
     for (const part of parts) authenticating.update(part);
-    return authenticating.digest();
+    return plain(authenticating.digest());
   },
-  hkdfExtract: (salt, secret) => createHmac("sha512", salt).update(secret).digest(),
+  hkdfExtract: (salt, secret) => plain(createHmac("sha512", salt).update(secret).digest()),
   // Node's own HKDF does both halves at once, and cannot do the second alone.
   hkdfExpand(key, info, lengthBytes) {
     const blocks = new Uint8Array(Math.ceil(lengthBytes / SHA512_BYTES) * SHA512_BYTES);
@@ -66,35 +72,29 @@ const cipher: Cipher = {
     const tagAt = sealed.length - TAG_BYTES;
     opening.setAAD(associated);
     opening.setAuthTag(sealed.subarray(tagAt));
-    const plain = opening.update(sealed.subarray(0, tagAt));
+    const opened = opening.update(sealed.subarray(0, tagAt));
     try {
       opening.final();
-      return plain;
+      return plain(opened);
     } catch {
       return null;
     }
   },
 };
 
-/** What stands before a seed (PKCS #8) and a public key (SPKI) of Ed25519, RFC 8410. */
-const SEED_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
-const PUBLIC_HEAD = Buffer.from("302a300506032b6570032100", "hex");
-
-function privateKey(seed: Uint8Array): ReturnType<typeof createPrivateKey> {
-  const key = Buffer.concat([SEED_HEAD, seed]);
-  return createPrivateKey({ key, format: "der", type: "pkcs8" });
+function privateKey(seed: Uint8Array): KeyObject {
+  const key = Buffer.from(seed);
+  return createPrivateKey({ key, format: "raw-private", asymmetricKeyType: "ed25519" });
 }
 
 const signatures: Signatures = {
-  publicKey(seed) {
-    const whole = createPublicKey(privateKey(seed)).export({ format: "der", type: "spki" });
-    return whole.subarray(PUBLIC_HEAD.length);
-  },
-  sign: (seed, message) => sign(null, message, privateKey(seed)),
+  publicKey: (seed) => plain(createPublicKey(privateKey(seed)).export({ format: "raw-public" })),
+  sign: (seed, message) => plain(sign(null, message, privateKey(seed))),
   verify(publicKey, message, signature) {
-    const key = Buffer.concat([PUBLIC_HEAD, publicKey]);
     try {
-      return verify(null, message, { key, format: "der", type: "spki" }, signature);
+      const key = Buffer.from(publicKey);
+      const raw = { key, format: "raw-public", asymmetricKeyType: "ed25519" } as const;
+      return verify(null, message, createPublicKey(raw), signature);
     } catch {
       // Not every 32 bytes are a point.
       return false;
@@ -104,14 +104,16 @@ const signatures: Signatures = {
 
 const compression: Compression = {
   compress: (bytes) =>
-    zstdCompressSync(bytes, {
-      params: { [constants.ZSTD_c_compressionLevel]: 3 },
-      pledgedSrcSize: bytes.length,
-    }),
+    plain(
+      zstdCompressSync(bytes, {
+        params: { [constants.ZSTD_c_compressionLevel]: 3 },
+        pledgedSrcSize: bytes.length,
+      }),
+    ),
   decompress(bytes, lengthBytes) {
     try {
       const raw = zstdDecompressSync(bytes, { maxOutputLength: lengthBytes });
-      return raw.length === lengthBytes ? raw : null;
+      return raw.length === lengthBytes ? plain(raw) : null;
     } catch {
       return null;
     }

@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { concat, toHex } from "#core/bytes.ts";
+import { chunkId, contentHash } from "#core/ids.ts";
+import {
+  flipped,
+  keysOf,
+  primitives,
+  refuses,
+  SPACE,
+  randomSample,
+} from "../../test/contracts/sealing-world.ts";
+import { sealPrivate, type SealedChunk, type SealedEntry } from "./chunk.ts";
+import { chunkSecret } from "./keys.ts";
+import {
+  closeManifest,
+  namedChunks,
+  openPieces,
+  readManifest,
+  writeManifest,
+  MAX_LISTED_BYTES,
+  type Manifest,
+} from "./manifest.ts";
+
+const keys = keysOf(SPACE, 1);
+
+function entryOf(seed: number): SealedEntry {
+  const sample = randomSample(seed, 96);
+  return {
+    chunk: chunkId(toHex(sample.subarray(0, 32))),
+    secret: chunkSecret(sample.subarray(32, 64)),
+    raw: chunkId(toHex(sample.subarray(64))),
+    lengthBytes: (seed % 1_000) + 1,
+    domain: seed % 2 === 0 ? "shared" : "private",
+    epoch: (seed % 7) + 1,
+  };
+}
+
+function fileOf(entries: readonly SealedEntry[]): Omit<Manifest, "level"> {
+  const sizeBytes = entries.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  return { sizeBytes, sha256: contentHash("ab".repeat(32)), entries };
+}
+
+const entriesOf = (count: number): SealedEntry[] =>
+  Array.from({ length: count }, (_, at) => entryOf(at + 1));
+
+/** Down to the file's own chunks, as a device reads it. */
+function openAll(manifest: Manifest, pieces: readonly SealedChunk[]): Manifest {
+  const stored = new Map(pieces.map((piece) => [piece.entry.chunk, piece.stored]));
+  let open = manifest;
+  while (open.level > 0) {
+    open = openPieces(
+      primitives,
+      open,
+      open.entries.map(({ chunk }) => stored.get(chunk)!),
+    );
+  }
+  return open;
+}
+
+test("SF13: a manifest of any length stands in 4 KiB and its pieces, and comes back whole", () => {
+  for (const count of [0, 1, 38, 39, 64, 65, 1_025, 3_000, 40_000]) {
+    const file = fileOf(entriesOf(count));
+    const { manifest, pieces } = closeManifest(primitives, keys, file);
+    const written = writeManifest(manifest);
+    assert.ok(written.length <= MAX_LISTED_BYTES, `${count}: ${written.length} bytes`);
+    assert.equal(manifest.level > 0, count > 38);
+    const open = openAll(readManifest(written), pieces);
+    assert.deepEqual(open, { ...file, level: 0 }, `${count}`);
+  }
+});
+
+test("SF13: of a long list with one chunk changed, inserted or gone, few pieces are sent anew", () => {
+  const entries = entriesOf(40_000);
+  const piecesOf = (list: readonly SealedEntry[]): Map<string, number> => {
+    const { pieces } = closeManifest(primitives, keys, fileOf(list));
+    return new Map(pieces.map(({ entry, stored }) => [entry.chunk, stored.length]));
+  };
+  const before = piecesOf(entries);
+  const all = [...before.values()].reduce((sum, length) => sum + length, 0);
+  assert.ok(all > 40_000 * 104);
+  const edits = {
+    changed: entries.with(20_000, entryOf(999_999)),
+    inserted: entries.toSpliced(20_000, 0, entryOf(999_999)),
+    gone: entries.toSpliced(20_000, 1),
+    longer: [...entries, entryOf(999_999)],
+  };
+  for (const [edit, list] of Object.entries(edits)) {
+    const fresh = [...piecesOf(list)].filter(([chunk]) => !before.has(chunk));
+    const bytes = fresh.reduce((sum, [, length]) => sum + length, 0);
+    assert.ok(fresh.length <= 4, `${edit}: ${fresh.length} pieces`);
+    assert.ok(bytes < all / 20, `${edit}: ${bytes} of ${all} bytes`);
+  }
+});
+
+test("SF13: a list of one and the same chunk is cut into pieces like any other", () => {
+  const zeros = { ...entryOf(1), secret: chunkSecret(new Uint8Array(32)) };
+  for (const entry of [zeros, entryOf(1)]) {
+    const entries = Array.from({ length: 20_000 }, () => entry);
+    const { manifest, pieces } = closeManifest(primitives, keys, fileOf(entries));
+    assert.equal(openAll(manifest, pieces).entries.length, 20_000);
+    assert.ok(new Set(pieces.map((piece) => piece.entry.chunk)).size < 8);
+  }
+});
+
+test("SF13: pieces in another order, of another level, or that are no pieces are refused", () => {
+  const file = fileOf(entriesOf(40_000));
+  const { manifest, pieces } = closeManifest(primitives, keys, file);
+  assert.equal(manifest.level, 2);
+  const stored = new Map(pieces.map((piece) => [piece.entry.chunk, piece.stored]));
+  const fetch = (entries: readonly SealedEntry[]): Uint8Array[] =>
+    entries.map(({ chunk }) => stored.get(chunk)!);
+  const good = fetch(manifest.entries);
+  refuses(() => openPieces(primitives, manifest, good.toReversed()), "bad-chunk");
+  const tooHigh = { ...manifest, level: 3 };
+  refuses(() => openPieces(primitives, tooHigh, good), "bad-manifest");
+  const tooLow = { ...manifest, level: 1 };
+  refuses(() => openPieces(primitives, tooLow, good), "bad-manifest");
+  // Whoever may write can seal anything: a list that does not add up is refused all the same.
+  const lists = openPieces(primitives, manifest, good);
+  const swapped = { ...lists, sizeBytes: lists.sizeBytes + 1 };
+  refuses(() => openPieces(primitives, swapped, fetch(lists.entries)), "bad-manifest");
+  const nothing = sealPrivate(primitives, { key: keys.manifest, epoch: 1 }, randomSample(1, 80));
+  const wrong = { ...manifest, entries: [nothing.entry] };
+  refuses(() => openPieces(primitives, wrong, [nothing.stored]), "bad-manifest");
+});
+
+test("SF4: a manifest of another form than ours is refused", () => {
+  const file = { ...fileOf(entriesOf(3)), level: 0 };
+  const bytes = writeManifest(file);
+  assert.deepEqual(readManifest(bytes), file);
+  for (let length = 0; length < bytes.length; length++) {
+    refuses(() => readManifest(bytes.subarray(0, length)), "bad-manifest", `${length}`);
+  }
+  refuses(() => readManifest(concat([bytes, new Uint8Array(1)])), "bad-manifest");
+  const bad: Readonly<Record<string, Uint8Array>> = {
+    "another edition": bytes.with(4, 2),
+    "a level without pieces": writeManifest({ ...file, level: 1, entries: [] }),
+    "a level beyond all": bytes.with(5, 4),
+    "shared pieces": writeManifest({ ...file, level: 1 }),
+    "a spare byte in use": bytes.with(7, 1),
+    "another size": bytes.with(15, bytes[15]! + 1),
+    "an unknown domain": bytes.with(52 + 100, 3),
+    "an unknown flag": bytes.with(52 + 103, 1),
+    "an empty chunk": writeManifest({ ...file, entries: [{ ...entryOf(1), lengthBytes: 0 }] }),
+    "too many entries": writeManifest({ ...fileOf(entriesOf(39)), level: 0 }),
+  };
+  for (const [what, changed] of Object.entries(bad)) {
+    refuses(() => readManifest(changed), "bad-manifest", what);
+  }
+});
+
+test("SF16: any bytes at all are a manifest or refused", () => {
+  const bytes = writeManifest({ ...fileOf(entriesOf(2)), level: 0 });
+  for (const changed of flipped(bytes)) {
+    try {
+      readManifest(changed);
+    } catch {
+      refuses(() => readManifest(changed), "bad-manifest");
+    }
+  }
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (any) => {
+      refuses(() => readManifest(any), "bad-manifest");
+    }),
+  );
+});
+
+test("SF17: a commit names each chunk once, by id, whatever their order in the file", () => {
+  const entries = entriesOf(50);
+  const { pieces } = closeManifest(primitives, keys, fileOf(entriesOf(100)));
+  const all = pieces.map(({ entry }) => entry);
+  const named = namedChunks(entries, all);
+  assert.deepEqual(named, namedChunks(all, entries.toReversed(), entries));
+  assert.deepEqual(named, named.toSorted());
+  assert.equal(named.length, 50 + all.length);
+});
