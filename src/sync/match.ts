@@ -23,7 +23,7 @@ export type Matched = {
   readonly folders: readonly NodeId[];
   /** Folders that are gone. */
   readonly gone: readonly NodeId[];
-  /** Something is gone from park that may stand where nobody has looked: look at everything. */
+  /** Something is gone that may stand where nobody has looked: everything must be looked at. */
   readonly lost: boolean;
 };
 
@@ -317,7 +317,9 @@ export class Matcher {
     const taken = this.#trees
       .named("local", local.parent, local.name)
       .some(({ id }) => id !== row.id && (this.#claimed.has(id) || !this.#missing.has(id)));
-    if (taken) return true;
+    if (taken && this.#isFull) return true;
+    // What had the name may stand where nobody has looked yet.
+    if (taken) this.#lost = true;
     const { missedMs } = local;
     if (missedMs === null) return false;
     return this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs);

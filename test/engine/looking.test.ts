@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { WorldError } from "#core/errors.ts";
 import { nodeId, ROOT_NODE } from "#core/ids.ts";
+import { FOLDER } from "#core/node.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
 import { openDisk } from "#platform/disk.ts";
@@ -132,6 +133,28 @@ suite("things that change their names between two looks", () => {
         assert.deepEqual(names, [name]);
       }
       assert.equal(trees.get(a)?.local?.name, "b");
+    });
+  });
+
+  test("SC4: a folder that gave its name to a file is not gone before everything was looked at", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      const inner = join(root, "outer", "inner");
+      mkdirSync(inner, { recursive: true });
+      writeFileSync(join(root, "f"), "f");
+      await rest(looking);
+      const outer = trees.named("local", ROOT_NODE, "outer")[0]?.id ?? assert.fail("no outer");
+      const row = trees.named("local", outer, "inner")[0];
+      assert(row?.local);
+      const { parent, name, file } = row.local;
+      trees.put({ ...row, synced: { parent, name, content: FOLDER, file } });
+      renameSync(inner, join(root, "aside"));
+      renameSync(join(root, "f"), inner);
+      renameSync(join(root, "aside"), join(root, "f"));
+      // The hint for the root comes later.
+      looking.lookAgain(outer);
+      await rest(looking);
+      assert.equal(trees.get(row.id)?.local?.name, "f");
+      assert.equal(trees.get(row.id)?.synced?.name, "inner");
     });
   });
 
