@@ -7,6 +7,8 @@ const MIN_WORDS_COLUMNS = 20;
 
 function what({ event, where }: LoggedEvent): string {
   switch (event) {
+    case "united":
+      return paint("yellow", event.padEnd(WHAT_COLUMNS));
     case "conflict":
       return paint("yellow", "conflict copy".padEnd(WHAT_COLUMNS));
     case "held":

@@ -20,6 +20,7 @@ export type LoggedEvent = {
     | "held"
     | "approved"
     | "rejected"
+    | "united"
     | "started"
     | "stopped"
     | "halted";
@@ -55,6 +56,10 @@ function baseName(path: string): string {
 export function loggedEvent(event: EngineEvent, time: string): LoggedEvent | null {
   if (event.kind === "problem") {
     return { time, event: "problem", path: event.path, message: event.message };
+  }
+  if (event.kind === "united") {
+    const message = `${event.message} Both sides are united, and nothing is deleted.`;
+    return { time, event: "united", message };
   }
   if ("direction" in event) {
     const { kind, id, direction, deletes } = event;

@@ -335,7 +335,7 @@ export class Engine {
       if (signal.aborted) return { progress: 0, more: false };
       const code = codeOf(error);
       if (UNITING.has(code)) {
-        this.#unite(code, signal);
+        this.#unite(code, messageOf(error), signal);
         return { progress: 1, more: true };
       }
       // A feed that waiting cannot heal (no such space, no right to it) is the end as well.
@@ -351,8 +351,9 @@ export class Engine {
   }
 
   /** What was agreed on is void: both sides are read anew, nothing is deleted (SPEC EN3). */
-  #unite(code: string, signal: AbortSignal): void {
+  #unite(code: string, message: string, signal: AbortSignal): void {
     this.#world.log.warn("uniting", { code });
+    this.#world.tell?.({ kind: "united", message });
     forgetAgreement(this.#world.trees, this.#world.records);
     this.#looking.lookAtEverything();
     this.#startFeeding(signal);
@@ -417,6 +418,7 @@ export class Engine {
           this.#looking.lookAgain(folder);
         },
         folderRemoved: (folder) => watcher.unwatch(folder),
+        isCommanded: (node) => this.#follower.isCommanded(node),
       },
       ops,
     );

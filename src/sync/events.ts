@@ -3,7 +3,7 @@ import type { Direction } from "./mass.ts";
 
 /**
  * What the engine tells of its work, for people to read: nothing is decided by it. `here` is a
- * change of this device's that the server has taken, `elsewhere` one that was brought to this disk.
+ * change by this device, `elsewhere` one by another that was brought to this disk.
  */
 export type EngineEvent =
   | {
@@ -25,6 +25,11 @@ export type EngineEvent =
       readonly id: string;
       readonly direction: Direction;
       readonly deletes: number;
+    }
+  | {
+      /** What was agreed on is void, for the reason given: both sides are united (SPEC EN3). */
+      readonly kind: "united";
+      readonly message: string;
     }
   | {
       readonly kind: "problem";

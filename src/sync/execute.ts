@@ -4,7 +4,7 @@ import { joinPath } from "#core/names.ts";
 import { samePlace, type Place } from "#core/node.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
 import { Draft } from "./draft.ts";
-import type { Tell } from "./events.ts";
+import type { Tell, Where } from "./events.ts";
 import { sameBytesStamp } from "./hold.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
@@ -25,6 +25,8 @@ export type ExecuteWorld = publish.PublishWorld & {
   readonly folderMade: (folder: NodeId, path: string) => void;
   readonly folderRemoved: (folder: NodeId) => void;
   readonly tell?: Tell;
+  /** True when what is brought to the disk is the doing of a command on this device. */
+  readonly isCommanded?: (node: NodeId) => boolean;
 };
 
 /** Records are stored after so many steps: a crash before costs a look, never a file. */
@@ -319,7 +321,7 @@ export class Executor {
     this.#touch(local.parent, to.parent);
     const moved = await publish.move(this.#world, row, paths, local, to);
     this.#done(row, moved);
-    const event = { kind: "moved", where: "elsewhere", node: row.kind } as const;
+    const event = { kind: "moved", where: this.#whereOf(row.id), node: row.kind } as const;
     this.#world.tell?.({ ...event, from: shownFrom, path: paths.to });
   }
 
@@ -396,8 +398,16 @@ export class Executor {
     this.#count();
   }
 
-  #tellOf({ kind: node }: NodeRow, kind: "created" | "changed" | "deleted", path: string): void {
-    this.#world.tell?.({ kind, where: "elsewhere", node, path });
+  #tellOf(
+    { id, kind: node }: NodeRow,
+    kind: "created" | "changed" | "deleted",
+    path: string,
+  ): void {
+    this.#world.tell?.({ kind, where: this.#whereOf(id), node, path });
+  }
+
+  #whereOf(id: NodeId): Where {
+    return this.#world.isCommanded?.(id) === true ? "here" : "elsewhere";
   }
 
   #count(): void {

@@ -48,6 +48,8 @@ const TOLD = { create: "created", update: "changed", delete: "deleted" } as cons
 export class Follower {
   readonly #world: FollowWorld;
   readonly #folderPaths = new Map<NodeId, string>();
+  /** Nodes that this device's commands changed at the server last. */
+  readonly #commanded = new Set<NodeId>();
 
   constructor(world: FollowWorld) {
     this.#world = world;
@@ -55,6 +57,11 @@ export class Follower {
 
   get position(): Position {
     return readPosition(this.#world.records, this.#world.startCursor);
+  }
+
+  /** True when what the server has of a node is the doing of a command on this device. */
+  isCommanded(id: NodeId): boolean {
+    return this.#commanded.has(id);
   }
 
   /**
@@ -110,6 +117,10 @@ export class Follower {
     const own = sent?.commit.commitId === entry.commitId ? sent : null;
     this.#folderPaths.clear();
     if (own === null && entry.device === device) this.#expectKnown(entry);
+    for (const { node } of entry.changes) {
+      if (own === null && entry.device === device) this.#commanded.add(node);
+      else this.#commanded.delete(node);
+    }
     for (const change of entry.changes) this.#applyChange(change, entry, own);
     if (own !== null) writeSent(records, null);
     return own !== null;

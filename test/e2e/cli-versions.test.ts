@@ -50,6 +50,9 @@ describe("versions", { concurrency: 2 }, () => {
     await a.ok("restore", a.at("file.txt"), "--version", String(first.version));
     await world.agree(a, b);
     assert.deepEqual([a.read("file.txt"), b.read("file.txt")], ["one", "one"]);
+    // Whose doing it was is said on both.
+    assert.match(await a.ok("log", a.dir), /changed here {7}file\.txt\n$/);
+    assert.match(await b.ok("log", b.dir), /changed elsewhere {2}file\.txt\n$/);
     await b.ok("restore", b.at("file.txt"));
     await world.agree(a, b);
     assert.deepEqual([a.read("file.txt"), b.read("file.txt")], ["three", "three"]);
@@ -107,6 +110,7 @@ describe("versions", { concurrency: 2 }, () => {
     await a.sync();
     assert.equal(a.read("file.txt"), "one");
     assert.equal(await stateOf(a), "in-sync");
+    assert.match(await a.ok("log", a.dir), /changed here {7}file\.txt\n$/);
   });
 
   test("CL22: conflicts lists the copies, what they are copies of, and who made them", async () => {
