@@ -34,15 +34,30 @@ export async function explainPath(
   const ignored = ignoredBy(folder, path);
   if (ignored !== null) return { inSync: false, sentences: [ignored, ...problems] };
   const found = await askLookUp(folder, path);
-  const stat = lstatSync(join(folder.link.dir, path), { bigint: true, throwIfNoEntry: false });
+  const stat = lookAt(join(folder.link.dir, path));
   const isAgreed = found.here?.agrees === true && found.here.node === found.server?.node;
   const isSyncable = problems.length === 0;
   const standing = isAgreed ? agreement(found.here) : difference(found, stat, isSyncable);
   const since = status.runs ? [] : changedSince(found.here, stat);
   const inSync = isAgreed && since.length === 0;
   const next = inSync || problems.length > 0 ? [] : nextStep(status);
-  const sentences = [...asOf(status), ...standing, ...since, ...problems, ...next];
+  const doubt = inSync ? doubtOf(status) : [];
+  const sentences = [...asOf(status), ...standing, ...doubt, ...since, ...problems, ...next];
   return { inSync, sentences };
+}
+
+/** What stands there; undefined also where this user may not look: the engine says why. */
+function lookAt(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why what the engine saw last may not be so any more. */
+function doubtOf({ state, reason }: FolderStatus): string[] {
+  return reason !== null && (state === "halted" || state === "working") ? [reason] : [];
 }
 
 /** What no engine has seen yet of a path that one knew. */

@@ -15,7 +15,7 @@ import { clearHalt } from "./halt.ts";
 import type { Home } from "./home.ts";
 import { checkLinkable, linkAt, linkedAlready, quoted, realPath } from "./links.ts";
 import { replaceLink, storeLink, type LinkedFolder } from "./links.ts";
-import { checkMarkers, markedSpaces, markerOf } from "./markers.ts";
+import { checkMarkers, mark, markedSpaces, markerOf } from "./markers.ts";
 import { callServer } from "./server-calls.ts";
 
 /** The space that a folder is bound to when nobody names another. */
@@ -181,7 +181,9 @@ async function bindFolder(
       cutKey: row.cutKey,
       startCursor: row.start,
     };
-    return linked === null ? storeLink(home, link) : replaceLink(linked, link);
+    if (linked !== null) return replaceLink(linked, link);
+    mark(dir, link.space);
+    return storeLink(home, link);
   } catch (error) {
     await calls.revokeDevice(enrolled.device).catch(() => undefined);
     throw error;

@@ -1,8 +1,8 @@
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { SpaceId } from "#core/ids.ts";
 import { PRIVATE_FOLDER } from "#core/names.ts";
-import { MARKER_PREFIX } from "#sync/root.ts";
+import { MARKER_PREFIX, markerPath } from "#sync/root.ts";
 import { wrongUsage } from "./exit.ts";
 
 /** The spaces that a folder is marked as the root of; `link` makes one marker, `unlink` removes it. */
@@ -27,6 +27,24 @@ export function checkMarkers(dir: string, own: SpaceId | null): void {
     `${dir} was linked to another space, as ${markerOf(dir, foreign)} marks: make sure that no other Lockstep ` +
       "syncs it, remove that marker and run this again.",
   );
+}
+
+/** Marks a folder as the root of a space (SPEC RT1). */
+export function mark(dir: string, space: SpaceId): void {
+  mkdirSync(join(dir, markerPath(space)), { recursive: true });
+}
+
+/**
+ * False when a linked folder is not there, or nothing of Lockstep's is in it: what is found in its
+ * place, as below a disk that is not mounted, is left as it is.
+ */
+export function isMarked(dir: string): boolean {
+  try {
+    return statSync(join(dir, PRIVATE_FOLDER)).isDirectory();
+  } catch (error) {
+    // Who may not look does not know.
+    return !(error instanceof Error && "code" in error && error.code === "ENOENT");
+  }
 }
 
 /** The names in a folder; none when it is not there, or is no folder. */

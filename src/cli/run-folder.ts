@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { systemClock } from "#platform/clock.ts";
 import { lockFolder } from "#platform/folder-lock.ts";
+import { rootGone } from "#sync/root.ts";
 import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
 import { openControl } from "./control.ts";
 import { openFolder, type OpenFolder } from "./daemon.ts";
@@ -9,6 +10,7 @@ import { EventLog } from "./event-log.ts";
 import type { Home } from "./home.ts";
 import { clearHalt, storeHalt } from "./halt.ts";
 import { databaseOf, type LinkedFolder } from "./links.ts";
+import { isMarked } from "./markers.ts";
 import { openEngineLog } from "./log.ts";
 import { withNextStep } from "./next-step.ts";
 import { engineAnswers } from "./answers.ts";
@@ -40,6 +42,7 @@ export async function runFolder(
   started: (running: RunningFolder) => void,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
+  if (!isMarked(folder.link.dir)) throw halted(rootGone(), home, folder);
   stack.use(lockFolder(folder.link.dir, systemClock));
   clearHalt(folder);
   const log = stack.use(openEngineLog(home, `sync-${basename(folder.state)}`));
@@ -71,11 +74,17 @@ export async function runFolder(
     log.info("engine-stopped");
   } catch (error) {
     log.error("engine-halted", { code: codeOf(error), message: messageOf(error) });
-    const told = withNextStep(error, home, folder);
+    const told = halted(error, home, folder);
     events.note("halted", messageOf(told));
-    if (told instanceof WorldError) storeHalt(folder, told);
     throw told;
   }
+}
+
+/** Why the engine stopped for good, with what helps; `status` says it from then on. */
+function halted(error: unknown, home: Home, folder: LinkedFolder): unknown {
+  const told = withNextStep(error, home, folder);
+  if (told instanceof WorldError) storeHalt(folder, told);
+  return told;
 }
 
 async function sweepNowAndThen(

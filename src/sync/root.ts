@@ -17,7 +17,8 @@ type RootWorld = {
   readonly space: SpaceId;
 };
 
-function markerPath(space: SpaceId): string {
+/** Where a root has its marker, relative to it. */
+export function markerPath(space: SpaceId): string {
   return joinPath(PRIVATE_FOLDER, MARKER_PREFIX + space);
 }
 
@@ -54,9 +55,14 @@ export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
   const root = await disk.look.stat("");
   const marker = root?.kind === "folder" ? await disk.look.stat(markerPath(space)) : null;
   if (root?.kind === "folder" && marker?.kind === "folder" && marker.device === root.device) return;
+  throw rootGone();
+}
+
+/** What is said of a root that is not the folder that was linked. */
+export function rootGone(): WorldError {
   const detail = "it is missing, unmounted or replaced, and nothing was deleted anywhere";
   const next = "Bring it back, or forget it with lockstep unlink and link it anew";
-  throw new WorldError("root-gone", `The synced folder is not there: ${detail}. ${next}.`);
+  return new WorldError("root-gone", `The synced folder is not there: ${detail}. ${next}.`);
 }
 
 /**
