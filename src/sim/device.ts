@@ -284,6 +284,7 @@ export class Device {
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
     this.#judged.add(commit.commitId);
+    this.#judgeMany(commit);
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
       const synced = this.store.get(change.node)?.synced;
@@ -296,6 +297,16 @@ export class Device {
       if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
       accuse(`${this.name} deletes ${path} although it stands there`);
     }
+  }
+
+  /** So many deletions at once that somebody has to be asked were approved by somebody. */
+  #judgeMany({ changes }: Commit): void {
+    const limits = limitsOf(this.#world.swarm.holding, this.index);
+    const deletes = changes.filter((each) => each.kind === "delete" && each.approved !== true);
+    if (limits === null || deletes.length < limits.nodes) return;
+    const of = this.store.count("remote");
+    if (deletes.length < limits.share * of) return;
+    this.#world.accuse(`${this.name} sends ${deletes.length} deletions of ${of} and asked nobody`);
   }
 
   #syncedPath(id: NodeId): string | null {
