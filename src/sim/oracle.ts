@@ -1,5 +1,6 @@
 import { toHex } from "#core/bytes.ts";
 import { nodeDigest } from "#server/digest.ts";
+import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
 import type { Problem } from "#sync/problems.ts";
@@ -7,7 +8,7 @@ import type { Device } from "./device.ts";
 import { journalFaults } from "./journal-oracle.ts";
 import { show } from "./people.ts";
 import { remoteFaults, sharedInodes } from "./store-oracle.ts";
-import type { VirtualDisk, Witness } from "./virtual-disk.ts";
+import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
 type Content = { readonly bytes: Uint8Array; saved: number; killed: number; spread: number };
@@ -74,15 +75,17 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** Codes of problems that last until a person does something about them. */
-const LASTING = new Set(["unsupported-kind", "outside-root"]);
+const LASTING = new Set(["unsupported-kind", "outside-root", "not-empty"]);
+/** Those for which a step waits on this disk. */
+const STEPS = new Set(["outside-root", "not-empty"]);
 
 export function isLasting({ code }: Problem): boolean {
   return LASTING.has(code);
 }
 
-/** How many links there are that cannot be made here: for them there is always work. */
+/** How many steps cannot be done here: for them there is always work. */
 export function unmakable(problems: readonly Problem[]): number {
-  return problems.filter(({ code }) => code === "outside-root").length;
+  return problems.filter(({ code }) => STEPS.has(code)).length;
 }
 
 /** Of what people name in a story, Word's temporary files are ignored. */
@@ -93,8 +96,13 @@ function isIgnored(path: string): boolean {
 /** A disk as people see it: each path and what stands there, as one text. */
 export function treeOf(disk: VirtualDisk): Map<string, string> {
   const tree = new Map<string, string>();
+  const litter = litterFolders(disk);
   for (const { path, inode } of disk.tree()) {
     if (isIgnored(path)) continue;
+    if (litter.has(path)) {
+      tree.set(path, LITTER);
+      continue;
+    }
     const { kind, executable, bytes, target } = inode;
     if (kind === "file")
       tree.set(path, `file ${executable ? "x " : ""}${show(bytes)} ${sum(bytes)}`);
@@ -124,12 +132,38 @@ export function toldOf(devices: readonly Device[]): Set<string> {
   return new Set(problems.map(({ path }) => path));
 }
 
+/** What a folder is that holds only what is ignored: elsewhere it is a folder or nothing. */
+const LITTER = "folder of litter";
+
+function isLitter(one: string, other: string): boolean {
+  return one === LITTER && (other === "folder" || other === "nothing");
+}
+
+/** Folders that hold only what is ignored: they stay where they are, and need not be elsewhere. */
+function litterFolders(disk: VirtualDisk): Set<string> {
+  const litter = new Set<string>();
+  const judge = (path: string, folder: Inode): boolean => {
+    const below = disk.names(folder).map(({ name, inode }) => {
+      const at = joinPath(path, name);
+      return inode.kind === "folder" ? judge(at, inode) : isIgnored(at);
+    });
+    const isLitter = below.length > 0 && below.every(Boolean);
+    if (isLitter) litter.add(path);
+    return isLitter;
+  };
+  for (const { name, inode } of disk.names(disk.root)) {
+    if (inode.kind === "folder" && name !== PRIVATE_FOLDER) judge(name, inode);
+  }
+  return litter;
+}
+
 function* differing(
   left: ReadonlyMap<string, string>,
   right: ReadonlyMap<string, string>,
 ): Iterable<[path: string, line: string]> {
   for (const path of new Set([...left.keys(), ...right.keys()])) {
     const [one, other] = [left.get(path) ?? "nothing", right.get(path) ?? "nothing"];
+    if (isLitter(one, other) || isLitter(other, one)) continue;
     if (one !== other) yield [path, `${path}: ${one} | ${other}`];
   }
 }
@@ -148,8 +182,13 @@ async function serverTree(server: VirtualServer): Promise<Map<string, string>> {
 
 function shortened(disk: VirtualDisk): Map<string, string> {
   const tree = new Map<string, string>();
+  const litter = litterFolders(disk);
   for (const { path, inode } of disk.tree()) {
     if (isIgnored(path)) continue;
+    if (litter.has(path)) {
+      tree.set(path, LITTER);
+      continue;
+    }
     const { kind, executable, bytes, target } = inode;
     if (kind === "file") tree.set(path, `${executable ? "x " : ""}${sum(bytes)}`);
     else tree.set(path, kind === "symlink" ? `link ${target}` : kind);

@@ -44,10 +44,17 @@ export const RARER_WAYS = [
   "nest",
 ] as const;
 
+/** What the built-in rules ignore, in a folder that others may delete. */
+const LITTER_WAY = "leave-litter";
+
 /** Only where few deletions are many. */
 const GREATER_WAY = "delete-everything";
 
-export type Way = (typeof PEOPLES_WAYS)[number] | (typeof RARER_WAYS)[number] | typeof GREATER_WAY;
+export type Way =
+  | (typeof PEOPLES_WAYS)[number]
+  | (typeof RARER_WAYS)[number]
+  | typeof GREATER_WAY
+  | typeof LITTER_WAY;
 
 /** What somebody does in several steps: what was done after each, or how many ms are waited. */
 export type Deed = Generator<string | number, void, undefined>;
@@ -121,6 +128,8 @@ export class Person {
         return yield* this.delete(at.entry());
       case "delete-all":
         return yield* this.#deleteAll(at.folder());
+      case LITTER_WAY:
+        return yield* this.write(joinPath(at.folder(), `${at.tag}.tmp`), at.content());
       case GREATER_WAY:
         return yield* this.#deleteEverything();
       case "make-folder":
@@ -134,8 +143,7 @@ export class Person {
       case "copy-folder":
         return yield* this.#copyFolder(at.folder(), at.place());
       case "open":
-        this.#open.push(this.#disk.expect(at.file()));
-        return;
+        return yield* this.#openFile(at.file());
       case "write-to-open":
         return yield* this.#writeToOpen(at);
       case "same-everywhere":
@@ -164,6 +172,11 @@ export class Person {
       case "nest":
         return yield* this.#move(at.folder(), at.folder());
     }
+  }
+
+  *#openFile(path: string): Deed {
+    this.#open.push(this.#disk.expect(path));
+    yield `opens ${path}`;
   }
 
   *write(path: string, bytes: Uint8Array): Deed {

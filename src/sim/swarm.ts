@@ -98,7 +98,7 @@ function waits(draw: Draw, pace: number): number {
 
 export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const swarm = withRarities(drawUsual(seed, weather), new Draw(seed, "rarities"), weather);
-  return withHolding(swarm, new Draw(seed, "holding"));
+  return withLitter(withHolding(swarm, new Draw(seed, "holding")), new Draw(seed, "litter"));
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -197,6 +197,12 @@ function withHolding(swarm: Swarm, draw: Draw): Swarm {
   const more = { "delete-all": draw.between(1, 6), "delete-everything": draw.between(1, 6) };
   const holding = drawHolding(draw, swarm.devices, swarm.sequential);
   return { ...swarm, ways: { ...swarm.ways, ...more }, holding };
+}
+
+/** Folders that others delete, and that hold what nobody syncs. */
+function withLitter(swarm: Swarm, draw: Draw): Swarm {
+  if (!draw.chance(0.15)) return swarm;
+  return { ...swarm, ways: { ...swarm.ways, "leave-litter": draw.between(1, 4) } };
 }
 
 /** Every fault there is, at a high rate. */
