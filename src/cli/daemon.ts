@@ -2,17 +2,20 @@ import { fromHex } from "#core/bytes.ts";
 import type { DeviceId, SpaceId } from "#core/ids.ts";
 import type { Log } from "#core/world.ts";
 import { systemChance } from "#platform/chance.ts";
+import { presentBoot } from "#platform/boot.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
 import { systemDigest } from "#platform/digest.ts";
 import { openDisk } from "#platform/disk.ts";
 import { openFileReader } from "#platform/file-reader.ts";
+import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
 import type { HoldLimits } from "#sync/mass.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { openSealedSpace, type SealedSpaceWorld } from "#sync/sealed-space.ts";
 
 /** A folder of this machine, bound to a space of an account. */
 export type Link = {
@@ -38,7 +41,12 @@ export type OpenFolder = AsyncDisposable & {
   readonly store: DeviceStore;
 };
 
+/** What the folder of a sealed space needs beside. */
+export type SealedDoor = Pick<SealedSpaceWorld, "keys" | "keyService" | "ristretto" | "onFallBack">;
+
 type Surroundings = {
+  /** Undefined for a plain space. */
+  readonly sealed?: SealedDoor | undefined;
   readonly log: Log;
   readonly tell?: Tell;
   /** When deletions are so many that a person is asked first; null: never. */
@@ -49,19 +57,30 @@ type Surroundings = {
 export function openFolder(
   link: Link,
   databasePath: string,
-  { log, tell, holdLimits }: Surroundings,
+  { log, tell, holdLimits, sealed }: Surroundings,
 ): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
-  const reader = openFileReader({ root: link.dir, cutKey: fromHex(link.cutKey) });
+  const reader = openFileReader({ root: link.dir, cutKey: cutKeyOf(link, sealed) });
   const watcher = new FolderWatcher(link.dir);
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;
   const remote = new HttpRemote({ ...shared, url, token, space });
-  const world = { ...shared, ...store, disk, reader, watcher, remote, seal: PLAIN_SEAL, log };
+  const doors =
+    sealed === undefined
+      ? { remote, seal: PLAIN_SEAL }
+      : openSealedSpace({
+          ...link,
+          ...sealed,
+          ...store,
+          primitives: systemPrimitives,
+          digest: systemDigest,
+          remote,
+        });
+  const world = { ...shared, ...store, disk, reader, watcher, ...doors, log };
   const told = tell === undefined ? world : { ...world, tell };
   return {
-    engine: new Engine(told, { ...link, holdLimits }),
+    engine: new Engine(told, { ...link, holdLimits, boot: presentBoot(systemClock.nowMs()) }),
     store,
     link,
     async [Symbol.asyncDispose](): Promise<void> {
@@ -71,4 +90,15 @@ export function openFolder(
       store.close();
     },
   };
+}
+
+/**
+ * What the files are cut by: the server's key, which all its accounts share, or in a private space
+ * one of the space's own. It is the first epoch's for ever: other cuts would store everything anew.
+ */
+function cutKeyOf(link: Link, sealed: SealedDoor | undefined): Uint8Array {
+  const keys = sealed?.keys();
+  if (keys === undefined || keys.domain === "shared") return fromHex(link.cutKey);
+  const first = Math.min(...keys.epochs.keys());
+  return (keys.epochs.get(first) ?? keys.current).cut;
 }

@@ -50,8 +50,19 @@ CREATE TABLE sources (
 CREATE INDEX sources_node ON sources (node);
 `;
 
+/** What a sealed space needs: see `SealedRecords`. */
+const SEALED = `
+CREATE TABLE sealed_chunks (
+  raw BLOB PRIMARY KEY, stored BLOB NOT NULL, secret BLOB NOT NULL,
+  length INTEGER NOT NULL, domain INTEGER NOT NULL, epoch INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE inline_contents (raw BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE manifest_roots (content BLOB PRIMARY KEY, root BLOB NOT NULL) STRICT;
+CREATE TABLE chains (sequence INTEGER PRIMARY KEY, chain BLOB NOT NULL) STRICT;
+`;
+
 /** Step N leads from `user_version` N to N + 1; a step that was released is never changed. */
-const STEPS: readonly string[] = [NODES + RECORDS];
+const STEPS: readonly string[] = [NODES + RECORDS, SEALED];
 
 /** The device's database file: one connection, its transactions and its troubles. */
 export class DeviceFile {

@@ -1,13 +1,15 @@
-import type { DeviceRecords, TreeStore } from "#sync/ports.ts";
+import type { DeviceRecords, SealedRecords, TreeStore } from "#sync/ports.ts";
 import type { NodeRow } from "#sync/tree.ts";
 import { SqliteDeviceRecords } from "./device-records.ts";
 import { DeviceFile } from "./device-schema.ts";
+import { SqliteSealedRecords } from "./sealed-records.ts";
 import { SqliteTreeStore } from "./tree-store.ts";
 
 /** One device's database: trees and records share its transactions. */
 export type DeviceStore = {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
+  readonly sealedRecords: SealedRecords;
   /** Rows whose name on the disk holds this text, for lists that people ask for. */
   localNamesWith(text: string): NodeRow[];
   /** Idempotent; nothing may be asked afterwards. */
@@ -37,6 +39,7 @@ export function openDeviceStore(path: string, options: { readonly folding: boole
     return {
       trees,
       records,
+      sealedRecords: new SqliteSealedRecords(file),
       localNamesWith: (text) => trees.localNamesWith(text),
       close: () => file.close(),
     };

@@ -28,7 +28,7 @@ export type SealingWorld = {
 };
 
 /**
- * Seals raw chunks (SPEC SL5, SL6): those of 16 KiB and more of a shared space with the key
+ * Seals raw chunks (SPEC SL6, SL7): those of 16 KiB and more of a shared space with the key
  * service's help, so that equal ones of different accounts are equal; all others for the space
  * alone.
  */

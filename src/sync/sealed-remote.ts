@@ -20,7 +20,7 @@ export type SealedRemoteWorld = {
 
 /**
  * A sealed space's server in the engine's words: chunks are known by the hash of their raw bytes on
- * this side, sealed on the way out, opened and verified on the way in (SPEC SL3, SL4).
+ * this side, sealed on the way out, opened and verified on the way in.
  */
 export class SealedRemote implements Remote {
   readonly #world: SealedRemoteWorld;

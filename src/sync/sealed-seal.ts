@@ -35,7 +35,8 @@ export type SealedWorld = {
   readonly digest: Digest;
   readonly keys: () => SealedKeys;
   readonly trees: Pick<TreeStore, "transaction">;
-  readonly records: DeviceRecords & SealedRecords;
+  readonly records: DeviceRecords;
+  readonly sealedRecords: SealedRecords;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
   readonly sealed: SealedRemote;
@@ -54,7 +55,7 @@ const FAULTS: Readonly<Record<CommitFault, { code: string; because: string }>> =
   "other-base": { code: "journal-forked", because: "its device saw another past than this device" },
 };
 
-/** A sealed space's seal (SPEC SL1 to SL9). */
+/** A sealed space's seal (SPEC SL1, SL9). */
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
   readonly inlineBytes = MAX_INLINE_BYTES;
@@ -92,7 +93,7 @@ export class SealedSeal implements Seal {
   }
 
   openContent(node: NodeId, follows: number, { meta }: ClosedContent): OpenContent {
-    const { primitives, keys, records } = this.#world;
+    const { primitives, keys, sealedRecords } = this.#world;
     const opened = openMeta(primitives, keys().epochs, { node, follows }, meta);
     const content = contentOf(primitives.hashes, opened);
     if (opened.kind !== "file" || content.kind !== "file") {
@@ -102,12 +103,12 @@ export class SealedSeal implements Seal {
     const { sha256 } = content;
     if (body.kind === "inline") {
       // A file's only chunk is known by the file's own hash.
-      if (body.bytes.length > 0) records.putInline(chunkId(sha256), body.bytes);
+      if (body.bytes.length > 0) sealedRecords.putInline(chunkId(sha256), body.bytes);
       return { content, mtimeMs, manifest: wholeChunk(content) };
     }
     const { manifest } = body;
     if (manifest.level === 0) return { content, mtimeMs, manifest: this.#learn(manifest.entries) };
-    records.putRoot(sha256, manifests.writeManifest(manifest));
+    sealedRecords.putRoot(sha256, manifests.writeManifest(manifest));
     return { content, mtimeMs, manifest: null };
   }
 
@@ -117,11 +118,11 @@ export class SealedSeal implements Seal {
     read: () => Promise<Uint8Array>,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { records, sealed, trees } = this.#world;
+    const { records, sealedRecords, sealed, trees } = this.#world;
     if (sizeBytes <= MAX_INLINE_BYTES) {
-      if (sizeBytes === 0 || records.inline(chunkId(sha256)) !== undefined) return;
+      if (sizeBytes === 0 || sealedRecords.inline(chunkId(sha256)) !== undefined) return;
       const bytes = await read();
-      return trees.transaction(() => records.putInline(chunkId(sha256), bytes));
+      return trees.transaction(() => sealedRecords.putInline(chunkId(sha256), bytes));
     }
     const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
     if (closed !== null) await sealed.putSealed(closed.pieces, signal);
@@ -129,9 +130,9 @@ export class SealedSeal implements Seal {
 
   /** Reads the pieces of a list of chunks that was too long for its meta. */
   async manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined> {
-    const { records, primitives, trees } = this.#world;
+    const { records, sealedRecords, primitives, trees } = this.#world;
     const known = records.manifest(content);
-    const root = known === undefined ? records.root(content) : undefined;
+    const root = known === undefined ? sealedRecords.root(content) : undefined;
     if (root === undefined) return known;
     let manifest = manifests.readManifest(root);
     while (manifest.level > 0) {
@@ -155,7 +156,7 @@ export class SealedSeal implements Seal {
   }
 
   check(entry: Entry): void {
-    const { primitives, keys, records } = this.#world;
+    const { primitives, keys, records, sealedRecords } = this.#world;
     const { device, base, keyEpoch, signature, sequence, chain } = entry;
     if (!device || !base || keyEpoch === undefined || signature === undefined) {
       throw faulty(sequence, FAULTS["bad-signature"]);
@@ -166,11 +167,11 @@ export class SealedSeal implements Seal {
     const verdict = checkCommit(primitives, facts, signature, {
       signingKey: keys().signingKeyOf(device, keyEpoch),
       epoch,
-      chainAt: (at) => (at === 0 ? CHAIN_START : records.chainAt(at)),
+      chainAt: (at) => (at === 0 ? CHAIN_START : sealedRecords.chainAt(at)),
     });
     if (verdict !== "sound") throw faulty(sequence, FAULTS[verdict]);
     writeKeyEpoch(records, epoch);
-    records.putChain(sequence, chain);
+    sealedRecords.putChain(sequence, chain);
   }
 
   /** Epochs only grow; one begins right before the first entry that is closed in it. */
@@ -195,9 +196,9 @@ export class SealedSeal implements Seal {
     { sha256, sizeBytes }: FileContent,
     raw: Manifest,
   ): { body: FileBody; chunks: ReturnType<typeof manifests.namedChunks> } | null {
-    const { records } = this.#world;
+    const { sealedRecords } = this.#world;
     if (sizeBytes <= MAX_INLINE_BYTES) {
-      const bytes = sizeBytes === 0 ? new Uint8Array(0) : records.inline(chunkId(sha256));
+      const bytes = sizeBytes === 0 ? new Uint8Array(0) : sealedRecords.inline(chunkId(sha256));
       return bytes === undefined ? null : { body: { kind: "inline", bytes }, chunks: [] };
     }
     const closed = this.#closeManifest(sha256, sizeBytes, raw);
@@ -211,10 +212,10 @@ export class SealedSeal implements Seal {
   }
 
   #closeManifest(sha256: ContentHash, sizeBytes: number, raw: Manifest) {
-    const { primitives, keys, records } = this.#world;
+    const { primitives, keys, sealedRecords } = this.#world;
     const entries: SealedEntry[] = [];
     for (const { chunk } of raw) {
-      const entry = records.sealed(chunk);
+      const entry = sealedRecords.sealed(chunk);
       if (entry === undefined) return null;
       entries.push(entry);
     }
@@ -224,7 +225,7 @@ export class SealedSeal implements Seal {
 
   /** Remembers how chunks are sealed; they are the engine's by their raw hash. */
   #learn(entries: readonly SealedEntry[]): Manifest {
-    for (const entry of entries) this.#world.records.putSealed(entry);
+    for (const entry of entries) this.#world.sealedRecords.putSealed(entry);
     return entries.map(({ raw, lengthBytes }) => ({ chunk: raw, lengthBytes }));
   }
 

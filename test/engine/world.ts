@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openFolder, type Link, type OpenFolder } from "#cli/daemon.ts";
+import { openFolder, type Link, type OpenFolder, type SealedDoor } from "#cli/daemon.ts";
 import type { LogFields } from "#core/world.ts";
 import { HttpAccount } from "#platform/account-http.ts";
 import { systemChance } from "#platform/chance.ts";
@@ -35,15 +35,17 @@ export class Device {
   readonly events: Event[] = [];
   readonly #link: Link;
   readonly #database: string;
+  readonly #sealed: SealedDoor | undefined;
   #open: OpenFolder | null = null;
   #stop = new AbortController();
   #run: Promise<unknown> = Promise.resolve();
 
-  constructor(name: string, link: Link, database: string) {
+  constructor(name: string, link: Link, database: string, sealed?: SealedDoor) {
     this.name = name;
     this.dir = link.dir;
     this.#link = link;
     this.#database = database;
+    this.#sealed = sealed;
   }
 
   get link(): Link {
@@ -81,7 +83,11 @@ export class Device {
       warn: note("warn"),
       error: note("error"),
     };
-    this.#open = openFolder(this.#link, this.#database, { log, holdLimits });
+    this.#open = openFolder(this.#link, this.#database, {
+      log,
+      holdLimits,
+      sealed: this.#sealed,
+    });
     this.#stop = new AbortController();
     // What stops an engine for good is read from its status.
     this.#run = this.#open.engine.run(this.#stop.signal).catch(() => undefined);
@@ -99,6 +105,9 @@ export class Device {
     await this.engine.settle();
   }
 }
+
+/** A sealed space of this name, and how a device gets into it. */
+export type SealedWish = { readonly name: string; readonly door: (link: Link) => SealedDoor };
 
 /** A server and the devices of one account, all real, all in this process. */
 export class World {
@@ -147,15 +156,19 @@ export class World {
     return device;
   }
 
-  /** One more device whose folder is not synced yet. */
-  async linked(name: string, owner = "alice"): Promise<Device> {
+  /** One more device whose folder is not synced yet; in the owner's plain space unless told. */
+  async linked(name: string, owner = "alice", sealed?: SealedWish): Promise<Device> {
     const wish = { account: owner, password: PASSWORD, device: name };
     const enrolled = await this.account().enrol(wish);
     const account = this.account(enrolled.token);
     const spaces = await account.listSpaces();
     const space =
-      spaces.find((each) => each.name === "files") ??
-      (await account.createSpace({ name: "files", kind: "plain" }));
+      spaces.find((each) => each.name === (sealed?.name ?? "files")) ??
+      (await account.createSpace(
+        sealed === undefined
+          ? { name: "files", kind: "plain" }
+          : { name: sealed.name, kind: "sealed" },
+      ));
     const dir = join(this.root, name);
     mkdirSync(dir, { recursive: true });
     const link: Link = {
@@ -171,7 +184,8 @@ export class World {
       cutKey: space.cutKey,
       startCursor: space.start,
     };
-    const device = new Device(name, link, join(this.root, `${name}.sqlite`));
+    const door = sealed?.door(link);
+    const device = new Device(name, link, join(this.root, `${name}.sqlite`), door);
     this.devices.push(device);
     return device;
   }

@@ -1,0 +1,105 @@
+import type { StatementSync } from "node:sqlite";
+import { fromHex, toHex } from "#core/bytes.ts";
+import { chunkId, type ChunkId, type ContentHash } from "#core/ids.ts";
+import type { SealedEntry } from "#crypto/chunk.ts";
+import { chunkSecret } from "#crypto/keys.ts";
+import { MAX_BASE_AGE } from "#protocol/limits.ts";
+import type { SealedRecords } from "#sync/ports.ts";
+import type { DeviceFile } from "./device-schema.ts";
+
+const DOMAINS = ["shared", "private"] as const;
+
+/** Chain values are forgotten so many at a time. */
+const CHAINS_AT_ONCE = 256;
+
+type SealedRow = [Uint8Array, Uint8Array, number, number, number];
+
+/** What a device of a sealed space remembers, in the device's database. */
+export class SqliteSealedRecords implements SealedRecords {
+  readonly #file: DeviceFile;
+  readonly #sealed: StatementSync;
+  readonly #putSealed: StatementSync;
+  readonly #inline: StatementSync;
+  readonly #putInline: StatementSync;
+  readonly #root: StatementSync;
+  readonly #putRoot: StatementSync;
+  readonly #chain: StatementSync;
+  readonly #putChain: StatementSync;
+  readonly #forgetChains: StatementSync;
+
+  constructor(file: DeviceFile) {
+    this.#file = file;
+    this.#sealed = file.prepare(
+      "SELECT stored, secret, length, domain, epoch FROM sealed_chunks WHERE raw = ?",
+    );
+    this.#putSealed = file.prepare(
+      "INSERT OR REPLACE INTO sealed_chunks (raw, stored, secret, length, domain, epoch) " +
+        "VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    this.#inline = file.prepare("SELECT bytes FROM inline_contents WHERE raw = ?");
+    this.#putInline = file.prepare(
+      "INSERT OR REPLACE INTO inline_contents (raw, bytes) VALUES (?, ?)",
+    );
+    this.#root = file.prepare("SELECT root FROM manifest_roots WHERE content = ?");
+    this.#putRoot = file.prepare(
+      "INSERT OR REPLACE INTO manifest_roots (content, root) VALUES (?, ?)",
+    );
+    this.#chain = file.prepare("SELECT chain FROM chains WHERE sequence = ?");
+    this.#putChain = file.prepare("INSERT OR REPLACE INTO chains (sequence, chain) VALUES (?, ?)");
+    this.#forgetChains = file.prepare("DELETE FROM chains WHERE sequence < ?");
+  }
+
+  sealed(raw: ChunkId): SealedEntry | undefined {
+    const row = this.#one<SealedRow>(this.#sealed, fromHex(raw));
+    if (row === undefined) return undefined;
+    const [stored, secret, lengthBytes, domain, epoch] = row;
+    return {
+      chunk: chunkId(toHex(stored)),
+      secret: chunkSecret(secret),
+      raw,
+      lengthBytes,
+      domain: DOMAINS[domain] ?? "private",
+      epoch,
+    };
+  }
+
+  putSealed({ chunk, secret, raw, lengthBytes, domain, epoch }: SealedEntry): void {
+    const number = DOMAINS.indexOf(domain);
+    this.#run(this.#putSealed, fromHex(raw), fromHex(chunk), secret, lengthBytes, number, epoch);
+  }
+
+  inline(raw: ChunkId): Uint8Array | undefined {
+    return this.#one<[Uint8Array]>(this.#inline, fromHex(raw))?.[0];
+  }
+
+  putInline(raw: ChunkId, bytes: Uint8Array): void {
+    this.#run(this.#putInline, fromHex(raw), bytes);
+  }
+
+  root(content: ContentHash): Uint8Array | undefined {
+    return this.#one<[Uint8Array]>(this.#root, fromHex(content))?.[0];
+  }
+
+  putRoot(content: ContentHash, root: Uint8Array): void {
+    this.#run(this.#putRoot, fromHex(content), root);
+  }
+
+  chainAt(sequence: number): string | undefined {
+    const row = this.#one<[Uint8Array]>(this.#chain, sequence);
+    return row && toHex(row[0]);
+  }
+
+  putChain(sequence: number, chain: string): void {
+    this.#run(this.#putChain, sequence, fromHex(chain));
+    if (sequence % CHAINS_AT_ONCE !== 0) return;
+    this.#run(this.#forgetChains, sequence - MAX_BASE_AGE - CHAINS_AT_ONCE);
+  }
+
+  #one<Row>(statement: StatementSync, key: Uint8Array | number): Row | undefined {
+    return this.#file.guard(() => statement.get(key)) as unknown as Row | undefined;
+  }
+
+  #run(statement: StatementSync, ...values: (Uint8Array | number)[]): void {
+    this.#file.guard(() => statement.run(...values));
+  }
+}

@@ -1,0 +1,35 @@
+import type { DeviceId, SpaceId } from "#core/ids.ts";
+import type { Digest } from "#core/world.ts";
+import type { Primitives } from "#crypto/primitives.ts";
+import type { Ristretto } from "#crypto/ristretto.ts";
+import { ChunkSealer } from "./chunk-sealer.ts";
+import type { DeviceRecords, KeyService, Remote, Seal, SealedRecords, TreeStore } from "./ports.ts";
+import type { SealedKeys } from "./sealed-keys.ts";
+import { SealedRemote } from "./sealed-remote.ts";
+import { SealedSeal } from "./sealed-seal.ts";
+
+export type SealedSpaceWorld = {
+  readonly space: SpaceId;
+  readonly device: DeviceId;
+  /** Whether names that differ only in case are one name in this space. */
+  readonly folding: boolean;
+  readonly primitives: Primitives;
+  readonly ristretto: Ristretto;
+  readonly digest: Digest;
+  readonly keys: () => SealedKeys;
+  readonly keyService: KeyService;
+  readonly onFallBack: (code: string, chunks: number) => void;
+  readonly trees: Pick<TreeStore, "transaction">;
+  readonly records: DeviceRecords;
+  readonly sealedRecords: SealedRecords;
+  /** The server, which knows stored chunks only. */
+  readonly remote: Remote;
+};
+
+/** The two doors that an engine of a sealed space has in the place of a plain one's. */
+export function openSealedSpace(world: SealedSpaceWorld): { seal: Seal; remote: Remote } {
+  const { primitives, trees, sealedRecords, remote } = world;
+  const sealer = new ChunkSealer(world);
+  const sealed = new SealedRemote({ primitives, remote, trees, records: sealedRecords, sealer });
+  return { seal: new SealedSeal({ ...world, sealed }), remote: sealed };
+}
