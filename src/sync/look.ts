@@ -101,11 +101,16 @@ class Walk {
     const row = this.#trees.get(id);
     if (id !== ROOT_NODE && id !== PARK_NODE && row?.local?.blind === "ignored") return;
     const path = pathOf(this.#trees, "local", id);
-    if (path === null) return;
+    if (path !== null) this.#queueSeen(id, path, row?.local?.file ?? null);
+  }
+
+  /** A known folder at the path where it was seen: those above it may have moved by now. */
+  #queueSeen(id: NodeId, path: string, file: FileKey | null): void {
+    if (this.#queued.has(id)) return;
     this.#queued.add(id);
     const found: Found[] = [];
     this.folders.push({ id, found });
-    this.#queue.push({ path, base: id, file: row?.local?.file ?? null, found });
+    this.#queue.push({ path, base: id, file, found });
   }
 
   async run(signal?: AbortSignal): Promise<void> {
@@ -177,7 +182,8 @@ class Walk {
   #wentElsewhere(base: NodeId | null): void {
     const parent = base === null ? null : this.#trees.get(base)?.local?.parent;
     if (parent && base !== PARK_NODE) this.queueFolder(parent);
-    else if (base === null) this.unsteady = true;
+    // It was seen there a moment ago: whatever it took along may stand where nobody has looked.
+    if (base === null || (this.#everything && base !== PARK_NODE)) this.unsteady = true;
   }
 
   async #readRules(path: string, entries: readonly Entry[]): Promise<void> {
@@ -208,7 +214,7 @@ class Walk {
       return null;
     }
     if (row !== undefined && isUnchanged(row, entry)) {
-      if (row.kind === "folder" && this.#everything) this.queueFolder(row.id);
+      if (row.kind === "folder" && this.#everything) this.#queueSeen(row.id, path, entry.file);
       return null;
     }
     const isOther = row !== undefined && row.kind !== entry.kind;
@@ -246,11 +252,8 @@ class Walk {
       return { entry, target: null, children };
     }
     // A folder that moved keeps its local children; they are listed under its new path.
-    if ((this.#everything || known.local?.blind !== null) && !this.#queued.has(known.id)) {
-      this.#queued.add(known.id);
-      const found: Found[] = [];
-      this.folders.push({ id: known.id, found });
-      this.#queue.push({ path, base: known.id, file: entry.file, found });
+    if (this.#everything || known.local?.blind !== null) {
+      this.#queueSeen(known.id, path, entry.file);
     }
     return { entry, target: null, children: null };
   }
