@@ -250,6 +250,7 @@ export class Person {
       joinPath(folderOf(path), `~${start}${at.tag}.tmp`),
     ) as [string, string];
     yield* this.write(made, at.content());
+    if (this.#disk.expect(path).kind !== "file") throw new WorldError("not-a-file", path);
     yield* this.rename(path, old);
     yield* this.rename(made, path);
     yield* this.delete(old);

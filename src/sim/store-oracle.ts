@@ -67,7 +67,7 @@ class StoreOracle {
   }
 
   #judgeSynced(row: NodeRow, synced: SyncedSide): void {
-    const { past, name, accuse, disk } = this.#judged;
+    const { past, name, accuse, disk, oracle } = this.#judged;
     const { id, local, kind } = row;
     const crime = (what: string): void => accuse(`${name} has ${synced.name} as synced ${what}`);
     if (!past.hadBody(id, synced.content)) crime("with a content that the server never had");
@@ -84,6 +84,7 @@ class StoreOracle {
     if (inode === undefined) {
       if (synced.file !== "") crime("in an inode that never was");
     } else if (inode.kind !== kind) crime(`in a ${inode.kind}`);
+    else if (oracle.isFleeting(inode)) crime("before its name is durable");
     else if (inode.byEngine) this.#judgeWritten(inode, synced, crime);
   }
 
