@@ -3,7 +3,7 @@ import { concat, toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId } from "#core/ids.ts";
 import { u16 } from "./fields.ts";
-import { closeFrame, openFrame } from "./frame.ts";
+import { closeFrame, openFrame, type Frame } from "./frame.ts";
 import { chunkSecret, derive, type ChunkKey, type ChunkSecret } from "./keys.ts";
 import { labelBytes, magic, plainLabel } from "./labels.ts";
 import { TAG_BYTES, type GcmUse, type Primitives } from "./primitives.ts";
@@ -51,7 +51,7 @@ export type SealedChunk = { readonly entry: SealedEntry; readonly stored: Uint8A
 /** A shared chunk on its way to its secret: `input` is what the key service is asked about. */
 export type FramedChunk = {
   readonly head: Uint8Array;
-  readonly frame: readonly Uint8Array[];
+  readonly frame: Frame;
   readonly input: Uint8Array;
   readonly raw: ChunkId;
   readonly lengthBytes: number;
@@ -65,13 +65,12 @@ function frameChunk(
 ): FramedChunk {
   const head = concat([magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[domain]), u16(epoch)]);
   const frame = closeFrame(compression, raw);
-  // Over exactly what is encrypted: no two frames share a key, whatever compressed them.
-  const input = hashes.sha256([labelBytes("frame"), head, ...frame]);
-  return { head, frame, input, raw: rawHash(hashes, raw), lengthBytes: raw.length };
-}
-
-function rawHash(hashes: Primitives["hashes"], raw: Uint8Array): ChunkId {
-  return chunkId(toHex(hashes.sha256([raw])));
+  const rawHash = hashes.sha256([raw]);
+  const payloadHash = frame.payload === raw ? rawHash : hashes.sha256([frame.payload]);
+  // A frame is its head and payload, and zeros that follow from them: this is a hash of exactly
+  // what is encrypted, so that no two texts share a key, whatever compressed them.
+  const input = hashes.sha256([concat([labelBytes("frame"), head, frame.head, payloadHash])]);
+  return { head, frame, input, raw: chunkId(toHex(rawHash)), lengthBytes: raw.length };
 }
 
 /** Key, nonce and commitment are of one derivation, and the key is used for this one message. */
@@ -95,12 +94,13 @@ function sealFramed(
   secret: ChunkSecret,
 ): SealedChunk {
   const { key, nonce, commitment } = chunkKeys(primitives, secret, head);
-  const frameBytes = frame.reduce((sum, part) => sum + part.length, 0);
+  const parts = [frame.head, frame.payload, frame.padding];
+  const frameBytes = parts.reduce((sum, part) => sum + part.length, 0);
   const stored = new Uint8Array(OPEN_BYTES + frameBytes + TAG_BYTES);
   stored.set(head, 0);
   stored.set(commitment, HEAD_BYTES);
   const use: GcmUse = { key, nonce, associated: stored.subarray(0, OPEN_BYTES) };
-  primitives.cipher.seal(use, frame, stored.subarray(OPEN_BYTES));
+  primitives.cipher.seal(use, parts, stored.subarray(OPEN_BYTES));
   const chunk = chunkId(toHex(primitives.hashes.sha256([stored])));
   const domain: Domain = head[5] === DOMAIN_BYTES.shared ? "shared" : "private";
   const epoch = head[6]! * 256 + head[7]!;
@@ -165,7 +165,7 @@ export function openChunk(
   const raw = openFrame(compression, frame);
   if (raw.length !== entry.lengthBytes) throw bad("it holds another length than it should");
   // Everybody who has the content knows a shared chunk's secret, and can seal other bytes with it.
-  if (rawHash(hashes, raw) !== entry.raw) throw bad("it holds other bytes than it should");
+  if (toHex(hashes.sha256([raw])) !== entry.raw) throw bad("it holds other bytes than it should");
   return raw;
 }
 

@@ -7,7 +7,10 @@ import { closeFrame, MAX_RAW_BYTES, openFrame } from "./frame.ts";
 import { padme } from "./padding.ts";
 
 const { compression } = primitives;
-const frameOf = (raw: Uint8Array): Uint8Array => concat(closeFrame(compression, raw));
+const frameOf = (raw: Uint8Array): Uint8Array => {
+  const { head, payload, padding } = closeFrame(compression, raw);
+  return concat([head, payload, padding]);
+};
 const noise = (length: number): Uint8Array => primitives.chance.bytes(length);
 
 test("SF3: a length is padded by at most an eighth, to 256 at least, and few lengths are left", () => {

@@ -21,11 +21,15 @@ const MOST_OF_RAW = 0.95;
 /** What pads are cut from, never written to: Padmé's steps are this long at MAX_RAW_BYTES. */
 const ZEROS = new Uint8Array(2 ** 17);
 
-/**
- * The frame of `raw`, 1 to MAX_RAW_BYTES, as parts that stand one after the other: the bytes
- * themselves are not copied.
- */
-export function closeFrame(compression: Compression, raw: Uint8Array): readonly Uint8Array[] {
+/** A frame's parts, in this order; `payload` is `raw` itself when it was not compressed. */
+export type Frame = {
+  readonly head: Uint8Array;
+  readonly payload: Uint8Array;
+  readonly padding: Uint8Array;
+};
+
+/** The frame of `raw`, 1 to MAX_RAW_BYTES, without copying it. */
+export function closeFrame(compression: Compression, raw: Uint8Array): Frame {
   assert(raw.length > 0 && raw.length <= MAX_RAW_BYTES, `a chunk of ${raw.length} bytes`);
   const packed = compression.compress(raw);
   const codec = packed.length <= raw.length * MOST_OF_RAW ? ZSTD : RAW;
@@ -38,7 +42,7 @@ export function closeFrame(compression: Compression, raw: Uint8Array): readonly 
   const length = FRAME_HEAD_BYTES + payload.length;
   const padBytes = padme(length) - length;
   assert(padBytes <= ZEROS.length, `a pad of ${padBytes} bytes`);
-  return [head, payload, ZEROS.subarray(0, padBytes)];
+  return { head, payload, padding: ZEROS.subarray(0, padBytes) };
 }
 
 /** The raw bytes of a whole frame. Throws WorldError `bad-chunk` on what `closeFrame` makes not. */

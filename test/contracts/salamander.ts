@@ -87,7 +87,8 @@ export function sealWith(
   raw: Uint8Array,
 ): Uint8Array {
   const { key, nonce, commitment } = keyOf(primitives, secret, head);
-  const frame = concat(closeFrame(primitives.compression, raw));
+  const { head: frameHead, payload, padding } = closeFrame(primitives.compression, raw);
+  const frame = concat([frameHead, payload, padding]);
   const associated = concat([head, commitment]);
   const sealed = new Uint8Array(frame.length + BLOCK);
   primitives.cipher.seal({ key, nonce, associated }, [frame], sealed);

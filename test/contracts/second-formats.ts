@@ -72,10 +72,11 @@ async function chunk(
   },
 ): Promise<Stored> {
   const frame = new Uint8Array(padme(12 + raw.length));
+  const rawHash = await sha256(raw);
   frame.set(join(Uint8Array.of(1, 0, 0, 0), int(4, raw.length), int(4, raw.length), raw));
   const domainByte = how.domain === "shared" ? 1 : 2;
   const head = join(ascii("LSC1"), Uint8Array.of(1, domainByte), int(2, how.epoch));
-  const secret = await how.secret(await sha256(label("frame"), head, frame));
+  const secret = await how.secret(await sha256(label("frame"), head, frame.slice(0, 12), rawHash));
   const made = await splitKeys(secret, join(label("chunk-keys"), head));
   const open = join(head, made.commitment);
   const sealed = new Uint8Array(frame.length + 16);
@@ -84,7 +85,7 @@ async function chunk(
   return {
     chunk: hex(await sha256(stored)),
     secret: hex(secret),
-    raw: hex(await sha256(raw)),
+    raw: hex(rawHash),
     lengthBytes: raw.length,
     domain: how.domain,
     epoch: how.epoch,
