@@ -5,8 +5,8 @@ import type { FileKey, NodeRow } from "#sync/tree.ts";
 import type { ModelDevice } from "../../src/sim/planner-device.ts";
 import { seen } from "../../src/sim/planner-steps.ts";
 
-// Trees are written as paths: "d/" is a folder, "f=x" a file of content x, "f=x+" an executable one,
-// "l->t" a link. "f~A.txt" is the conflict copy that device A makes of f.txt.
+// Trees are written as paths: "d/" is a folder, "f=x" a file of content x, "f=x+" an executable
+// one, "l->t" a link. "f~A.txt" is the conflict copy that device A makes of f.txt.
 
 const DATE = "2026-11-22";
 

@@ -12,7 +12,7 @@ import { Folder, readTree, shownTree } from "./person.ts";
  * was the first to commit, and when B was. `same`: the other order comes to the same; `any`: one of
  * several trees, the same on all sides.
  */
-export type Told = {
+type Told = {
   readonly rule: string;
   readonly says: string;
   readonly before: string;
@@ -23,14 +23,9 @@ export type Told = {
 };
 
 /**
- * A table is text, a line a story: `rules | what it says | before | A did | B did | A first | B
- * first`. An empty cell is `-`.
+ * A story is a line: `rules | what it says | before | A did | B did | A first | B first`. An empty
+ * cell is `-`.
  */
-export function readTable(table: string): Told[] {
-  const lines = table.split("\n").map((line) => line.trim());
-  return lines.filter((line) => line !== "").map(readLine);
-}
-
 function readLine(line: string): Told {
   const cells = line.split(" | ").map((cell) => cell.trim());
   assert.equal(cells.length, 7, `seven cells: ${line}`);
@@ -106,9 +101,9 @@ export class World {
   }
 }
 
-/** Makes a test of each story, in both orders of committing. */
-export function play(stories: readonly Told[], space = { folding: true }): void {
-  for (const { rule, says, before, a, b, aFirst, bFirst } of stories) {
+/** Makes a test of each line's story, in both orders of committing. */
+export function play(lines: readonly string[], space = { folding: true }): void {
+  for (const { rule, says, before, a, b, aFirst, bFirst } of lines.map(readLine)) {
     for (const isAFirst of [true, false]) {
       test(`${rule}: ${says}, ${isAFirst ? "A" : "B"} first`, () => {
         const world = new World(before, space);
