@@ -11,6 +11,7 @@ import type { Remote } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
+import { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { limitsOf } from "./holding.ts";
@@ -21,7 +22,7 @@ import { Actor, type Scheduler } from "./scheduler.ts";
 import { judgeStore } from "./store-oracle.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
-import { VirtualDisk, type Witness } from "./virtual-disk.ts";
+import { TICK_MS, VirtualDisk, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -41,6 +42,7 @@ export type DeviceWorld = {
   readonly server: VirtualServer;
   readonly witness: Witness;
   readonly past: Past;
+  readonly conflicts: ConflictOracle;
   /** What happened in this story, for who counts. */
   readonly happened: Set<string>;
   readonly accuse: (crime: string) => void;
@@ -76,6 +78,8 @@ export class Device {
   #actor: Actor;
   #stopping = new AbortController();
   #hadPowerCut = false;
+  #boots = 0;
+  #bootedAtMs = 0;
   readonly #judged = new Set<string>();
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
@@ -95,7 +99,8 @@ export class Device {
     this.disk.reuseNumbers = swarm.reuseInodes;
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
-    this.person = new Person(this.disk, witness, swarm.names);
+    const touch = (path: string): void => world.conflicts.touched(this, path);
+    this.person = new Person(this.disk, witness, swarm.names, touch);
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -155,6 +160,7 @@ export class Device {
         device: this.id,
         deviceName: this.name,
         startCursor: writeCursor(await server.spaceRow(), 0),
+        boot: this.#boot(),
         holdLimits: limitsOf(swarm.holding, this.index),
       },
     );
@@ -176,6 +182,12 @@ export class Device {
     };
     const glance: Gate = (label, work) => (draw.chance(swarm.glances) ? atOnce : turn)(label, work);
     return { turn, glance, atOnce };
+  }
+
+  /** As this machine's clock has it; in the tick in which it came up nobody writes. */
+  #boot(): { id: string; beganMs: number } {
+    const upMs = this.#world.scheduler.nowMs - this.#bootedAtMs;
+    return { id: String(this.#boots), beganMs: this.time.nowMs - upMs - TICK_MS };
   }
 
   /** The process ends by itself, in order. */
@@ -200,6 +212,8 @@ export class Device {
     this.oracle.wentDown();
     this.person.forget();
     this.#hadPowerCut = true;
+    this.#boots++;
+    this.#bootedAtMs = this.#world.scheduler.nowMs;
   }
 
   /** An older copy of the database is put back. */

@@ -1,5 +1,6 @@
+import { hash } from "node:crypto";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { sameContent, samePlace } from "#core/node.ts";
+import { sameContent, samePlace, type Content } from "#core/node.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { NodeRow as ServerRow } from "#server/metadata/port.ts";
 import type { FileKey, NodeRow, RemoteSide, SyncedSide } from "#sync/tree.ts";
@@ -70,7 +71,10 @@ class StoreOracle {
     const { past, name, accuse, disk, oracle } = this.#judged;
     const { id, local, kind } = row;
     const crime = (what: string): void => accuse(`${name} has ${synced.name} as synced ${what}`);
-    if (!past.hadBody(id, synced.content)) crime("with a content that the server never had");
+    // What an outage left of a file is written for the common one, so that the server's stands.
+    if (!past.hadBody(id, synced.content) && !isBlank(synced.content)) {
+      crime("with a content that the server never had");
+    }
     // Where only one side counts as moved, the other's place is written for the common one.
     const places = [
       ...past.ever(id),
@@ -148,4 +152,10 @@ function shown(side: RemoteSide | null): string {
   const { name, content, crev, lrev } = side;
   const what = content.kind === "file" ? content.sha256.slice(0, 8) : content.kind;
   return `${name} (${what}, ${crev}, ${lrev})`;
+}
+
+/** Nothing, or nothing but zeros. */
+function isBlank(content: Content): boolean {
+  if (content.kind !== "file") return false;
+  return hash("sha256", new Uint8Array(content.sizeBytes)) === content.sha256;
 }

@@ -7,7 +7,7 @@ import type { Draw } from "./chance.ts";
 import type { MachineTime } from "./virtual-clock.ts";
 
 /** Times on this disk are kept in steps this long: two edits within one look alike. */
-const TICK_MS = 4;
+export const TICK_MS = 4;
 const NS_PER_MS = 1_000_000n;
 
 type Times = { mtimeNs: bigint; ctimeNs: bigint };
@@ -298,6 +298,14 @@ export class VirtualDisk {
       yield { path: name, inode };
       if (inode.kind === "folder") yield* this.everything(inode, name);
     }
+  }
+
+  /** An inode's names, whichever folders they stand in. */
+  namesOf(inode: Inode): string[] {
+    const folders = [...inode.homes.keys()];
+    return folders.flatMap((folder) =>
+      this.names(folder).flatMap((each) => (each.inode === inode ? [each.name] : [])),
+    );
   }
 
   names(folder: Inode): Name[] {

@@ -13,6 +13,7 @@ import { Looking } from "./looking.ts";
 import type { HoldLimits } from "./mass.ts";
 import { MassGuard } from "./mass-guard.ts";
 import { matchByContent } from "./match.ts";
+import { Life, type Boot, type Outage } from "./outage.ts";
 import { shownPath } from "./paths.ts";
 import { plan, type LocalOp, type Plan, type RemoteOp } from "./planner.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
@@ -50,6 +51,8 @@ export type EngineSetup = {
   readonly deviceName: string;
   /** The cursor before the space's first entry. */
   readonly startCursor: string;
+  /** The machine's present boot; null where it is not known. */
+  readonly boot: Boot | null;
   /** When deletions are so many that a person is asked first; null: never (SPEC MD1, MD7). */
   readonly holdLimits: HoldLimits | null;
 };
@@ -95,6 +98,7 @@ export class Engine {
   readonly #sender: Sender;
   readonly #guard: MassGuard;
   readonly #sweeper: Sweeper;
+  readonly #life: Life;
   readonly #nameKey: (name: string) => string;
   #feeder: Feeder | null = null;
   #feeding: AbortController | null = null;
@@ -119,7 +123,9 @@ export class Engine {
     this.#nameKey = setup.folding ? foldName : plainNameKey;
     const wake = (): void => this.wake();
     this.#clock = steadyClock(world.clock);
-    const own = { problems: this.#problems, rules: this.#rules, fresh: this.#fresh };
+    this.#life = new Life(world.records, setup.boot);
+    const outage = (): Outage | null => this.#life.outage;
+    const own = { problems: this.#problems, rules: this.#rules, fresh: this.#fresh, outage };
     const shared = { ...world, ...own, clock: this.#clock };
     this.#pauses = new Pauses(this.#clock);
     this.#looking = new Looking(shared);
@@ -150,9 +156,11 @@ export class Engine {
    */
   async run(signal: AbortSignal): Promise<void> {
     try {
+      this.#life.begin(this.#world.clock.nowMs());
       await this.#prepare(signal);
       this.#startFeeding(signal);
       await this.#loop(signal);
+      this.#life.end();
     } catch (error) {
       if (signal.aborted) return;
       this.#halted =
@@ -379,6 +387,7 @@ export class Engine {
     const steps = await this.#execute(local, signal);
     const sent = await this.#send(planned.remote, signal);
     const progress = steps + sent.progress;
+    if (progress > 0) this.#life.note(this.#world.clock.nowMs());
     return { progress, more: progress > 0 || sent.more || changed };
   }
 

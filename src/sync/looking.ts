@@ -3,8 +3,9 @@ import type { Clock } from "#core/world.ts";
 import { finishParkedMoves } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { look } from "./look.ts";
-import { absenceMs, Matcher, type Arrivals } from "./match.ts";
+import { absenceMs, Matcher, type Arrivals, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
+import type { Outage } from "./outage.ts";
 import { pathOf } from "./paths.ts";
 import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
@@ -18,6 +19,8 @@ export type LookingWorld = {
   readonly problems: Problems;
   readonly rules: IgnoreRules;
   readonly fresh: Fresh;
+  /** What an outage may have taken from the disk, until everything was looked at. */
+  readonly outage: () => Outage | null;
 };
 
 /** A look at everything stands behind the watcher, at least this far apart … */
@@ -43,6 +46,7 @@ export class Looking {
   #fullCostMs = 0;
   #unsteadyMs: number | null = null;
   #started = false;
+  #hasSeenAll = false;
 
   constructor(world: LookingWorld) {
     this.#world = world;
@@ -93,6 +97,7 @@ export class Looking {
     const matched = trees.transaction(() =>
       new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
     );
+    if (isFull && !seen.unsteady) this.#hasSeenAll = true;
     if (matched.lost) this.#everything = true;
     await this.#follow(matched.folders, matched.gone);
     return matched.verify;
@@ -118,8 +123,10 @@ export class Looking {
     return Math.min(this.#fullDueMs, absentMs, this.#unsteadyMs ?? Number.POSITIVE_INFINITY);
   }
 
-  #matchWorld(): { trees: TreeStore; fresh: Fresh; arrivals: Arrivals } {
-    return { trees: this.#world.trees, fresh: this.#world.fresh, arrivals: this.#arrivals };
+  #matchWorld(): MatchWorld {
+    const { trees, fresh, outage } = this.#world;
+    const arrivals = this.#arrivals;
+    return { trees, fresh, arrivals, outage: this.#hasSeenAll ? null : outage() };
   }
 
   #isUnsteadyDue(nowMs: number): boolean {

@@ -4,6 +4,7 @@ import { sameStamp, type Found, type Look } from "./look.ts";
 import type { Fresh } from "./normalise.ts";
 import { LARGE_BYTES } from "./reading.ts";
 import { parkedPlace } from "./hold.ts";
+import { isLostName, type Outage } from "./outage.ts";
 import type { Entry, TreeStore } from "./ports.ts";
 import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
 
@@ -30,6 +31,13 @@ export type Matched = {
 /** Remembers which folders got a new file lately. */
 export type Arrivals = Map<NodeId, number>;
 
+export type MatchWorld = {
+  readonly trees: TreeStore;
+  readonly fresh: Fresh;
+  readonly arrivals: Arrivals;
+  readonly outage: Outage | null;
+};
+
 /** How long an absence in this folder must last to be believed. */
 export function absenceMs(arrivals: Arrivals, folder: NodeId, nowMs: number): number {
   const arrivedMs = arrivals.get(folder);
@@ -48,6 +56,7 @@ export class Matcher {
   readonly #nowMs: number;
   readonly #isFull: boolean;
   readonly #arrivals: Arrivals;
+  readonly #outage: Outage | null;
   readonly #claimed = new Set<NodeId>();
   readonly #foundFiles = new Set<FileKey>();
   readonly #missing: Set<NodeId>;
@@ -60,15 +69,11 @@ export class Matcher {
   #changed = 0;
   #lost = false;
 
-  constructor(
-    world: { trees: TreeStore; fresh: Fresh; arrivals: Arrivals },
-    look: Look,
-    nowMs: number,
-    isFull: boolean,
-  ) {
+  constructor(world: MatchWorld, look: Look, nowMs: number, isFull: boolean) {
     this.#trees = world.trees;
     this.#fresh = world.fresh;
     this.#arrivals = world.arrivals;
+    this.#outage = world.outage;
     this.#look = look;
     this.#nowMs = nowMs;
     this.#isFull = isFull;
@@ -304,6 +309,9 @@ export class Matcher {
       this.#lost = true;
     } else if (local.parkedFrom !== null) {
       // It went from the engine's own folder: no person deleted it, so it comes back.
+      this.#put({ ...row, local: null, synced: null });
+    } else if (this.#isFull && isLostName(row, this.#outage)) {
+      // The machine lost it: it comes back.
       this.#put({ ...row, local: null, synced: null });
     } else if (this.#isCertain(row, local)) {
       this.#forget(row);

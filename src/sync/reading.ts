@@ -1,7 +1,8 @@
 import { codeOf, messageOf } from "#core/errors.ts";
 import type { NodeId } from "#core/ids.ts";
-import type { Clock } from "#core/world.ts";
+import type { Clock, Digest } from "#core/world.ts";
 import { sameStamp } from "./look.ts";
+import { isLostContent, type Outage } from "./outage.ts";
 import { pathOf } from "./paths.ts";
 import type { Digested, DeviceRecords, FileReader, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
@@ -63,6 +64,8 @@ export class Reading {
   readonly #clock: Clock;
   readonly #wall: Clock;
   readonly #problems: Problems;
+  readonly #digest: Digest;
+  readonly #outage: () => Outage | null;
   readonly #wake: () => void;
   readonly #lookAgain: (folder: NodeId) => void;
   readonly #heat = new Map<NodeId, Heat>();
@@ -83,6 +86,9 @@ export class Reading {
       /** The clock that files' times come from; it may jump. */
       wall: Clock;
       problems: Problems;
+      digest: Digest;
+      /** What an outage may have made of files. */
+      outage: () => Outage | null;
     },
     tell: { wake: () => void; lookAgain: (folder: NodeId) => void },
   ) {
@@ -92,6 +98,8 @@ export class Reading {
     this.#clock = world.clock;
     this.#wall = world.wall;
     this.#problems = world.problems;
+    this.#digest = world.digest;
+    this.#outage = world.outage;
     this.#wake = tell.wake;
     this.#lookAgain = tell.lookAgain;
   }
@@ -262,10 +270,13 @@ export class Reading {
     const { sha256, manifest, stamp } = digested;
     const { executable } = local;
     const content = { kind: "file", sizeBytes: stamp.sizeBytes, sha256, executable } as const;
-    this.#trees.put({
-      ...row,
-      local: { ...local, content, racy: isRacy(stamp, digested.beganMs) },
-    });
+    const read = { ...local, content, racy: isRacy(stamp, digested.beganMs) };
+    const world = { records: this.#records, digest: this.#digest };
+    const isLost = isLostContent(row, digested, this.#outage(), world);
+    // Nobody's edit: it counts as what was synced, so that the server's content stands.
+    const synced =
+      isLost && row.synced !== null ? { ...row.synced, content, file: local.file } : row.synced;
+    this.#trees.put({ ...row, synced, local: read });
     this.#records.putManifest(sha256, manifest);
     this.#records.setSources(id, manifest);
   }

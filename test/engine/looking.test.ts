@@ -57,6 +57,7 @@ async function withFolder(
     problems: new Problems(),
     rules: new IgnoreRules(),
     fresh: () => nodeId(randomBytes(16).toString("hex")),
+    outage: () => null,
   });
   try {
     await work(looking, { root, refused, looks: () => lists, trees: store.trees });

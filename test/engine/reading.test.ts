@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import { contentHash, nodeId, ROOT_NODE } from "#core/ids.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
+import { systemDigest } from "#platform/digest.ts";
 import type { Digested } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 import { Reading } from "#sync/reading.ts";
@@ -29,7 +30,15 @@ class Desk implements Disposable {
     };
     const clock = { nowMs: () => this.#nowMs } as ConstructorParameters<typeof Reading>[0]["clock"];
     this.#reading = new Reading(
-      { ...this.#store, reader: { digest }, clock, wall: clock, problems: new Problems() },
+      {
+        ...this.#store,
+        reader: { digest },
+        clock,
+        wall: clock,
+        problems: new Problems(),
+        digest: systemDigest,
+        outage: () => null,
+      },
       { wake: () => undefined, lookAgain: () => undefined },
     );
   }
