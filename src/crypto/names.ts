@@ -10,7 +10,7 @@ import { pad, unpad } from "./padding.ts";
 import type { Hashes, Primitives } from "./primitives.ts";
 import { openText, sealText } from "./sealed-text.ts";
 
-/** Names are short and many: four lengths of name are told apart, and most have one. */
+/** Names are short and many: five lengths of name are told apart, and most have the first. */
 const NAME_STEP_BYTES = 64;
 const paddedName = (lengthBytes: number): number =>
   Math.ceil(lengthBytes / NAME_STEP_BYTES) * NAME_STEP_BYTES;
