@@ -1,6 +1,7 @@
 import type { Mutant } from "./mutation.ts";
 import { COMMIT_MUTANTS } from "./mutants-commit.ts";
 import { DISK_MUTANTS } from "./mutants-disk.ts";
+import { HOLD_MUTANTS } from "./mutants-holds.ts";
 import { LOOK_MUTANTS } from "./mutants-look.ts";
 import { PLAN_MUTANTS } from "./mutants-plan.ts";
 
@@ -10,6 +11,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...LOOK_MUTANTS,
   ...DISK_MUTANTS,
   ...COMMIT_MUTANTS,
+  ...HOLD_MUTANTS,
 ];
 
 /** Those of these names, or all; an unknown name is thrown. */
