@@ -54,7 +54,7 @@ export class VirtualLine {
 
   /**
    * Has the server do `work` and resolves with what it answers. Throws WorldError `offline` when
-   * nothing comes within `patienceMs`; null waits for ever.
+   * nothing comes within `patienceMs`, null waits for ever; and the signal's reason when it aborts.
    */
   ask<T>(
     what: string,
@@ -64,6 +64,7 @@ export class VirtualLine {
   ): Promise<T> {
     const { scheduler, actor, draw, faults, isCut } = this.#line;
     const { lostRequest, lostReply, repeated, latestMs } = faults();
+    if (signal?.aborted) return Promise.reject(reasonOf(signal));
     if (what !== "changes") this.#line.onCall();
     return new Promise<T>((resolve, reject) => {
       const tooLong = (): void => reject(offline("it took too long"));
@@ -73,7 +74,7 @@ export class VirtualLine {
           : scheduler.after(patienceMs, actor, `gives up ${what}`, tooLong);
       const abort = (): void => {
         giveUp();
-        reject(offline("aborted"));
+        if (signal !== undefined) reject(reasonOf(signal));
       };
       signal?.addEventListener("abort", abort, { once: true });
       const settle = (label: string, act: () => void): void => {
@@ -133,6 +134,10 @@ export class VirtualLine {
       });
     });
   }
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  return signal.reason instanceof Error ? signal.reason : new Error("aborted");
 }
 
 async function answerOf<T>(work: () => Promise<T>): Promise<{ value: T } | { error: Error }> {

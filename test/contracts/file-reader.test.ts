@@ -2,6 +2,7 @@ import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomSample } from "#chunking/sample-bytes.ts";
+import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
 import { openFileReader } from "#platform/file-reader.ts";
 import { statOf } from "#platform/stat.ts";
 import { fileReaderContract } from "./file-reader.ts";
@@ -33,6 +34,7 @@ fileReaderContract("this machine's disk", async () => {
   return {
     reader,
     cutKey,
+    sizesFor: (lengthBytes) => sizesOf(nextSizeClass(lengthBytes, null)),
     person: personIn(root),
     async [Symbol.asyncDispose]() {
       await reader[Symbol.asyncDispose]();

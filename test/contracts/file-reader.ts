@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { cutKeyFrom } from "#chunking/cut.ts";
+import { cutKeyFrom, type CutSizes } from "#chunking/cut.ts";
 import { randomSample, textSample } from "#chunking/sample-bytes.ts";
-import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
 import { splitAll } from "#chunking/split.ts";
 import { contentHash } from "#core/ids.ts";
 import type { Digested, FileReader } from "#sync/ports.ts";
@@ -14,6 +13,8 @@ export type FileReaderUnderTest = AsyncDisposable & {
   readonly reader: FileReader;
   /** The key that the reader cuts with. */
   readonly cutKey: Uint8Array;
+  /** How large the chunks of a file of this length are. */
+  readonly sizesFor: (lengthBytes: number) => CutSizes;
   readonly person: {
     makeFolder(path: string): Promise<void>;
     /** Writes a file, over the bytes of the one that is there. */
@@ -34,8 +35,11 @@ function sha256(bytes: Uint8Array): string {
 }
 
 /** What a reader says of these bytes, but for its times. */
-function digestOf(bytes: Uint8Array, cutKey: Uint8Array) {
-  const sizes = sizesOf(nextSizeClass(bytes.length, null));
+function digestOf(
+  bytes: Uint8Array,
+  { cutKey, sizesFor }: Pick<FileReaderUnderTest, "cutKey" | "sizesFor">,
+) {
+  const sizes = sizesFor(bytes.length);
   let at = 0;
   const manifest = splitAll(bytes, sizes, cutKeyFrom(cutKey)).map((lengthBytes) => {
     const chunk = bytes.subarray(at, (at += lengthBytes));
@@ -66,7 +70,7 @@ function readingContract(reader: string, open: () => Promise<FileReaderUnderTest
         await disk.person.write("file", bytes);
         const expected = await disk.person.look("file");
         const { sha256, manifest, stamp } = assertRead(await disk.reader.digest("file", expected));
-        assert.deepEqual({ sha256, manifest }, digestOf(bytes, disk.cutKey));
+        assert.deepEqual({ sha256, manifest }, digestOf(bytes, disk));
         assert.deepEqual(stamp, expected.stamp);
       }
     }
@@ -97,7 +101,7 @@ function readingContract(reader: string, open: () => Promise<FileReaderUnderTest
     );
     for (const [index, { bytes }] of files.entries()) {
       const { sha256, manifest } = assertRead(digests[index]!);
-      assert.deepEqual({ sha256, manifest }, digestOf(bytes, disk.cutKey));
+      assert.deepEqual({ sha256, manifest }, digestOf(bytes, disk));
     }
   });
 
