@@ -24,7 +24,7 @@ const SEEDS_AT_ONCE = 20;
 const MOST_SHOWN = 5;
 const MOST_SHRINKING_PLAYS = 250;
 /** What a story leaves behind is collected once in many stories. */
-const YOUNG_HEAP_MB = 64;
+const YOUNG_HEAP_MB = 192;
 /** A sweep says now and then how far it is. */
 const PROGRESS_MS = 20_000;
 /** A planted bug that no story of so many finds is one that the simulator is blind to. */

@@ -124,12 +124,15 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   }
 
   put(row: NodeRow): void {
-    this.transaction(() => {
-      const before = this.#rows.get(row.id);
-      this.#open?.push(() => this.#set(row.id, before));
-      if (!this.#before.has(row.id)) this.#before.set(row.id, before);
-      this.#set(row.id, row);
-    });
+    if (this.#open === null) {
+      this.transaction(() => this.put(row));
+      return;
+    }
+    this.#expectOpen();
+    const before = this.#rows.get(row.id);
+    this.#open.push(() => this.#set(row.id, before));
+    if (!this.#before.has(row.id)) this.#before.set(row.id, before);
+    this.#set(row.id, row);
   }
 
   changed(): NodeRow[] {

@@ -34,6 +34,8 @@ export class Scheduler {
   readonly #longestStepMs: number;
   readonly #ready: Step[] = [];
   readonly #timers = new Set<Timer>();
+  /** No timer is due before this. */
+  #earliestMs = Number.POSITIVE_INFINITY;
   #totalWeight = 0;
   /** Calls since the last step that had no turn of their own. */
   #atOnce = 0;
@@ -87,15 +89,22 @@ export class Scheduler {
     const atMs = Math.ceil(this.nowMs + Math.max(0, delayMs));
     const timer: Timer = { actor, label, run, atMs };
     this.#timers.add(timer);
+    this.#earliestMs = Math.min(this.#earliestMs, atMs);
     return () => this.#timers.delete(timer);
   }
 
   /** A line of the story; part of what makes two runs the same. */
   note(text: string): void {
-    for (let at = 0; at < text.length; at++) {
-      this.#hash = Math.imul(this.#hash ^ text.charCodeAt(at), 0x01000193);
-    }
+    this.#mix(text);
     if (this.story !== null) this.#tell(text);
+  }
+
+  #mix(text: string): void {
+    let hash = this.#hash;
+    for (let at = 0; at < text.length; at++) {
+      hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+    }
+    this.#hash = hash;
   }
 
   #tell(text: string): void {
@@ -172,12 +181,15 @@ export class Scheduler {
     this.steps++;
     this.#atOnce = 0;
     this.nowMs += this.#draw.below(this.#longestStepMs + 1);
-    this.note(`${step.actor.name} ${step.label}`);
+    this.#mix(step.actor.name);
+    this.#mix(step.label);
+    if (this.story !== null) this.#tell(`${step.actor.name} ${step.label}`);
     step.run();
     return true;
   }
 
   #wakeTimers(): void {
+    if (this.#ready.length > 0 && this.#earliestMs > this.nowMs) return;
     let nextMs = Number.POSITIVE_INFINITY;
     for (const timer of this.#timers) {
       if (!timer.actor.alive) this.#timers.delete(timer);
@@ -186,9 +198,14 @@ export class Scheduler {
     if (this.#ready.length === 0 && nextMs !== Number.POSITIVE_INFINITY) {
       this.nowMs = Math.max(this.nowMs, nextMs);
     }
+    this.#earliestMs = nextMs;
     if (nextMs > this.nowMs) return;
+    this.#earliestMs = Number.POSITIVE_INFINITY;
     for (const timer of this.#timers) {
-      if (timer.atMs > this.nowMs) continue;
+      if (timer.atMs > this.nowMs) {
+        this.#earliestMs = Math.min(this.#earliestMs, timer.atMs);
+        continue;
+      }
       this.#timers.delete(timer);
       this.#add(timer);
     }

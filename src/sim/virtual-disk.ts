@@ -1,6 +1,6 @@
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
-import { foldName, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
+import { foldName, PRIVATE_FOLDER } from "#core/names.ts";
 import type { EntryKind, Stat } from "#sync/ports.ts";
 import type { FileKey } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
@@ -15,9 +15,10 @@ type Name = { readonly name: string; readonly inode: Inode };
 
 /** A file, folder or link itself; names for it stand in folders. */
 export type Inode = Times & {
+  /** What an engine knows it by: its number and when it was born, on this disk. */
+  readonly file: FileKey;
   readonly number: number;
   readonly kind: EntryKind;
-  readonly birthNs: bigint;
   readonly target: string;
   readonly entries: Map<string, Name>;
   readonly homes: Map<Inode, number>;
@@ -97,10 +98,11 @@ export class VirtualDisk {
     // Birth times come from a finer clock than the others do.
     this.#lastNs = this.#lastNs >= nowNs ? this.#lastNs + 1n : nowNs;
     const reused = this.reuseNumbers ? this.#freeNumbers.pop() : undefined;
+    const number = reused ?? ++this.#lastInode;
     const inode: Inode = {
-      number: reused ?? ++this.#lastInode,
+      file: this.#keyOf(number, this.#lastNs),
+      number,
       kind,
-      birthNs: this.#lastNs,
       target,
       entries: new Map(),
       homes: new Map(),
@@ -114,7 +116,7 @@ export class VirtualDisk {
       mtimeNs: nowNs,
       ctimeNs: nowNs,
     };
-    this.#inodes.set(this.#keyOf(inode), inode);
+    this.#inodes.set(inode.file, inode);
     return inode;
   }
 
@@ -123,16 +125,16 @@ export class VirtualDisk {
     return this.#inodes.get(file);
   }
 
-  #keyOf({ number, birthNs }: Inode): FileKey {
+  #keyOf(number: number, birthNs: bigint): FileKey {
     return `${this.device}:${number}:${birthNs}`;
   }
 
   statOf(inode: Inode): Stat {
-    const { kind, mtimeNs, ctimeNs } = inode;
+    const { kind, file, mtimeNs, ctimeNs } = inode;
     const sizeBytes = kind === "symlink" ? inode.target.length : inode.bytes.length;
     return {
       kind,
-      file: this.#keyOf(inode),
+      file,
       device: this.device,
       stamp: { sizeBytes, mtimeNs, ctimeNs },
       executable: kind === "file" && inode.executable,
@@ -142,26 +144,31 @@ export class VirtualDisk {
 
   /** The place that a path names. Throws `not-found` and `not-a-folder` about what is above it. */
   find(path: string): Where {
-    const names = splitPath(path);
     let folder = this.root;
-    names.slice(0, -1).forEach((name) => {
-      const next = folder.entries.get(this.#key(name))?.inode;
+    if (path === "") return { folder, name: "", inode: folder };
+    let from = 0;
+    for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", from)) {
+      const next = folder.entries.get(this.#key(path.slice(from, end)))?.inode;
       if (next === undefined) throw gone(path);
       if (next.kind !== "folder") throw notFolder(path);
       folder = next;
-    });
-    const name = names.at(-1);
-    if (name === undefined) return { folder, name: "", inode: folder };
+      from = end + 1;
+    }
+    const name = path.slice(from);
     return { folder, name, inode: folder.entries.get(this.#key(name))?.inode ?? null };
   }
 
   /** What stands at a path; null when nothing does or something above it is no folder. */
   peek(path: string): Inode | null {
     let at = this.root;
-    for (const name of splitPath(path)) {
+    if (path === "") return at;
+    for (let from = 0; from !== -1;) {
+      const end = path.indexOf("/", from);
+      const name = end === -1 ? path.slice(from) : path.slice(from, end);
       const next = at.kind === "folder" ? at.entries.get(this.#key(name))?.inode : undefined;
       if (next === undefined) return null;
       at = next;
+      from = end === -1 ? -1 : end + 1;
     }
     return at;
   }
