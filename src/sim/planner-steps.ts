@@ -175,9 +175,10 @@ export class Steps {
     if (local === null) return null;
     const content = local.content ?? FOLDER;
     if (op.kind === "move") return seen(op.to, content, local.file);
-    if (op.kind === "replace") return seen(local, op.content, this.#newFile());
+    const { parkedFrom } = local;
+    if (op.kind === "replace") return { ...seen(local, op.content, this.#newFile()), parkedFrom };
     if (content.kind !== "file") return null;
-    return seen(local, { ...content, executable: op.executable }, local.file);
+    return { ...seen(local, { ...content, executable: op.executable }, local.file), parkedFrom };
   }
 }
 

@@ -214,7 +214,9 @@ export async function replace(
   staged: Staged | null,
 ): Promise<LocalSide> {
   await displace(world, row, path, local);
-  return create(world, path, local, content, staged);
+  const after = await create(world, path, local, content, staged);
+  // What waits in park still came from where a person had it.
+  return { ...after, parkedFrom: local.parkedFrom };
 }
 
 /** A move changes ctime, and with it the one sign of an edit whose mtime was put back. */

@@ -11,8 +11,8 @@ import { openDeviceStore } from "#platform/device-store.ts";
 import { Executor } from "#sync/execute.ts";
 import type { Disk } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
-import { agreedSide, create } from "#sync/publish.ts";
-import type { LocalSide, NodeRow } from "#sync/tree.ts";
+import { agreedSide, create, replace, stageLink } from "#sync/publish.ts";
+import { PARK_NODE, type LocalSide, type NodeRow } from "#sync/tree.ts";
 
 const BYTES = "what the server has";
 const PLACE = { parent: ROOT_NODE, name: "f" };
@@ -73,6 +73,37 @@ suite("a person who is as quick as the engine", () => {
     assert.equal(local.file, stagedFile);
     const agreed = { ...PLACE, content: CONTENT, file: stagedFile };
     assert.deepEqual(agreedSide(rowWith(local), local, CONTENT), agreed);
+  });
+});
+
+suite("what waits in park", () => {
+  test("EX1: a link that is changed while it is parked still came from where it was", async () => {
+    const root = mkdtempSync(join(tmpdir(), "lockstep-publish-"));
+    await using disk = openDisk(root);
+    try {
+      for (const folder of ["park", "stage", "hold"]) {
+        mkdirSync(join(root, ".lockstep", folder), { recursive: true });
+      }
+      const content: Content = { kind: "symlink", target: "b" };
+      const id = nodeId("a".repeat(32));
+      const path = ".lockstep/park/waiting";
+      const stat = await disk.change.makeSymlink(path, "a");
+      const { file, stamp } = stat;
+      const local: LocalSide = {
+        ...{ parent: PARK_NODE, name: "waiting", parkedFrom: PLACE, file, stamp },
+        ...{ content: { kind: "symlink", target: "a" }, executable: false },
+        ...{ racy: false, blind: null, missedMs: null },
+      };
+      const blank = { remote: null, synced: null, displacing: null, placing: null };
+      const row: NodeRow = { id, kind: "symlink", ...blank, local };
+      const world = { disk, clock: systemClock };
+      const staged = await stageLink(world, id, "f", "b");
+      const after = await replace(world, row, path, local, content, staged);
+      assert.deepEqual(after.content, content);
+      assert.deepEqual(after.parkedFrom, PLACE);
+    } finally {
+      rmSync(root, { recursive: true });
+    }
   });
 });
 
