@@ -49,13 +49,19 @@ const keyring: Keyring = {
   spaces: [
     {
       space: SPACE,
+      name: "home",
       domain: "shared",
       epochs: [
         { epoch: 1, since: 1, root: ROOT },
         { epoch: 2, since: 5, root: OTHER_ROOT },
       ],
     },
-    { space: OTHER_SPACE, domain: "private", epochs: [{ epoch: 1, since: 3, root: OTHER_ROOT }] },
+    {
+      space: OTHER_SPACE,
+      name: "work",
+      domain: "private",
+      epochs: [{ epoch: 1, since: 3, root: OTHER_ROOT }],
+    },
   ],
   devices: [
     { certificate: deviceOf(DEVICE), revokedIn: 0 },

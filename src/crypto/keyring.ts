@@ -35,6 +35,8 @@ const MAX_KEYRING_BYTES = 4 * 1024 * 1024;
 
 export type KeyringSpace = {
   readonly space: SpaceId;
+  /** What people call it; the server knows its id alone. */
+  readonly name: string;
   /** What the contents of the space's files are sealed for. */
   readonly domain: Domain;
   readonly epochs: readonly {
@@ -93,6 +95,12 @@ function readList<T>(
   return items;
 }
 
+/** With the two bytes of its length before it. */
+function text(words: string): Uint8Array[] {
+  const bytes = utf8(words);
+  return [u16(bytes.length), bytes];
+}
+
 function write(keyring: Keyring): Uint8Array {
   const { account, version, before, identitySeed, spaces, devices, pins } = keyring;
   return concat([
@@ -104,9 +112,10 @@ function write(keyring: Keyring): Uint8Array {
     ...list(
       spaces,
       ({ space }) => space,
-      ({ space, domain, epochs }) => [
+      ({ space, name, domain, epochs }) => [
         fromHex(space),
         u8(DOMAIN_BYTES[domain]),
+        ...text(name),
         ...list(
           epochs,
           ({ epoch }) => epoch,
@@ -122,7 +131,7 @@ function write(keyring: Keyring): Uint8Array {
     ...list(
       [...pins],
       ([name]) => name,
-      ([name, value]) => [u16(utf8(name).length), utf8(name), u16(value.length), value],
+      ([name, value]) => [...text(name), u16(value.length), value],
     ),
   ]);
 }
@@ -159,13 +168,14 @@ function readSpace(fields: FieldReader): KeyringSpace {
   if (code !== DOMAIN_BYTES.shared && code !== DOMAIN_BYTES.private) {
     throw fields.bad("a space's domain is unknown");
   }
+  const name = fields.text(fields.u16());
   const epochs = readList(
     fields,
     ({ epoch }) => epoch,
     () => ({ epoch: fields.u16(), since: fields.u64(), root: rootKey(fields.bytes(32)) }),
   );
   if (epochs.length === 0 || epochs[0]?.epoch === 0) throw fields.bad("a space has no epoch");
-  return { space, domain: code === DOMAIN_BYTES.shared ? "shared" : "private", epochs };
+  return { space, name, domain: code === DOMAIN_BYTES.shared ? "shared" : "private", epochs };
 }
 
 function pinLength(fields: FieldReader): number {

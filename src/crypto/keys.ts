@@ -1,5 +1,5 @@
 import { assert } from "#core/assert.ts";
-import { concat, fromHex } from "#core/bytes.ts";
+import { concat, fromHex, utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import type { AccountId, NodeId, SpaceId } from "#core/ids.ts";
 import { u16, u64 } from "./fields.ts";
@@ -23,7 +23,11 @@ type CutKey = Key<"cut">;
 /** What an account opens everything with; random, known to its devices alone. */
 export type AccountKey = Key<"account">;
 type KeyringKey = Key<"keyring">;
-export type SealingKey = MetaKey | KeyringKey;
+type BundleKey = Key<"bundle">;
+/** What the password or the recovery words make: it opens the account's bundle. */
+export type OwnerKey = Key<"owner">;
+type JoinKey = Key<"join">;
+export type SealingKey = MetaKey | KeyringKey | BundleKey | JoinKey;
 /** Of Ed25519. */
 export type SigningSeed = Key<"signing seed">;
 /** What one chunk is sealed with; stands in the manifest. */
@@ -98,6 +102,42 @@ export function keyringKey(hashes: Hashes, account: AccountKey): KeyringKey {
   return derive(hashes, account, "account/keyring");
 }
 
+/** How somebody shows to be an account's owner. */
+export type OwnerMethod = "password" | "words";
+
+/**
+ * `secret`: OPAQUE's export key, 64 bytes, or the 32 bytes of the recovery words. Both are beyond
+ * guessing for whoever does not have the password or the words.
+ */
+export function ownerKey(hashes: Hashes, method: OwnerMethod, secret: Uint8Array): OwnerKey {
+  const extracted = hashes.hkdfExtract(labelBytes(`owner/${method}`), secret);
+  return hashes.hkdfExpand(extracted, labelBytes(`owner/${method}`), KEY_BYTES) as OwnerKey;
+}
+
+export function bundleKey(hashes: Hashes, owner: OwnerKey): BundleKey {
+  return derive(hashes, owner, "owner/bundle");
+}
+
+/** What the recovery words sign with, to tell the server that they are known. */
+export function recoverySeed(hashes: Hashes, words: OwnerKey): SigningSeed {
+  return derive(hashes, words, "owner/recovery");
+}
+
+/**
+ * Of a join code's 20 characters: what the server finds the package by, and what seals it. Neither
+ * tells of the other, and the code itself is told to nobody but the new device.
+ */
+export function joinKeys(
+  hashes: Hashes,
+  secret: string,
+): { readonly locator: Uint8Array; readonly key: JoinKey } {
+  const extracted = hashes.hkdfExtract(labelBytes("join"), utf8(secret)) as Key<"join secret">;
+  return {
+    locator: derive(hashes, extracted, "join/locator"),
+    key: derive(hashes, extracted, "join/package"),
+  };
+}
+
 declare const sealedFor: unique symbol;
 /** Which object bytes are sealed as: they open as no other. */
 export type SealContext<K extends SealingKey> = Uint8Array & { readonly [sealedFor]: K };
@@ -126,6 +166,14 @@ export type NamePlace = { readonly node: NodeId; readonly parent: NodeId };
 export function nameContext(keys: SpaceKeys, { node, parent }: NamePlace): SealContext<MetaKey> {
   const ids = [fromHex(keys.space), fromHex(node), fromHex(parent)];
   return context("sealed-name", [...ids, u16(keys.epoch)]);
+}
+
+export function bundleContext(account: AccountId, method: OwnerMethod): SealContext<BundleKey> {
+  return context("bundle", [fromHex(account), utf8(method)]);
+}
+
+export function joinContext(): SealContext<JoinKey> {
+  return context("join", []);
 }
 
 export function keyringContext(account: AccountId, version: number): SealContext<KeyringKey> {

@@ -23,12 +23,21 @@ export type Label =
   | "space/content"
   | "space/chunker"
   | "account/keyring"
+  | "owner/password"
+  | "owner/words"
+  | "owner/bundle"
+  | "owner/recovery"
+  | "join/locator"
+  | "join/package"
   | "meta"
   | "name"
   | "sealed-name"
   | "keyring"
+  | "bundle"
+  | "join"
   | "journal-sig"
   | "keyring-sig"
+  | "bundle-sig"
   | "certificate-sig";
 
 const known = new Map<Label, Uint8Array>();
@@ -46,6 +55,6 @@ export function labelBytes(label: Label): Uint8Array {
 }
 
 /** The first four bytes of a stored object. */
-export function magic(kind: "C1" | "M1" | "P1" | "J1" | "K1" | "D1"): Uint8Array {
+export function magic(kind: "C1" | "M1" | "P1" | "J1" | "K1" | "D1" | "B1" | "G1"): Uint8Array {
   return utf8(MAGIC + kind);
 }

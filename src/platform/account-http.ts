@@ -1,8 +1,30 @@
 import type { z } from "zod";
 import type { DeviceId, NodeId, SpaceId } from "#core/ids.ts";
-import { DeviceList, Enrolled, JoinCode, Joined } from "#protocol/accounts.ts";
-import { SignedUp, TokenAnswer } from "#protocol/accounts.ts";
-import type { DeviceRow, Enrol, Join, SignUp, TokenRequest } from "#protocol/accounts.ts";
+import {
+  AccountVault,
+  DeviceList,
+  Enrolled,
+  JoinCode,
+  Joined,
+  LoginAnswer,
+  RecoveryAnswer,
+  RegistrationAnswer,
+  SignedUp,
+  TokenAnswer,
+} from "#protocol/accounts.ts";
+import type {
+  BundleUpdate,
+  DeviceRow,
+  Enrol,
+  Join,
+  KeyringUpdate,
+  Login,
+  PasswordChange,
+  Recovery,
+  Registration,
+  SignUp,
+  TokenRequest,
+} from "#protocol/accounts.ts";
 import { MAX_JSON_BYTES, MAX_PAGE } from "#protocol/limits.ts";
 import { fillRoute } from "#protocol/routes.ts";
 import { RevisionContent, RevisionList, SpaceList, SpaceRow, TrashList } from "#protocol/spaces.ts";
@@ -21,6 +43,45 @@ export class HttpAccount {
 
   constructor(world: ServerWorld) {
     this.#server = new ServerHttp(world);
+  }
+
+  /** First half of choosing a password: see `sign-in.ts`. */
+  async register(wish: z.input<typeof Registration>): Promise<z.output<typeof RegistrationAnswer>> {
+    return this.#post(fillRoute("registrations", {}), wish, RegistrationAnswer);
+  }
+
+  /** First half of a sign-in. Throws WorldError `too-many-requests`. */
+  async startLogin(wish: z.input<typeof Login>): Promise<z.output<typeof LoginAnswer>> {
+    return this.#post(fillRoute("logins", {}), wish, LoginAnswer);
+  }
+
+  async startRecovery(wish: z.input<typeof Recovery>): Promise<z.output<typeof RecoveryAnswer>> {
+    return this.#post(fillRoute("recoveries", {}), wish, RecoveryAnswer);
+  }
+
+  /** What the account keeps at the server closed; for devices only. */
+  async vault(): Promise<AccountVault> {
+    return this.#get(fillRoute("vault", {}), AccountVault);
+  }
+
+  /** Throws WorldError `conflict` when another device was quicker. */
+  async putBundle(update: z.input<typeof BundleUpdate>): Promise<void> {
+    await this.#replace("PUT", fillRoute("bundle", {}), update);
+  }
+
+  /** Throws WorldError `conflict` when another device was quicker. */
+  async putKeyring(update: z.input<typeof KeyringUpdate>): Promise<void> {
+    await this.#replace("PUT", fillRoute("keyring", {}), update);
+  }
+
+  /** Throws WorldError `bad-credentials`, `conflict`. */
+  async changePassword(change: z.input<typeof PasswordChange>): Promise<void> {
+    await this.#replace("POST", fillRoute("password", {}), change);
+  }
+
+  /** Begins a sealed space's next keys. Throws WorldError `conflict`. */
+  async beginKeyEpoch(space: SpaceId, keyEpoch: number): Promise<SpaceRow> {
+    return this.#post(fillRoute("keyEpoch", { space }), { keyEpoch }, SpaceRow);
   }
 
   /** Throws WorldError `account-taken`. */
@@ -125,6 +186,11 @@ export class HttpAccount {
       },
       schema,
     );
+  }
+
+  async #replace(method: "PUT" | "POST", path: string, body: unknown): Promise<void> {
+    const call = { method, path, body: jsonBody(body), repeatable: false, maxAnswerBytes: 0 };
+    await this.#server.empty(call);
   }
 
   async *#pages<Schema extends z.ZodType<{ next?: string | undefined }>>(

@@ -9,9 +9,6 @@ const AccountName = z
   .string()
   .regex(/^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$/u, "1 to 64 letters, digits, '.', '_', '-', '@'");
 
-/** At least 8 characters, any of them. */
-const Password = z.string().min(8, "at least 8 characters").max(1_024);
-
 /** Longest name of a device, in UTF-16 units. */
 export const MAX_DEVICE_NAME = 64;
 
@@ -23,14 +20,65 @@ const DeviceName = z.string().trim().min(1).max(MAX_DEVICE_NAME);
  */
 const Token = z.string().regex(/^ls_(dev|pat)_[A-Za-z0-9_-]{43}$/);
 
-export const SignUp = z.object({ account: AccountName, password: Password });
+/** A message of OPAQUE (RFC 9807) as its library writes it, or another opaque text: base64url. */
+const Opaque = z.string().regex(/^[A-Za-z0-9_-]{1,8192}$/);
+
+/** What an account keeps at the server without its being able to read it, base64url. */
+const MAX_BUNDLE = 64 * 1024;
+const MAX_KEYRING = 12 * 1024 * 1024;
+const Bundle = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+$/)
+  .max(MAX_BUNDLE);
+const Keyring = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+$/)
+  .max(MAX_KEYRING);
+
+/** An Ed25519 public key, hex: its other half comes of the recovery words. */
+const RecoveryKey = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** First half of a registration: the password itself never leaves the device. */
+export const Registration = z.object({ account: AccountName, registrationRequest: Opaque });
+export const RegistrationAnswer = z.object({ registrationResponse: Opaque });
+
+export const SignUp = z.object({
+  account: AccountName,
+  registrationRecord: Opaque,
+  recoveryKey: RecoveryKey,
+  bundle: Bundle,
+});
 export const SignedUp = z.object({ accountId: AccountId, account: AccountName });
 
-export const Enrol = z.object({
-  account: AccountName,
-  password: z.string().max(1_024),
-  device: DeviceName,
+/**
+ * First half of a sign-in. An account that is not there is answered like one that is. `state` goes
+ * back with the second half, within two minutes.
+ */
+export const Login = z.object({ account: AccountName, startLoginRequest: Opaque });
+export const LoginAnswer = z.object({ loginResponse: Opaque, state: Opaque });
+
+/** The same with the recovery words: the device signs the challenge. */
+export const Recovery = z.object({ account: AccountName });
+export const RecoveryAnswer = z.object({
+  challenge: z.string().regex(/^[0-9a-f]{64}$/),
+  state: Opaque,
 });
+
+/** What is signed is this and the challenge in hex. */
+export const RECOVERY_LABEL = "lockstep/1/recovery\0";
+
+/** Second half: who can make this knows the password, or the words. */
+export const Proof = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("password"), state: Opaque, finishLoginRequest: Opaque }),
+  z.object({
+    kind: z.literal("recovery"),
+    state: Opaque,
+    signature: z.string().regex(/^[0-9a-f]{128}$/),
+  }),
+]);
+export type Proof = z.infer<typeof Proof>;
+
+export const Enrol = z.object({ proof: Proof, device: DeviceName });
 export const Enrolled = z.object({
   accountId: AccountId,
   account: AccountName,
@@ -50,8 +98,7 @@ export const DeviceRow = z.object({
 export const DeviceList = z.object({ devices: z.array(DeviceRow), next: DeviceId.optional() });
 
 export const TokenRequest = z.object({
-  account: AccountName,
-  password: z.string().max(1_024),
+  proof: Proof,
   label: z.string().max(64).default("token"),
   expiresInS: z.int().min(60).optional(),
 });
@@ -67,3 +114,21 @@ export const JoinCode = z.object({ secret: JoinSecret, expiresMs: z.int() });
 export const JoinOffer = z.object({ space: z.string().max(64) });
 export const Join = z.object({ secret: JoinSecret, device: DeviceName });
 export const Joined = Enrolled.extend({ space: z.string() });
+
+/** What an account keeps at the server; versions count from 1, 0: there is none yet. */
+export const AccountVault = z.object({
+  accountId: AccountId,
+  account: AccountName,
+  bundle: Bundle,
+  bundleVersion: z.int(),
+  keyring: Keyring.nullable(),
+  keyringVersion: z.int(),
+});
+export type AccountVault = z.infer<typeof AccountVault>;
+
+/** Takes the place of version - 1, and of no other. */
+export const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
+export const KeyringUpdate = z.object({ version: z.int().min(1), keyring: Keyring });
+
+/** A new password: the record of its registration, and the bundle that it opens. */
+export const PasswordChange = BundleUpdate.extend({ proof: Proof, registrationRecord: Opaque });

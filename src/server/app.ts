@@ -17,12 +17,14 @@ import { logRequests } from "./http/request-log.ts";
 import { mountRevisions } from "./http/revisions.ts";
 import { mountServer } from "./http/server.ts";
 import { mountSpaces } from "./http/spaces.ts";
+import { mountVaults } from "./http/vaults.ts";
 import { Intake } from "./intake.ts";
 import { JOIN_LIFE_MS, MAX_WRONG_JOINS } from "./join.ts";
 import { Journal } from "./journal.ts";
 import type { Metadata } from "./metadata/port.ts";
-import { PASSWORD_COST, Passwords, type PasswordCost } from "./passwords.ts";
+import type { Opaque } from "./opaque.ts";
 import { ProblemError } from "./problem-error.ts";
+import type { Secrets } from "./secrets.ts";
 import { Sessions } from "./tokens.ts";
 
 /** The world that a server lives in: all of it comes in here. */
@@ -35,8 +37,8 @@ export type AppWorld = {
   readonly log: Log;
   /** What GET /v1/server says. */
   readonly version?: string;
-  /** What a password hash costs; a test or a simulation takes a cheap one. */
-  readonly passwordCost?: PasswordCost;
+  readonly opaque: Opaque;
+  readonly secrets: Secrets;
   /** Aborts when the server closes: long polls and event streams end. */
   readonly closing?: AbortSignal;
 };
@@ -88,12 +90,12 @@ function refuseBadEscapes(app: App): void {
  */
 export function buildApp(world: AppWorld): App {
   const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
+  const { opaque, secrets } = world;
   const { accounts, journals, chunks } = metadata;
   const sessions = new Sessions(accounts, clock);
   const announcer = new Announcer(clock);
   const journal = new Journal({ metadata, digest, announcer });
   const intake = new Intake({ packs, chunks, digest, chance });
-  const passwords = new Passwords(chance, world.passwordCost ?? PASSWORD_COST);
   const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
   const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
   const closing = world.closing ?? new AbortController().signal;
@@ -104,7 +106,9 @@ export function buildApp(world: AppWorld): App {
   withErrors(app, log);
   refuseBadEscapes(app);
   mountServer(app, version);
-  mountAccounts(app, { accounts, clock, chance, passwords, logins, joins }, gates);
+  const accountParts = { accounts, clock, chance, opaque, secrets, logins, joins };
+  mountAccounts(app, accountParts, gates);
+  mountVaults(app, accountParts, gates);
   mountSpaces(app, { journals, clock, chance }, gates);
   mountCommits(app, { journals, journal, clock }, gates);
   mountFeed(app, { journals, journal, announcer, clock, sessions, closing }, gates);

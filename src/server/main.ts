@@ -11,7 +11,9 @@ import { nodeDigest } from "./digest.ts";
 import { lockFolder } from "./lock.ts";
 import { openMasterKey } from "./master-key.ts";
 import { openSqliteMetadata } from "./metadata/sqlite.ts";
+import { Opaque } from "./opaque.ts";
 import { openLog, realChance, realClock } from "./real-world.ts";
+import { Secrets } from "./secrets.ts";
 
 /** Headers that take longer belong to nobody who means well. */
 const HEADERS_TIMEOUT_MS = 15_000;
@@ -105,9 +107,13 @@ export async function startServer(config: ServerConfig, version: string): Promis
   const packs = stores.use(await DiskPacks.open(config.chunks.path));
   const hasPacks = !(await packs.list()[Symbol.asyncIterator]().next()).done;
   const masterKey = await openMasterKey(config.keyFile, { chance: realChance, hasPacks });
+  const secrets = new Secrets(masterKey, realChance);
+  const opaque = await Opaque.open(metadata.journals, secrets);
   const closing = new AbortController();
   const app = buildApp({
     metadata,
+    opaque,
+    secrets,
     packs: new ClosedPacks(packs, masterKey),
     clock: realClock,
     chance: realChance,

@@ -40,7 +40,7 @@ export async function makeSpace(
     name,
     folding,
     epoch: toHex(parts.chance.bytes(16)),
-    cutKey: await parts.journals.cutKey(toHex(parts.chance.bytes(CUT_KEY_BYTES))),
+    cutKey: await parts.journals.drawOnce("cut key", toHex(parts.chance.bytes(CUT_KEY_BYTES))),
     createdMs: parts.clock.nowMs(),
   };
   if ((await parts.journals.spaces(account.id)).length >= MAX_SPACES) {

@@ -6,6 +6,7 @@ import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type {
   Append,
+  Drawn,
   Head,
   JournalStore,
   NameSlot,
@@ -66,14 +67,16 @@ export class Space {
 /** Spaces, their journals, nodes and revisions: the twin of `SqliteJournals`. */
 export class MemoryJournals implements JournalStore {
   readonly #spaces: Map<SpaceId, Space>;
-  #cutKey: string | null = null;
+  readonly #drawn = new Map<Drawn, string>();
 
   constructor(spaces: Map<SpaceId, Space>) {
     this.#spaces = spaces;
   }
 
-  async cutKey(drawn: string): Promise<string> {
-    return (this.#cutKey ??= drawn);
+  async drawOnce(name: Drawn, drawn: string): Promise<string> {
+    const known = this.#drawn.get(name) ?? drawn;
+    this.#drawn.set(name, known);
+    return known;
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {

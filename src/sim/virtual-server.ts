@@ -6,6 +6,8 @@ import { WorldError } from "#core/errors.ts";
 import type { Clock, LogFields } from "#core/world.ts";
 import type { Entry } from "#protocol/feed.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
+import { Opaque } from "#server/opaque.ts";
+import { Secrets } from "#server/secrets.ts";
 import { buildApp, type App } from "#server/app.ts";
 import { Announcer } from "#server/announcer.ts";
 import { MemoryPacks } from "#server/chunks/memory.ts";
@@ -53,7 +55,14 @@ export class VirtualServer {
     { folding, server: kind }: Pick<Swarm, "folding" | "server">,
   ): Promise<VirtualServer> {
     const createdMs = clock.nowMs();
-    const owner = { id: ACCOUNT, name: "sim", key: "sim", passwordHash: "-", createdMs };
+    const owner = {
+      id: ACCOUNT,
+      name: "sim",
+      key: "sim",
+      opaqueRecord: "-",
+      recoveryKey: "",
+      createdMs,
+    };
     const database = await openServerDatabase(kind, owner, {
       id: SPACE,
       account: ACCOUNT,
@@ -191,6 +200,8 @@ export class VirtualServer {
       packs: this.#packs,
       clock: this.#clock,
       chance: this.#draw,
+      opaque: new Opaque(""),
+      secrets: new Secrets(new Uint8Array(32), this.#draw),
       digest: nodeDigest,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: fault },
     });

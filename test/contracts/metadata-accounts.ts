@@ -10,8 +10,15 @@ const newDevice = () => deviceId(newNode());
 
 async function createAccount(metadata: Metadata): Promise<AccountRow> {
   const id = newAccount();
-  const row = { id, name: `A ${id}`, key: `a ${id}`, passwordHash: "$argon2id$", createdMs: 3 };
-  assert.equal(await metadata.accounts.createAccount(row), true);
+  const row = {
+    id,
+    name: `A ${id}`,
+    key: `a ${id}`,
+    opaqueRecord: "record",
+    recoveryKey: "",
+    createdMs: 3,
+  };
+  assert.equal(await metadata.accounts.createAccount(row, "bundle"), true);
   return row;
 }
 
@@ -28,11 +35,35 @@ export function accountContract(database: string, open: OpenMetadata): void {
     await using under = await open();
     const { accounts } = under.metadata;
     const row = await createAccount(under.metadata);
-    assert.equal(await accounts.createAccount({ ...row, id: newAccount() }), false);
+    assert.equal(await accounts.createAccount({ ...row, id: newAccount() }, "other"), false);
     assert.deepEqual(await accounts.accountByKey(row.key), row);
     assert.deepEqual(await accounts.account(row.id), row);
     assert.equal(await accounts.accountByKey("nobody"), undefined);
     assert.equal(await accounts.account(newAccount()), undefined);
+  });
+
+  test(`of many that replace a bundle or a keyring one does (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const peer = (await under.peer()).accounts;
+    const { id } = await createAccount(under.metadata);
+    const first = { bundle: "bundle", bundleVersion: 1, keyring: null, keyringVersion: 0 };
+    assert.deepEqual(await accounts.vault(id), first);
+    const stores = [accounts, peer, accounts, peer];
+    const replaced = await Promise.all(
+      stores.map((store, at) => store.putKeyring(id, { version: 1, keyring: `keyring ${at}` })),
+    );
+    assert.deepEqual(replaced.toSorted(), [false, false, false, true]);
+    assert.equal(await accounts.putKeyring(id, { version: 3, keyring: "skips" }), false);
+    assert.equal(await accounts.putBundle(id, { version: 1, bundle: "old" }), false);
+    const changed = { version: 2, bundle: "new", opaqueRecord: "another" };
+    assert.equal(await peer.putBundle(id, changed), true);
+    assert.equal((await accounts.account(id))?.opaqueRecord, "another");
+    assert.equal(await peer.putBundle(id, { version: 3, bundle: "newer" }), true);
+    assert.equal((await accounts.account(id))?.opaqueRecord, "another");
+    const { keyring, ...rest } = (await accounts.vault(id)) ?? first;
+    assert.equal(keyring, `keyring ${replaced.indexOf(true)}`);
+    assert.deepEqual(rest, { bundle: "newer", bundleVersion: 3, keyringVersion: 1 });
   });
 
   test(`a device comes with its token, and a revoked one loses it (${database})`, async () => {

@@ -30,11 +30,11 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     const peer = await under.peer();
     const keys = await Promise.all(
       ["a", "b", "c"].map((drawn, at) =>
-        (at === 1 ? under.metadata : peer).journals.cutKey(drawn.repeat(96)),
+        (at === 1 ? under.metadata : peer).journals.drawOnce("cut key", drawn.repeat(96)),
       ),
     );
     assert.equal(new Set(keys).size, 1);
-    assert.equal(await under.metadata.journals.cutKey("d".repeat(96)), keys[0]);
+    assert.equal(await under.metadata.journals.drawOnce("cut key", "d".repeat(96)), keys[0]);
   });
 
   test(`SS4: of many that begin a key epoch one does, behind the head (${database})`, async () => {

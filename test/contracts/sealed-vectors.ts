@@ -69,6 +69,7 @@ export type Inputs = {
     readonly changes: string;
   };
   readonly keyring: {
+    readonly spaceName: string;
     readonly salt: string;
     readonly version: number;
     readonly before: string;
@@ -288,7 +289,9 @@ function accountOutputs(
     version: ring.version,
     before: fromHex(ring.before),
     identitySeed,
-    spaces: [{ space: ids.spaceId(space.id), domain: "shared", epochs: [epoch] }],
+    spaces: [
+      { space: ids.spaceId(space.id), name: ring.spaceName, domain: "shared", epochs: [epoch] },
+    ],
     devices: [{ certificate, revokedIn: ring.revokedIn }],
     pins: new Map([[ring.pin.name, fromHex(ring.pin.value)]]),
   };

@@ -234,6 +234,7 @@ async function account(inputs: Inputs): Promise<Pick<Outputs, "certificate" | "k
     unhex(ring.exchangeKey),
   );
   const certificate = join(facts, ed25519.sign(join(label("certificate-sig"), facts), identity));
+  const spaceName = ascii(ring.spaceName);
   const pinName = ascii(ring.pin.name);
   const pin = unhex(ring.pin.value);
   const body = join(
@@ -245,6 +246,8 @@ async function account(inputs: Inputs): Promise<Pick<Outputs, "certificate" | "k
     int(2, 1),
     unhex(space.id),
     int(1, 1),
+    int(2, spaceName.length),
+    spaceName,
     int(2, 1),
     int(2, space.epoch),
     int(8, ring.since),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { client } from "@serenity-kit/opaque";
 import { setImmediate } from "node:timers/promises";
 import { concat } from "#core/bytes.ts";
 import { chunkId, type ChunkId } from "#core/ids.ts";
@@ -14,14 +15,19 @@ import { MemoryPacks } from "../../src/server/chunks/memory.ts";
 import { nodeDigest } from "../../src/server/digest.ts";
 import type { Metadata } from "../../src/server/metadata/port.ts";
 import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
-import type { PasswordCost } from "../../src/server/passwords.ts";
+import { Opaque } from "../../src/server/opaque.ts";
+import { Secrets } from "../../src/server/secrets.ts";
 import { AnswerCheck } from "./answer-check.ts";
 import { StandingClock } from "./clock.ts";
 
 export const PASSWORD = "correct horse battery";
 
 /** The least that Argon2 takes: what these tests ask is not how hard a hash is. */
-const CHEAP: PasswordCost = { memoryKib: 8, passes: 1, parallelism: 1 };
+const keyStretching = { "argon2id-custom": { iterations: 1, memory: 8, parallelism: 1 } };
+const MASTER_KEY = new Uint8Array(32).fill(9);
+
+/** The public half of nobody's recovery key. */
+const RECOVERY_KEY = "0".repeat(64);
 
 export function sha256(bytes: Uint8Array | string): ChunkId {
   return chunkId(createHash("sha256").update(bytes).digest("hex"));
@@ -80,6 +86,8 @@ export class ServerWorld implements AsyncDisposable {
 
   static async open(): Promise<ServerWorld> {
     const metadata = await openSqliteMetadata(":memory:");
+    const secrets = new Secrets(MASTER_KEY, new CountedChance());
+    const opaque = await Opaque.open(metadata.journals, secrets);
     const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">): App => {
       const note = (event: string, fields?: LogFields): void =>
         void world.log.push({ event, ...fields });
@@ -91,7 +99,8 @@ export class ServerWorld implements AsyncDisposable {
         digest: nodeDigest,
         log: { debug: note, info: note, warn: note, error: note },
         version: "1.2.3",
-        passwordCost: CHEAP,
+        opaque,
+        secrets,
         closing: world.closing.signal,
       });
     };
@@ -126,13 +135,46 @@ export class ServerWorld implements AsyncDisposable {
   }
 
   async signUp(account: string): Promise<Person> {
-    const made = await this.call("POST", "/v1/accounts", { json: { account, password: PASSWORD } });
-    assert.equal(made.status, 201);
+    assert.equal((await this.register(account)).status, 201);
     return new Person(this, account, (await this.enrol(account, "laptop")).json.token);
   }
 
-  enrol(account: string, device: string, password = PASSWORD): Promise<Answer> {
-    return this.call("POST", "/v1/devices", { json: { account, password, device } });
+  /** Makes an account, as a device does: the password stays here. */
+  async register(account: string, password = PASSWORD): Promise<Answer> {
+    const started = client.startRegistration({ password });
+    const { clientRegistrationState, registrationRequest } = started;
+    const asked = { account, registrationRequest };
+    const { json: given } = await this.call("POST", "/v1/registrations", { json: asked });
+    const { registrationRecord } = client.finishRegistration({
+      ...given,
+      password,
+      clientRegistrationState,
+      keyStretching,
+    });
+    const recoveryKey = RECOVERY_KEY;
+    const wish = { account, registrationRecord, recoveryKey, bundle: "bundle" };
+    return this.call("POST", "/v1/accounts", { json: wish });
+  }
+
+  /**
+   * Signs in as far as the server's first answer goes, and makes the proof; a wrong password is told
+   * here already, and what a device that goes on all the same would send is a proof of nothing.
+   */
+  async prove(account: string, password = PASSWORD): Promise<{ answer: Answer; proof: object }> {
+    const { clientLoginState, startLoginRequest } = client.startLogin({ password });
+    const asked = { account, startLoginRequest };
+    const answer = await this.call("POST", "/v1/logins", { json: asked });
+    if (answer.status !== 200) return { answer, proof: {} };
+    const { loginResponse, state } = answer.json;
+    const said = { clientLoginState, loginResponse, password, keyStretching };
+    const finishLoginRequest = client.finishLogin(said)?.finishLoginRequest ?? "A".repeat(86);
+    return { answer, proof: { kind: "password", state, finishLoginRequest } };
+  }
+
+  async enrol(account: string, device: string, password = PASSWORD): Promise<Answer> {
+    const { answer, proof } = await this.prove(account, password);
+    if (answer.status !== 200) return answer;
+    return this.call("POST", "/v1/devices", { json: { proof, device } });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -43,8 +43,15 @@ export async function newSpace(
   { folding = true, keys = { kind: "plain" } }: SpaceTraits = {},
 ): Promise<SpaceRow> {
   const account = newAccount();
-  const row = { id: account, name: account, key: account, passwordHash: "none", createdMs: 1 };
-  await metadata.accounts.createAccount(row);
+  const row = {
+    id: account,
+    name: account,
+    key: account,
+    opaqueRecord: "none",
+    recoveryKey: "",
+    createdMs: 1,
+  };
+  await metadata.accounts.createAccount(row, "bundle");
   const space: SpaceRow = {
     id: newSpaceId(),
     account,

@@ -8,6 +8,12 @@ import {
   JoinCode,
   Joined,
   JoinOffer,
+  Login,
+  LoginAnswer,
+  Recovery,
+  RecoveryAnswer,
+  Registration,
+  RegistrationAnswer,
   SignedUp,
   SignUp,
   TokenAnswer,
@@ -15,10 +21,12 @@ import {
 } from "#protocol/accounts.ts";
 import { DeviceId } from "#protocol/ids.ts";
 import { ROUTES } from "#protocol/routes.ts";
-import { signIn, signUp, type AccountParts } from "../accounts.ts";
+import { accountKey, signUp, type AccountParts } from "../accounts.ts";
 import { enrol, revoke, type Enrolment } from "../devices.ts";
 import { join, offerJoin, type JoinParts } from "../join.ts";
+import { signIn, startLogin, startRecovery } from "../logins.ts";
 import type { AccountRow } from "../metadata/port.ts";
+import { ProblemError } from "../problem-error.ts";
 import { createToken } from "../tokens.ts";
 import { BODY_PROBLEMS, PageLimit, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { pageOf } from "./page.ts";
@@ -27,6 +35,39 @@ import { problems } from "./problem.ts";
 const json = <Schema extends z.ZodType>(schema: Schema) => ({ "application/json": { schema } });
 const body = <Schema extends z.ZodType>(schema: Schema) => ({
   body: { required: true as const, content: json(schema) },
+});
+
+const registrationRoute = createRoute({
+  method: "post",
+  path: ROUTES.registrations,
+  summary: "First half of choosing a password (OPAQUE, RFC 9807)",
+  request: body(Registration),
+  responses: {
+    200: { description: "The server's part", content: json(RegistrationAnswer) },
+    ...problems(...BODY_PROBLEMS),
+  },
+});
+
+const loginRoute = createRoute({
+  method: "post",
+  path: ROUTES.logins,
+  summary: "First half of a sign-in by password (OPAQUE, RFC 9807)",
+  request: body(Login),
+  responses: {
+    200: { description: "The server's part", content: json(LoginAnswer) },
+    ...problems(...BODY_PROBLEMS, "too-many-requests"),
+  },
+});
+
+const recoveryRoute = createRoute({
+  method: "post",
+  path: ROUTES.recoveries,
+  summary: "First half of a sign-in by recovery words",
+  request: body(Recovery),
+  responses: {
+    200: { description: "What to sign", content: json(RecoveryAnswer) },
+    ...problems(...BODY_PROBLEMS, "too-many-requests"),
+  },
 });
 
 const signUpRoute = createRoute({
@@ -47,13 +88,7 @@ const enrolRoute = createRoute({
   request: body(Enrol),
   responses: {
     201: { description: "The device and its token", content: json(Enrolled) },
-    ...problems(
-      ...BODY_PROBLEMS,
-      "bad-credentials",
-      "conflict",
-      "too-many-requests",
-      "unavailable",
-    ),
+    ...problems(...BODY_PROBLEMS, "bad-credentials", "conflict"),
   },
 });
 
@@ -88,7 +123,7 @@ const tokenRoute = createRoute({
   request: body(TokenRequest),
   responses: {
     201: { description: "The token, shown this once", content: json(TokenAnswer) },
-    ...problems(...BODY_PROBLEMS, "bad-credentials", "too-many-requests"),
+    ...problems(...BODY_PROBLEMS, "bad-credentials"),
   },
 });
 
@@ -127,9 +162,9 @@ function enrolled(account: AccountRow, { device, token }: Enrolment): z.infer<ty
 
 function mountDevices(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates): void {
   app.openapi({ ...enrolRoute, middleware: [gates.json()] }, async (context) => {
-    const wish = context.req.valid("json");
-    const account = await signIn(parts, wish);
-    return context.json(enrolled(account, await enrol(parts, account, wish.device)), 201);
+    const { proof, device } = context.req.valid("json");
+    const account = await signIn(parts, proof);
+    return context.json(enrolled(account, await enrol(parts, account, device)), 201);
   });
 
   app.openapi({ ...devicesRoute, middleware: [gates.session] }, async (context) => {
@@ -162,11 +197,26 @@ export function mountAccounts(
     return context.json({ accountId: account.id, account: account.name }, 201);
   });
 
+  app.openapi({ ...registrationRoute, middleware: [gates.json()] }, (context) => {
+    const { account, registrationRequest } = context.req.valid("json");
+    const registrationResponse = parts.opaque.register(accountKey(account), registrationRequest);
+    if (registrationResponse !== null) return context.json({ registrationResponse }, 200);
+    throw new ProblemError("bad-request", "The registration's message is none of OPAQUE's.");
+  });
+
+  app.openapi({ ...loginRoute, middleware: [gates.json()] }, async (context) => {
+    return context.json(await startLogin(parts, context.req.valid("json")), 200);
+  });
+
+  app.openapi({ ...recoveryRoute, middleware: [gates.json()] }, (context) => {
+    return context.json(startRecovery(parts, context.req.valid("json")), 200);
+  });
+
   mountDevices(app, parts, gates);
 
   app.openapi({ ...tokenRoute, middleware: [gates.json()] }, async (context) => {
-    const { label, expiresInS, ...claim } = context.req.valid("json");
-    const account = await signIn(parts, claim);
+    const { label, expiresInS, proof } = context.req.valid("json");
+    const account = await signIn(parts, proof);
     return context.json(await createToken(parts, account, { label, expiresInS }), 201);
   });
 

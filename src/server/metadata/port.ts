@@ -19,8 +19,10 @@ export type AccountRow = {
   readonly name: string;
   /** The name in lower case, unique. */
   readonly key: string;
-  /** Argon2id in PHC string form. */
-  readonly passwordHash: string;
+  /** What OPAQUE (RFC 9807) made of the password: the server never saw it. */
+  readonly opaqueRecord: string;
+  /** The public half, hex, of the key that the recovery words make (Ed25519). */
+  readonly recoveryKey: string;
   readonly createdMs: number;
 };
 
@@ -52,9 +54,31 @@ export type JoinRow = {
   readonly expiresMs: number;
 };
 
+/** What an account keeps here that the server cannot read; a version takes the place of the last. */
+export type VaultRow = {
+  readonly bundle: string;
+  readonly bundleVersion: number;
+  readonly keyring: string | null;
+  readonly keyringVersion: number;
+};
+
 export interface AccountStore {
-  /** False when the key is taken. */
-  createAccount(row: AccountRow): Promise<boolean>;
+  /** False when the key is taken. Its bundle has version 1, there is no keyring yet. */
+  createAccount(row: AccountRow, bundle: string): Promise<boolean>;
+  vault(account: AccountId): Promise<VaultRow | undefined>;
+  /**
+   * Puts a bundle in the place of version - 1, and with it another password's record; false when
+   * that is not the present version.
+   */
+  putBundle(
+    account: AccountId,
+    update: { readonly version: number; readonly bundle: string; readonly opaqueRecord?: string },
+  ): Promise<boolean>;
+  /** Puts a keyring in the place of version - 1; false when that is not the present version. */
+  putKeyring(
+    account: AccountId,
+    update: { readonly version: number; readonly keyring: string },
+  ): Promise<boolean>;
   accountByKey(key: string): Promise<AccountRow | undefined>;
   account(id: AccountId): Promise<AccountRow | undefined>;
   /** The device and its token, together or not at all. */
@@ -124,12 +148,18 @@ export type Append = {
   readonly nodes: readonly NodeRow[];
 };
 
+/**
+ * `cut key`: what files of this server's spaces are cut by, one for all accounts, so that equal
+ * files are stored once. `opaque setup`: the server's side of passwords, closed with the master key.
+ */
+export type Drawn = "cut key" | "opaque setup";
+
 export interface JournalStore {
   /**
-   * What files of this server's spaces are cut by: one key for all accounts, so that equal files
-   * are stored once. It is `drawn` when there is none yet, and the same for ever after.
+   * What the server drew once for itself under this name: `drawn` when there is none yet, and the
+   * same for ever after.
    */
-  cutKey(drawn: string): Promise<string>;
+  drawOnce(name: Drawn, drawn: string): Promise<string>;
   /** False when the account has a space of that name, or anybody one of that id. */
   createSpace(row: SpaceRow): Promise<boolean>;
   space(id: SpaceId): Promise<SpaceRow | undefined>;

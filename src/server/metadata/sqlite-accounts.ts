@@ -1,5 +1,5 @@
 import { accountId, deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
-import type { AccountRow, AccountStore, DeviceRow, JoinRow, TokenRow } from "./port.ts";
+import type { AccountRow, AccountStore, DeviceRow, JoinRow, TokenRow, VaultRow } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 import { hexOf, integerOf, orNull, raw, textOf, type Row } from "./sqlite-rows.ts";
 
@@ -8,7 +8,8 @@ function accountOf(row: Row): AccountRow {
     id: accountId(hexOf(row, "id")),
     name: textOf(row, "name"),
     key: textOf(row, "key"),
-    passwordHash: textOf(row, "password_hash"),
+    opaqueRecord: textOf(row, "opaque_record"),
+    recoveryKey: textOf(row, "recovery_key"),
     createdMs: integerOf(row, "created_ms"),
   };
 }
@@ -48,8 +49,21 @@ function joinOf(row: Row): JoinRow {
 function statements(file: SqliteFile) {
   return {
     addAccount: file.prepare(
-      `INSERT INTO accounts (id, name, key, password_hash, created_ms) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (key) DO NOTHING`,
+      `INSERT INTO accounts
+       (id, name, key, opaque_record, recovery_key, created_ms, bundle, bundle_version)
+       VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (key) DO NOTHING`,
+    ),
+    vault: file.prepare(
+      "SELECT bundle, bundle_version, keyring, keyring_version FROM accounts WHERE id = ?",
+    ),
+    putBundle: file.prepare(
+      `UPDATE accounts SET bundle = $bundle, bundle_version = $version,
+       opaque_record = coalesce($record, opaque_record)
+       WHERE id = $id AND bundle_version = $version - 1`,
+    ),
+    putKeyring: file.prepare(
+      `UPDATE accounts SET keyring = $keyring, keyring_version = $version
+       WHERE id = $id AND keyring_version = $version - 1`,
     ),
     accountByKey: file.prepare("SELECT * FROM accounts WHERE key = ?"),
     account: file.prepare("SELECT * FROM accounts WHERE id = ?"),
@@ -83,11 +97,41 @@ export class SqliteAccounts implements AccountStore {
     this.#sql = statements(file);
   }
 
-  async createAccount(row: AccountRow): Promise<boolean> {
-    const { id, name, key, passwordHash, createdMs } = row;
-    return this.#file.write(
-      () => this.#sql.addAccount.run(raw(id), name, key, passwordHash, createdMs).changes === 1,
+  async createAccount(row: AccountRow, bundle: string): Promise<boolean> {
+    const { id, name, key, opaqueRecord, recoveryKey, createdMs } = row;
+    const values = [name, key, opaqueRecord, recoveryKey, createdMs, bundle] as const;
+    return this.#file.write(() => this.#sql.addAccount.run(raw(id), ...values).changes === 1);
+  }
+
+  async vault(account: AccountId): Promise<VaultRow | undefined> {
+    const row = this.#file.read(() => this.#sql.vault.get(raw(account)));
+    return (
+      row && {
+        bundle: textOf(row, "bundle"),
+        bundleVersion: integerOf(row, "bundle_version"),
+        keyring: orNull(textOf, row, "keyring"),
+        keyringVersion: integerOf(row, "keyring_version"),
+      }
     );
+  }
+
+  async putBundle(
+    account: AccountId,
+    update: { readonly version: number; readonly bundle: string; readonly opaqueRecord?: string },
+  ): Promise<boolean> {
+    const { version, bundle, opaqueRecord: record = null } = update;
+    const id = raw(account);
+    return this.#file.write(
+      () => this.#sql.putBundle.run({ id, version, bundle, record }).changes === 1,
+    );
+  }
+
+  async putKeyring(
+    account: AccountId,
+    { version, keyring }: { readonly version: number; readonly keyring: string },
+  ): Promise<boolean> {
+    const id = raw(account);
+    return this.#file.write(() => this.#sql.putKeyring.run({ id, version, keyring }).changes === 1);
   }
 
   async accountByKey(key: string): Promise<AccountRow | undefined> {

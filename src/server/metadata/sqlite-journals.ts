@@ -12,6 +12,7 @@ import { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type {
   Append,
+  Drawn,
   Head,
   JournalStore,
   NameSlot,
@@ -156,10 +157,10 @@ export class SqliteJournals implements JournalStore {
     this.#appender = new SqliteAppender(file);
   }
 
-  async cutKey(drawn: string): Promise<string> {
+  async drawOnce(name: Drawn, drawn: string): Promise<string> {
     return this.#file.write(() => {
-      this.#write.addDrawn.run("cut key", drawn);
-      const row = this.#read.drawn.get("cut key") as { value: string };
+      this.#write.addDrawn.run(name, drawn);
+      const row = this.#read.drawn.get(name) as { value: string };
       return row.value;
     });
   }

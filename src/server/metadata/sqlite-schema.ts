@@ -157,7 +157,17 @@ ALTER TABLE spaces ADD COLUMN key_epoch INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE spaces ADD COLUMN key_epoch_sequence INTEGER NOT NULL DEFAULT 0;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, SEALED_SPACES];
+/** Passwords that the server never sees, and what an account keeps here closed. */
+const SEALED_ACCOUNTS = `
+ALTER TABLE accounts RENAME COLUMN password_hash TO opaque_record;
+ALTER TABLE accounts ADD COLUMN recovery_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN bundle_version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN keyring TEXT;
+ALTER TABLE accounts ADD COLUMN keyring_version INTEGER NOT NULL DEFAULT 0;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, SEALED_SPACES, SEALED_ACCOUNTS];
 
 /** "LKST": marks the file as ours in SQLite's header. */
 export const APPLICATION_ID = 0x4c4b5354;

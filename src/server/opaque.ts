@@ -1,0 +1,57 @@
+import * as opaque from "@serenity-kit/opaque";
+import type { JournalStore } from "./metadata/port.ts";
+import type { Secrets } from "./secrets.ts";
+
+/** What OPAQUE's library throws is no news about this machine: the message made no sense. */
+function orNull<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The server's side of passwords that it never sees: OPAQUE, RFC 9807, by @serenity-kit/opaque. An
+ * account is known to it by its key. Answers are null where a message is none.
+ */
+export class Opaque {
+  readonly #setup: string;
+
+  /** `setup` is what the library draws: the server's key, and what its answers come of. */
+  constructor(setup: string) {
+    this.#setup = setup;
+  }
+
+  /** The set-up is drawn once a database and kept there, closed with the master key. */
+  static async open(journals: JournalStore, secrets: Secrets): Promise<Opaque> {
+    await opaque.ready;
+    const drawn = secrets.close("opaque setup", opaque.server.createSetup());
+    const kept = await journals.drawOnce("opaque setup", drawn);
+    return new Opaque(secrets.open("opaque setup", kept));
+  }
+
+  /** First answer of a registration. */
+  register(userIdentifier: string, registrationRequest: string): string | null {
+    const serverSetup = this.#setup;
+    const asked = { serverSetup, userIdentifier, registrationRequest };
+    return orNull(() => opaque.server.createRegistrationResponse(asked).registrationResponse);
+  }
+
+  /** First answer of a sign-in; without a record it looks like any other, and leads nowhere. */
+  startLogin(
+    userIdentifier: string,
+    startLoginRequest: string,
+    registrationRecord: string | undefined,
+  ): { readonly serverLoginState: string; readonly loginResponse: string } | null {
+    const serverSetup = this.#setup;
+    const asked = { serverSetup, userIdentifier, startLoginRequest, registrationRecord };
+    return orNull(() => opaque.server.startLogin(asked));
+  }
+
+  /** True when whoever made the last message knows the password. */
+  finishLogin(serverLoginState: string, finishLoginRequest: string): boolean {
+    const said = { serverLoginState, finishLoginRequest };
+    return orNull(() => opaque.server.finishLogin(said)) !== null;
+  }
+}
