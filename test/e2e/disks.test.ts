@@ -72,7 +72,7 @@ suite("real disks", { concurrency: 2 }, () => {
   });
 
   test(
-    "SC7: what is mounted over a folder is left alone, and nothing below it counts as deleted",
+    "SC7, DK15: what is mounted over a folder is left alone, and nothing below it counts as deleted",
     { skip: mounting },
     async () => {
       await using world = await World.open();
