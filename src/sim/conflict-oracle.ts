@@ -30,13 +30,14 @@ export class ConflictOracle {
   touched({ id, store }: Party, path: string): void {
     const level = this.#levelOf(id, store);
     const name = path.slice(path.lastIndexOf("/") + 1);
-    const key = this.#keyOf(name);
     let own = this.#touches.get(id);
     if (own === undefined) {
       own = new Map();
       this.#touches.set(id, own);
     }
-    own.set(key, [...(own.get(key) ?? []), { name, level }]);
+    for (const key of new Set([this.#nameKey(name), this.#keyOf(name)])) {
+      own.set(key, [...(own.get(key) ?? []), { name, level }]);
+    }
   }
 
   /** Conflict copies of nothing, as sentences. */
