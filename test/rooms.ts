@@ -26,6 +26,7 @@ export type RoomName =
   | "protocol"
   | "sync"
   | "server"
+  | "key-service"
   | "platform"
   | "sim"
   | "cli"
@@ -52,6 +53,21 @@ export const rooms: Readonly<Record<RoomName, Room>> = {
     rooms: ["core", "protocol"],
     // The simulator runs the real server by its own clock.
     clockFiles: ["server/real-world.ts"],
+  },
+  // A process of its own: no server can read its key, and it can reach nothing that a server has.
+  "key-service": {
+    climate: "node",
+    rooms: ["core", "protocol"],
+    doors: [
+      "crypto/fields.ts",
+      "crypto/oprf.ts",
+      "crypto/ristretto.ts",
+      "platform/chance.ts",
+      "platform/clock.ts",
+      "platform/primitives.ts",
+      "platform/ristretto.ts",
+    ],
+    clockFiles: [],
   },
   platform: {
     climate: "node",

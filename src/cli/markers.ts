@@ -5,7 +5,7 @@ import { PRIVATE_FOLDER } from "#core/names.ts";
 import { MARKER_PREFIX, markerPath } from "#sync/root.ts";
 import { wrongUsage } from "./exit.ts";
 
-/** The spaces that a folder is marked as the root of; `link` makes one marker, `unlink` removes it. */
+/** The spaces that a folder is marked as the root of. */
 export function markedSpaces(dir: string): string[] {
   return namesIn(join(dir, PRIVATE_FOLDER))
     .filter((name) => name.startsWith(MARKER_PREFIX))
@@ -24,8 +24,8 @@ export function checkMarkers(dir: string, own: SpaceId | null): void {
   const foreign = markedSpaces(dir).find((space) => space !== own);
   if (foreign === undefined) return;
   throw wrongUsage(
-    `${dir} was linked to another space, as ${markerOf(dir, foreign)} marks: make sure that no other Lockstep ` +
-      "syncs it, remove that marker and run this again.",
+    `${dir} was linked to another space, as ${markerOf(dir, foreign)} marks: make sure that no ` +
+      "other Lockstep syncs it, remove that marker and run this again.",
   );
 }
 

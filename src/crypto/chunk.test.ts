@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toHex } from "#core/bytes.ts";
+import { concat, fromHex, toHex } from "#core/bytes.ts";
 import { chunkId } from "#core/ids.ts";
 import { sealWith, twoKeyChunk } from "../../test/contracts/salamander.ts";
 import {
@@ -142,6 +142,25 @@ test("SF7: another compressor makes another chunk, never another text under the 
   const plain = chunk.sealPrivate(unpacked, sealing, raw);
   assert.notEqual(toHex(plain.entry.secret), toHex(own(raw).entry.secret));
   assert.deepEqual(opening(plain.entry, plain.stored)(), raw);
+});
+
+test("SF7: two compressions of equal length have two keys", () => {
+  const raw = textSample(5, 70_000);
+  // A part that every zstd passes over (RFC 8878, section 3.1.2), with other bytes in it.
+  const passedOver = (byte: number): Uint8Array =>
+    concat([fromHex("502a4d1804000000"), new Uint8Array(4).fill(byte)]);
+  const [one, two] = [1, 2].map((byte) => {
+    const compression = {
+      ...primitives.compression,
+      compress: (bytes: Uint8Array) =>
+        concat([primitives.compression.compress(bytes), passedOver(byte)]),
+    };
+    const sealed = chunk.sealPrivate({ ...primitives, compression }, sealing, raw);
+    assert.deepEqual(opening(sealed.entry, sealed.stored)(), raw);
+    return sealed;
+  });
+  assert.equal(one!.stored.length, two!.stored.length);
+  assert.notEqual(toHex(one!.entry.secret), toHex(two!.entry.secret));
 });
 
 test("SF16: any stored bytes with any secret are refused", () => {

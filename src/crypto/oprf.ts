@@ -170,7 +170,7 @@ export function evaluate(
   return concat([...evaluated, c, s]);
 }
 
-/** One batch between question and answer. The blinds stay inside, and serve once. */
+/** One batch between question and answer. The blinds stay inside. */
 export class Question {
   /** What the key service gets. */
   readonly request: Uint8Array;

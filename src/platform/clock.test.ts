@@ -2,16 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "./clock.ts";
 
-test("a sleep ends with the reason of its signal, before or while it sleeps", async () => {
-  const stop = new AbortController();
-  const sleeping = systemClock.sleep(60_000, stop.signal);
-  stop.abort(new RangeError("enough"));
-  await assert.rejects(sleeping, RangeError);
-  await assert.rejects(systemClock.sleep(60_000, stop.signal), RangeError);
-  await systemClock.sleep(0);
-  await systemClock.sleep(-5);
-});
-
 test("today is the day on this machine's calendar", () => {
   const now = new Date();
   const [year, month, day] = systemClock.today().split("-").map(Number);

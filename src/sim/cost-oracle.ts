@@ -1,5 +1,6 @@
 import type { NodeId } from "#core/ids.ts";
 import type { Device } from "./device.ts";
+import { isIgnored } from "./oracle.ts";
 import type { Way } from "./people.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -109,8 +110,8 @@ function later(before: ReadonlyMap<Inode, Slot>, after: ReadonlyMap<Inode, Slot>
 
 function contentsOf(disk: VirtualDisk): Map<string, number> {
   const contents = new Map<string, number>();
-  for (const { inode } of disk.tree()) {
-    if (inode.kind !== "file") continue;
+  for (const { path, inode } of disk.tree()) {
+    if (inode.kind !== "file" || isIgnored(path)) continue;
     contents.set(Buffer.from(inode.bytes).toString("latin1"), inode.bytes.length);
   }
   return contents;

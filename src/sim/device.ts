@@ -11,7 +11,7 @@ import type { Remote } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
-import { ConflictOracle } from "./conflict-oracle.ts";
+import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { limitsOf } from "./holding.ts";
@@ -227,7 +227,7 @@ export class Device {
     const { past, accuse } = this.#world;
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
-    judgeStore({ name, disk, oracle, past, accuse }, store);
+    judgeStore({ name, disk, oracle, past, nameKey: this.#nameKey, accuse }, store);
     return store;
   }
 

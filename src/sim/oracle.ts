@@ -89,7 +89,7 @@ export function unmakable(problems: readonly Problem[]): number {
 }
 
 /** Of what people name in a story, Word's temporary files are ignored. */
-function isIgnored(path: string): boolean {
+export function isIgnored(path: string): boolean {
   return path.endsWith(".tmp");
 }
 

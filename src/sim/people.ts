@@ -70,9 +70,17 @@ export class Person {
   readonly #disk: VirtualDisk;
   readonly #witness: Witness;
   readonly #names: readonly string[];
-  readonly #open: Inode[] = [];
+  readonly #touched: (path: string) => void;
+  readonly #open: { readonly inode: Inode; readonly path: string }[] = [];
 
-  constructor(disk: VirtualDisk, witness: Witness, names: readonly string[]) {
+  /** `touched` hears of every path that somebody writes to, makes, or renames something to. */
+  constructor(
+    disk: VirtualDisk,
+    witness: Witness,
+    names: readonly string[],
+    touched: (path: string) => void,
+  ) {
+    this.#touched = touched;
     this.#disk = disk;
     this.#witness = witness;
     this.#names = names;
@@ -175,13 +183,15 @@ export class Person {
   }
 
   *#openFile(path: string): Deed {
-    this.#open.push(this.#disk.expect(path));
+    this.#open.push({ inode: this.#disk.expect(path), path });
+    this.#touched(path);
     yield `opens ${path}`;
   }
 
   *write(path: string, bytes: Uint8Array): Deed {
     const { inode } = this.#disk.find(path);
     if (inode !== null && inode.kind !== "file") throw new WorldError("exists", path);
+    this.#touched(path);
     this.#disk.write(inode ?? this.#create(path), bytes, false);
     yield `writes ${path} ${show(bytes)}`;
   }
@@ -197,6 +207,7 @@ export class Person {
     const inode = this.#disk.expect(path);
     const { mtimeNs, ctimeNs, bytes } = inode;
     if (bytes.length < 12) return;
+    this.#touched(path);
     this.#disk.write(inode, at.content(bytes.length), false);
     if (at.draw.chance(0.3)) yield `is overwriting ${path}`;
     // In the moment in which a file was put there its ctime says nothing, and only hashing every
@@ -208,6 +219,7 @@ export class Person {
   *#rewrite(path: string, at: Attempt): Deed {
     const inode = this.#disk.expect(path);
     const bytes = at.content();
+    this.#touched(path);
     this.#disk.write(inode, new Uint8Array(0), false);
     yield `empties ${path}`;
     this.#disk.write(inode, bytes.slice(0, bytes.length / 2), false);
@@ -270,6 +282,7 @@ export class Person {
     const target = this.#disk.find(to);
     if (target.inode !== null) throw new WorldError("exists", to);
     inode.isShared = true;
+    this.#touched(to);
     this.#disk.add(target.folder, target.name, inode);
     if (inode.bytes.length > 0) this.#witness.saved(inode.bytes);
     yield `gives ${from} the second name ${to}`;
@@ -300,6 +313,7 @@ export class Person {
       if (source.inode.kind === "file")
         this.#witness.spread(source.inode.bytes, source.inode.links);
     }
+    this.#touched(to);
     this.#disk.rename(source, target);
     yield `renames ${from} to ${to}`;
   }
@@ -358,6 +372,7 @@ export class Person {
   *makeFolder(path: string): Deed {
     const { folder, name, inode } = this.#disk.find(path);
     if (inode !== null) throw new WorldError("exists", path);
+    this.#touched(path);
     this.#disk.add(folder, name, this.#disk.create("folder"));
     yield `makes the folder ${path}`;
   }
@@ -365,6 +380,7 @@ export class Person {
   *makeLink(path: string, target: string): Deed {
     const { folder, name, inode } = this.#disk.find(path);
     if (inode !== null) throw new WorldError("exists", path);
+    this.#touched(path);
     this.#disk.add(folder, name, this.#disk.create("symlink", target));
     yield `makes the link ${path}`;
   }
@@ -392,8 +408,9 @@ export class Person {
   }
 
   *#writeToOpen(at: Attempt): Deed {
-    const inode = this.#open[at.draw.below(this.#open.length)];
-    if (inode === undefined) return;
+    const { inode, path } = this.#open[at.draw.below(this.#open.length)] ?? {};
+    if (inode === undefined || path === undefined) return;
+    for (const name of [path, ...this.#disk.namesOf(inode)]) this.#touched(name);
     this.#disk.write(inode, at.content(), false);
     yield `writes to an open file ${show(inode.bytes)}${inode.links === 0 ? ", that is gone" : ""}`;
   }

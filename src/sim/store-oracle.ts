@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import type { DiskOracle } from "./disk-oracle.ts";
 import type { MemoryStore } from "./memory-store.ts";
 import type { Past } from "./past.ts";
+import { PlanOracle } from "./plan-oracle.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 
 type Judged = {
@@ -16,6 +17,7 @@ type Judged = {
   readonly disk: VirtualDisk;
   readonly oracle: DiskOracle;
   readonly past: Past;
+  readonly nameKey: (name: string) => string;
   readonly accuse: (crime: string) => void;
 };
 
@@ -26,7 +28,12 @@ type Judged = {
  */
 export function judgeStore(judged: Judged, store: MemoryStore): void {
   const oracle = new StoreOracle(judged, store);
-  store.onChange = (before) => oracle.judge(before);
+  const { name, nameKey, accuse } = judged;
+  const plans = new PlanOracle({ name, store, nameKey, accuse });
+  store.onChange = (before) => {
+    oracle.judge(before);
+    plans.judge();
+  };
 }
 
 class StoreOracle {

@@ -186,6 +186,8 @@ function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
   const foldingDisks = Array.from({ length: devices }, (_, index) =>
     isMixed ? draw.chance(0.5) : (usual.foldingDisks[index] ?? (usual.sequential && folds)),
   );
+  // The two names of an inode have one mode: who sets it sets both, and then nothing is alone.
+  if (usual.sequential && ways["hard-link"] !== undefined) delete ways["make-executable"];
   const swarm = { ...usual, ways, devices, deeds, skewsMs, foldingDisks };
   const isStorm = weather === "storm" || (weather === "any" && draw.chance(0.03));
   return isStorm && !usual.sequential ? { ...swarm, ...stormOf(swarm, draw) } : swarm;

@@ -1,4 +1,6 @@
+import { foldName, plainNameKey } from "#core/names.ts";
 import { Draw } from "./chance.ts";
+import { ConflictOracle } from "./conflict-oracle.ts";
 import { CostOracle, slotsOf } from "./cost-oracle.ts";
 import { Device } from "./device.ts";
 import { answerHolds } from "./holding.ts";
@@ -48,6 +50,7 @@ export class World {
   readonly #devices: Device[] = [];
   readonly #ledger = new Ledger();
   readonly #past = new Past();
+  readonly #conflicts: ConflictOracle;
   readonly #happened = new Set<string>();
   readonly #wrong: string[] = [];
   readonly #people: Actor;
@@ -61,6 +64,7 @@ export class World {
 
   private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
     this.#swarm = swarm;
+    this.#conflicts = new ConflictOracle(swarm.folding ? foldName : plainNameKey);
     this.#scheduler = scheduler;
     this.#server = server;
     this.#draw = new Draw(swarm.seed, "fate");
@@ -72,6 +76,7 @@ export class World {
       server,
       witness: this.#ledger,
       past: this.#past,
+      conflicts: this.#conflicts,
       happened: this.#happened,
       accuse: (crime: string) => this.#accuse(crime),
     };
@@ -102,6 +107,8 @@ export class World {
       const isSteady = !this.#isForgetful() && !this.#rejected;
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
+      const entries = isSteady ? await this.#server.entries() : [];
+      this.#wrong.push(...this.#conflicts.faults(this.#devices, entries, this.#past));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)

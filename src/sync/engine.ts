@@ -58,7 +58,15 @@ export type EngineSetup = {
 };
 
 /** Errors after which the engine stops and says why: waiting heals none of them. */
-const HALTING = new Set(["root-gone", "journal-broken", "signed-out"]);
+const HALTING = new Set([
+  "root-gone",
+  "journal-broken",
+  "signed-out",
+  "device-unknown",
+  "signature-bad",
+  "epoch-unknown",
+  "journal-forked",
+]);
 /** Errors that mean: what was agreed on is void, unite both sides anew and delete nothing. */
 const UNITING = new Set(["reset", "database-old", "diverged"]);
 /** Ticks in a row that changed nothing although work was left, before the engine takes a breath. */
@@ -198,14 +206,15 @@ export class Engine {
   }
 
   /**
-   * Looks at everything once more and tries again what failed; resolves when nothing is left to do,
-   * or when the engine stops or has stopped.
+   * Looks at everything once more, asks how far the server is, and tries again what failed; resolves
+   * when nothing is left to do of what there was by then, or when the engine stops or has stopped.
    */
   async settle(): Promise<void> {
     if (this.#ended) return;
     this.#looking.lookAtEverything();
     this.#pauses.end();
     this.#sender.endPauses();
+    this.#feeder?.refresh();
     const settled = new Promise<void>((resolve) => {
       this.#settling.push({ tick: this.#ticks + 1, resolve });
     });

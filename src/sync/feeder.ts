@@ -25,7 +25,11 @@ export class Feeder {
   #room: (() => void) | null = null;
   #cursor: string;
   #head = 0;
-  #answered = false;
+  /** Who asks how far the server is waits for an answer to a question put after that. */
+  #wanted = 1;
+  #answered = 0;
+  /** Ends the question or the pause under way. */
+  #nudge = new AbortController();
   #failures = 0;
   #failure: WorldError | null = null;
 
@@ -37,9 +41,15 @@ export class Feeder {
     this.#wake = wake;
   }
 
-  /** True once the server has answered. */
+  /** True once the server has answered since `refresh`, or since the beginning. */
   get answered(): boolean {
-    return this.#answered;
+    return this.#answered >= this.#wanted;
+  }
+
+  /** Asks the server at once how far it is, instead of waiting to be told. */
+  refresh(): void {
+    this.#wanted++;
+    this.#nudge.abort();
   }
 
   /** The newest sequence that the server is known to have. */
@@ -70,19 +80,22 @@ export class Feeder {
 
   /** Runs until the signal aborts or the server says something that waiting does not heal. */
   async run(signal: AbortSignal): Promise<void> {
-    // The first question does not wait, so that an engine soon knows how far it is behind.
-    let waitMs = 0;
+    let more = false;
     while (!signal.aborted) {
+      this.#nudge = new AbortController();
+      const both = AbortSignal.any([signal, this.#nudge.signal]);
       try {
         const cursor = this.#cursor;
-        const feed = await this.#remote.changes(cursor, waitMs, signal);
+        const wanted = this.#wanted;
+        // The first question does not wait, so that an engine soon knows how far it is behind.
+        const waitMs = more || !this.answered || this.#failure !== null ? 0 : WAIT_MS;
+        const feed = await this.#remote.changes(cursor, waitMs, both);
         const first = this.#failure !== null || waitMs === 0;
         this.#failures = 0;
-        this.#answered = true;
+        this.#answered = wanted;
         this.#failure = null;
         this.#head = Math.max(this.#head, feed.head);
-        waitMs =
-          feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head ? 0 : WAIT_MS;
+        more = feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head;
         if (feed.entries.length > 0) {
           this.#cursor = feed.cursor;
           this.#pages.push({ cursor, feed });
@@ -91,8 +104,7 @@ export class Feeder {
         if (this.#pages.length >= MAX_PAGES) await this.#waitForRoom(signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (!(await this.#failed(error, signal))) return;
-        waitMs = 0;
+        if (!this.#nudge.signal.aborted && !(await this.#failed(error, both))) return;
       }
     }
   }
@@ -104,7 +116,7 @@ export class Feeder {
     });
   }
 
-  /** True when it is worth asking again. */
+  /** Pauses, until the signal aborts; true when it is worth asking again. */
   async #failed(error: unknown, signal: AbortSignal): Promise<boolean> {
     const failure =
       error instanceof WorldError
@@ -116,7 +128,7 @@ export class Feeder {
     if (!failure.retryable) return false;
     const delayMs = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** this.#failures++);
     await this.#clock.sleep(delayMs, signal).catch(() => undefined);
-    return !signal.aborted;
+    return true;
   }
 
   #tell(): void {

@@ -3,7 +3,7 @@ import { codeOf } from "#core/errors.ts";
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import type { Place } from "#core/node.ts";
-import { PARK_FOLDER } from "./paths.ts";
+import { PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
 import type { Disk } from "./ports.ts";
 import type { LocalSide, Stamp } from "./tree.ts";
 
@@ -86,12 +86,19 @@ export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
  * is taken away, so that the inode has one place again.
  */
 export async function finishParkedMoves(disk: Disk): Promise<void> {
-  try {
-    const { entries } = await disk.look.list(PARK_FOLDER);
-    for (const { name, kind, links } of entries) {
-      if (kind !== "folder" && links > 1) await disk.change.remove(joinPath(PARK_FOLDER, name));
-    }
-  } catch (error) {
-    if (codeOf(error) !== "not-found") throw error;
+  if ((await secondNames(disk, PARK_FOLDER)).length === 0) return;
+  // A name in stage is no place: what was put in place and parked since may have just these two.
+  for (const folder of [STAGE_FOLDER, PARK_FOLDER]) {
+    for (const path of await secondNames(disk, folder)) await disk.change.remove(path);
   }
+}
+
+/** Paths in a folder whose files have other names as well; none when there is no such folder. */
+async function secondNames(disk: Disk, folder: string): Promise<string[]> {
+  const { entries } = await disk.look.list(folder).catch((error: unknown) => {
+    if (codeOf(error) === "not-found") return { entries: [] };
+    throw error;
+  });
+  const second = entries.filter(({ kind, links }) => kind !== "folder" && links > 1);
+  return second.map(({ name }) => joinPath(folder, name));
 }

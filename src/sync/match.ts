@@ -325,12 +325,17 @@ export class Matcher {
     const taken = this.#trees
       .named("local", local.parent, local.name)
       .some(({ id }) => id !== row.id && (this.#claimed.has(id) || !this.#missing.has(id)));
-    if (taken && this.#isFull) return true;
-    // What had the name may stand where nobody has looked yet.
-    if (taken) this.#lost = true;
     const { missedMs } = local;
-    if (missedMs === null) return false;
-    return this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs);
+    const isBelieved =
+      taken ||
+      (missedMs !== null &&
+        this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs));
+    if (!isBelieved) return false;
+    // What lost its name to another thing, or was being moved, may stand where nobody has looked.
+    const isElsewhere = taken || row.kind === "folder" || row.placing?.file === local.file;
+    if (this.#isFull || !isElsewhere) return true;
+    this.#lost = true;
+    return false;
   }
 
   /** The node is not on the disk, and nothing below it is. */

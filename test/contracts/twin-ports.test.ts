@@ -4,6 +4,7 @@ import { utf8 } from "#core/bytes.ts";
 import { deviceId } from "#core/ids.ts";
 import { CURSOR_START } from "#protocol/feed.ts";
 import type { Remote } from "#sync/ports.ts";
+import { Draw } from "../../src/sim/chance.ts";
 import type { Gate } from "../../src/sim/disk-doors.ts";
 import { Past } from "../../src/sim/past.ts";
 import { virtualClock } from "../../src/sim/virtual-clock.ts";
@@ -12,12 +13,13 @@ import { VirtualRemote, type RemoteWorld } from "../../src/sim/virtual-remote.ts
 import { VirtualServer } from "../../src/sim/virtual-server.ts";
 import { VirtualWatcher } from "../../src/sim/virtual-watcher.ts";
 import { WireRemote } from "../../src/sim/wire-remote.ts";
+import { chanceContract, clockContract } from "./clock-port.ts";
 import { Dream } from "./dream.ts";
 import { fileReaderContract } from "./file-reader.ts";
 import { remoteContract, type RemoteUnderTest } from "./remote.ts";
 import { watcherContract } from "./watcher.ts";
 
-// The simulator's reader, watcher and remotes, held to what the real ones are held to.
+// The simulator's reader, watcher, remotes, clock and chance, held to what the real ones are held to.
 
 const dream = new Dream();
 
@@ -94,6 +96,9 @@ async function openServer(kind: "memory" | "sqlite" | "http"): Promise<RemoteUnd
     [Symbol.asyncDispose]: async () => {},
   };
 }
+
+clockContract("a dreamed clock", virtualClock(dream.scheduler, dream.actor, dream.time));
+chanceContract("a dreamed chance", new Draw(1, "chance"));
 
 remoteContract("a dreamed line to a server's parts", () => openServer("memory"));
 remoteContract("a dreamed line to a server's parts over its schema", () => openServer("sqlite"));

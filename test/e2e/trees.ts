@@ -75,3 +75,23 @@ export async function arrives(device: Device, name: string, text: string): Promi
   };
   await until(() => read() === text, `${name} of ${device.name} is ${JSON.stringify(text)}`);
 }
+
+/** What `status --json` says, as far as tests look at it. */
+type Status = {
+  readonly state: string;
+  readonly reason: string | null;
+  readonly problems: readonly { readonly path: string; readonly code: string }[];
+};
+
+/** Waits until `status --json` of a device is as wanted. */
+export async function untilStatus(
+  device: Device,
+  what: string,
+  is: (now: Status) => boolean,
+): Promise<void> {
+  let now: Status | undefined;
+  await until(
+    async () => is((now = (await device.json("status", device.dir)) as Status)),
+    () => `${device.name} ${what}; it is ${JSON.stringify(now)}`,
+  );
+}

@@ -1,53 +1,13 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { suite, test } from "node:test";
-import { arrives, settled } from "./trees.ts";
-import { type Device, PROJECT, until, World } from "./world.ts";
+import { beNobody, mounting, NOBODY, onSmallDisk } from "./mounts.ts";
+import { arrives, settled, untilStatus } from "./trees.ts";
+import { until, World } from "./world.ts";
 
 const MIB = 1024 * 1024;
-const isRoot = process.getuid?.() === 0;
-const mounting = isRoot ? false : "needs root, to mount a file system";
-/** A user who is not root and may run what lies here. */
-const NOBODY = 65_534;
-const canBeNobody =
-  isRoot && spawnSync(`${PROJECT}/lockstep`, ["--version"], { uid: NOBODY }).status === 0;
-
-type Status = {
-  readonly state: string;
-  readonly reason: string | null;
-  readonly problems: readonly { readonly path: string; readonly code: string }[];
-};
-
-async function untilStatus(
-  device: Device,
-  what: string,
-  is: (now: Status) => boolean,
-): Promise<void> {
-  let now: Status | undefined;
-  await until(
-    async () => is((now = (await device.json("status", device.dir)) as Status)),
-    () => `${device.name} ${what}; it is ${JSON.stringify(now)}`,
-  );
-}
-
-/** A small disk of its own at a folder, while `work` runs. */
-async function onSmallDisk(
-  folder: string,
-  sizeMiB: number,
-  work: (grow: (toMiB: number) => void) => Promise<void>,
-): Promise<void> {
-  fs.mkdirSync(folder, { recursive: true });
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeMiB}m`, "tmpfs", folder]);
-  try {
-    await work((toMiB) => execFileSync("mount", ["-o", `remount,size=${toMiB}m`, folder]));
-  } finally {
-    // Lazily: the processes on it are ended with their world.
-    execFileSync("umount", ["-l", folder]);
-  }
-}
-
 suite("trouble", { concurrency: 2 }, () => {
   test(
     "a device's full disk is named, others go on, and it heals when there is room",
@@ -145,10 +105,9 @@ suite("trouble", { concurrency: 2 }, () => {
     assert.equal(Object.keys(await settled(devices)).length, 1_002);
   });
 
-  const skip = canBeNobody ? false : "needs root, and a project that other users may read";
   test(
     "what a device may not read or list is named, the rest goes on, and no work is made of it",
-    { skip },
+    { skip: beNobody },
     async () => {
       await using world = await World.open();
       const { server, devices } = await world.synced("A");

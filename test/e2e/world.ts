@@ -55,6 +55,8 @@ type RunOptions = {
   readonly cwd?: string;
   /** Whose process it is; only root may choose. */
   readonly uid?: number;
+  /** A program that runs it, with that program's arguments. */
+  readonly within?: readonly string[];
 };
 
 /** A process of ./lockstep that is running, or was. */
@@ -65,9 +67,10 @@ export class Running {
   stdout = "";
   stderr = "";
 
-  constructor(args: readonly string[], { env, cwd = PROJECT, uid }: RunOptions) {
+  constructor(args: readonly string[], { env, cwd = PROJECT, uid, within = [] }: RunOptions) {
     this.#command = `lockstep ${args.join(" ")}`;
-    this.#child = spawn(path.join(PROJECT, "lockstep"), args, {
+    const [program = "", ...rest] = [...within, path.join(PROJECT, "lockstep"), ...args];
+    this.#child = spawn(program, rest, {
       cwd,
       env: { ...process.env, ...env },
       ...(uid === undefined ? {} : { uid }),

@@ -108,7 +108,7 @@ const MOST_FILES = 60;
  * Makes, saves, appends to, moves and deletes files of their own, and moves folders of their own,
  * whoever has put something in them: two of them never touch the same file.
  */
-export class Person {
+class Person {
   readonly #device: Device;
   readonly #chance: () => number;
   /** What each living file of theirs holds; every text begins with the file's own number. */

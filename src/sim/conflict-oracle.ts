@@ -1,0 +1,108 @@
+import type { DeviceId } from "#core/ids.ts";
+import { sameContent, samePlace } from "#core/node.ts";
+import type { Entry } from "#protocol/feed.ts";
+import { readConflictName } from "#sync/conflict.ts";
+import { readPosition } from "#sync/settings.ts";
+import type { NodeRow } from "#sync/tree.ts";
+import type { MemoryStore } from "./memory-store.ts";
+import type { Past } from "./past.ts";
+
+/** Something a person did under a name, and how far their device was level with the server. */
+type Touch = { readonly name: string; readonly level: number };
+
+/** A device, as far as people's conflicts go. */
+type Party = { readonly id: DeviceId; readonly name: string; readonly store: MemoryStore };
+
+/**
+ * No conflict without concurrency: where a device makes a conflict copy, its person did something
+ * under that name, and somebody else did too, which that person could not have seen.
+ */
+export class ConflictOracle {
+  readonly #nameKey: (name: string) => string;
+  readonly #touches = new Map<DeviceId, Map<string, Touch[]>>();
+  readonly #levels = new Map<DeviceId, number>();
+
+  constructor(nameKey: (name: string) => string) {
+    this.#nameKey = nameKey;
+  }
+
+  /** A person at this device made, wrote or renamed something to this path. */
+  touched({ id, store }: Party, path: string): void {
+    const level = this.#levelOf(id, store);
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    let own = this.#touches.get(id);
+    if (own === undefined) {
+      own = new Map();
+      this.#touches.set(id, own);
+    }
+    for (const key of new Set([this.#nameKey(name), this.#keyOf(name)])) {
+      own.set(key, [...(own.get(key) ?? []), { name, level }]);
+    }
+  }
+
+  /** Conflict copies of nothing, as sentences. */
+  faults(parties: readonly Party[], entries: readonly Entry[], past: Past): string[] {
+    const wrong: string[] = [];
+    for (const { sequence, device, changes } of entries) {
+      const party = parties.find(({ id }) => id === device);
+      if (party === undefined) continue;
+      for (const change of changes) {
+        if (change.kind !== "create" && change.kind !== "move") continue;
+        const copy = readConflictName(change.name);
+        if (copy === null || copy.device !== party.name) continue;
+        if (this.#isReal(party, this.#nameKey(copy.of), sequence, entries, past)) continue;
+        wrong.push(`${party.name} made ${change.name}, and nobody else had touched ${copy.of}`);
+      }
+    }
+    return wrong;
+  }
+
+  #isReal(
+    { id }: Party,
+    key: string,
+    until: number,
+    entries: readonly Entry[],
+    past: Past,
+  ): boolean {
+    const touches = this.#touches.get(id)?.get(key) ?? [];
+    const first = touches[0];
+    if (first === undefined) return false;
+    // Two spellings of what the space takes for one name are in each other's way at one device.
+    const spellings = new Set(touches.map(({ name }) => name));
+    for (const name of this.#namesLike(key, entries)) spellings.add(name);
+    if (spellings.size > 1) return true;
+    return entries.some(({ sequence, device, changes }) => {
+      if (device === id || sequence <= first.level || sequence > until) return false;
+      return changes.some(({ node }) =>
+        past.ever(node).some(({ name }) => [this.#keyOf(name), this.#nameKey(name)].includes(key)),
+      );
+    });
+  }
+
+  /** A conflict copy is in the way of what it was made beside. */
+  #keyOf(name: string): string {
+    return this.#nameKey(readConflictName(name)?.of ?? name);
+  }
+
+  *#namesLike(key: string, entries: readonly Entry[]): Iterable<string> {
+    for (const change of entries.flatMap(({ changes }) => changes)) {
+      if (change.kind !== "create" && change.kind !== "move") continue;
+      if (this.#nameKey(change.name) === key) yield change.name;
+    }
+  }
+
+  /** Up to which entry all that the server had is on the disk. */
+  #levelOf(id: DeviceId, store: MemoryStore): number {
+    const isLevel = !store.changed().some(isBehind);
+    const before = this.#levels.get(id) ?? 0;
+    const level = isLevel ? readPosition(store, "").sequence : before;
+    this.#levels.set(id, level);
+    return level;
+  }
+}
+
+/** True of a node of which the server has something that the disk has not. */
+function isBehind({ remote, synced }: NodeRow): boolean {
+  if (remote === null || synced === null) return remote !== synced;
+  return !samePlace(remote, synced) || !sameContent(remote.content, synced.content);
+}
