@@ -11,6 +11,7 @@ import { openFileReader } from "#platform/file-reader.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
+import type { SpaceKind } from "#protocol/spaces.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
 import type { HoldLimits } from "#sync/mass.ts";
@@ -28,6 +29,8 @@ export type Link = {
   readonly token: string;
   readonly space: SpaceId;
   readonly spaceName: string;
+  /** What its server can read of the space: all of it, or nothing but its shape. */
+  readonly kind: SpaceKind;
   readonly folding: boolean;
   /** 96 hex digits, what the space's files are cut by. */
   readonly cutKey: string;

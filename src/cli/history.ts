@@ -2,12 +2,12 @@ import type { z } from "zod";
 import { WorldError } from "#core/errors.ts";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
-import { readPlainMeta } from "#protocol/meta.ts";
 import type { RevisionRow } from "#protocol/spaces.ts";
 import { askLookUp, askPaths } from "./ask-device.ts";
 import { CommandError } from "./exit.ts";
 import type { LinkedFolder } from "./links.ts";
 import { callAs } from "./server-calls.ts";
+import { openDoor, type SpaceDoor } from "./space-door.ts";
 
 type Revision = z.output<typeof RevisionRow>;
 
@@ -46,12 +46,13 @@ export async function listTrash(
   folder: LinkedFolder,
 ): Promise<{ readonly row: Revision; readonly path: string }[]> {
   const calls = callAs(folder.link);
+  const door = openDoor(folder);
   const rows: Revision[] = [];
   let before: number | undefined;
   for (let page = 0; page < MAX_TRASH_PAGES; page++) {
     const asked = before === undefined ? { limit: PAGE } : { before, limit: PAGE };
     const answer = await calls.trash(folder.link.space, asked);
-    rows.push(...answer.nodes);
+    rows.push(...answer.nodes.map((row) => ({ ...row, name: door.openName(row) })));
     before = answer.next;
     if (before === undefined) break;
   }
@@ -94,26 +95,28 @@ export async function findNode(folder: LinkedFolder, path: string): Promise<Foun
   throw new CommandError(`There are no versions of ${where}: ${why}.`);
 }
 
+/** With their names opened. */
 async function revisionsOf(folder: LinkedFolder, node: NodeId): Promise<Revision[]> {
   const calls = callAs(folder.link);
+  const door = openDoor(folder);
   const rows: Revision[] = [];
   let before: number | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {
     const asked = before === undefined ? { limit: PAGE } : { before, limit: PAGE };
     const answer = await calls.revisions(folder.link.space, node, asked);
-    rows.push(...answer.revisions);
+    rows.push(...answer.revisions.map((row) => ({ ...row, name: door.openName(row) })));
     before = answer.next;
     if (before === undefined) break;
   }
   return rows;
 }
 
-function versionOf(row: Revision, folderPath: string): Version {
+function versionOf(door: SpaceDoor, row: Revision, folderPath: string): Version {
   let size: number | null = null;
   let sha256: string | null = null;
   if (!row.deleted) {
     try {
-      const { content } = readPlainMeta(row.meta);
+      const content = door.openMeta(row);
       if (content.kind === "file") ({ sizeBytes: size, sha256 } = content);
     } catch (cause) {
       const message = `Version ${row.sequence} at the server cannot be read: update Lockstep.`;
@@ -145,5 +148,7 @@ export async function listVersions(folder: LinkedFolder, found: Found): Promise<
   const rows = histories.flat().sort((a, b) => b.sequence - a.sequence);
   const paths = await askPaths(folder, [...new Set(rows.map(({ parent }) => parent))]);
   const byNode = new Map(trash.map(({ row, path }) => [row.node, path]));
-  return rows.map((row) => versionOf(row, paths[row.parent] ?? byNode.get(row.parent) ?? "…"));
+  const door = openDoor(folder);
+  const above = (row: Revision): string => paths[row.parent] ?? byNode.get(row.parent) ?? "…";
+  return rows.map((row) => versionOf(door, row, above(row)));
 }

@@ -5,21 +5,37 @@ import type { z } from "zod";
 import { codeOf, messageOf } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import type { Enrolled } from "#protocol/accounts.ts";
-import { REST_SPACE, type SpaceRow } from "#protocol/spaces.ts";
+import { REST_SPACE, type SpaceKind, type SpaceRow } from "#protocol/spaces.ts";
+import type { Domain } from "#crypto/chunk.ts";
 import type { HttpAccount } from "#platform/account-http.ts";
 import { systemClock } from "#platform/clock.ts";
 import { lockFolder } from "#platform/folder-lock.ts";
 import type { Link } from "./daemon.ts";
+import { DeviceKeys, keysFile } from "./device-keys.ts";
 import { CommandError, wrongUsage } from "./exit.ts";
 import { clearHalt } from "./halt.ts";
 import type { Home } from "./home.ts";
 import { checkLinkable, linkAt, linkedAlready, quoted, realPath } from "./links.ts";
 import { replaceLink, storeLink, type LinkedFolder } from "./links.ts";
 import { checkMarkers, mark, markedSpaces, markerOf } from "./markers.ts";
+import { openAccount, signIn, vouchFor, type Credentials } from "./owner.ts";
+import { openSealedSpace } from "./sealed-spaces.ts";
 import { callServer } from "./server-calls.ts";
 
 /** The space that a folder is bound to when nobody names another. */
-export const DEFAULT_SPACE = REST_SPACE;
+export const DEFAULT_SPACES: Readonly<Record<SpaceKind, string>> = {
+  sealed: "home",
+  plain: REST_SPACE,
+};
+
+/** A space of an account, as people name it. */
+export type SpaceWish = {
+  readonly kind: SpaceKind;
+  /** Undefined: the standard one of its kind. */
+  readonly name?: string | undefined;
+  /** Whom the chunks of a sealed space are stored once for, when it is made. */
+  readonly domain?: Domain | undefined;
+};
 
 /** What other devices call this machine unless told otherwise. */
 function defaultDeviceName(): string {
@@ -96,12 +112,34 @@ export type Invitation = {
   readonly account?: string | undefined;
   /** What to call this machine; undefined: as before, or by its host name. */
   readonly device: string | undefined;
-  readonly spaceName?: string | undefined;
+  /** Undefined: as before, or a sealed one. */
+  readonly space?: SpaceWish | undefined;
   /** Makes this machine a device; `space` is there when the server names the one to sync. */
   readonly enrol: (device: string) => Promise<Enrolment>;
 };
 
-type Enrolment = z.output<typeof Enrolled> & { readonly space?: string };
+export type Enrolment = z.output<typeof Enrolled> & {
+  /** The space that the server names, by a join code. */
+  readonly space?: string;
+  /** What makes the new device one that the account's others believe. */
+  readonly keys: (calls: HttpAccount) => Promise<DeviceKeys>;
+};
+
+/** A new device of the account that these credentials open. */
+export async function enrolBy(
+  server: string,
+  credentials: Credentials,
+  device: string,
+): Promise<Enrolment> {
+  const calls = callServer(server);
+  const signedIn = await signIn(calls, credentials);
+  const enrolled = await calls.enrol({ proof: signedIn.proof, device });
+  const keys = async (own: HttpAccount): Promise<DeviceKeys> => {
+    const { accountId, bundle, keyring } = await own.vault();
+    return DeviceKeys.begin(openAccount(signedIn, accountId, bundle), null, keyring);
+  };
+  return { ...enrolled, keys };
+}
 
 /**
  * Binds a folder to a space as a new device of its account. One that is bound to that space already
@@ -127,13 +165,16 @@ async function signInAgain(
   invitation: Invitation,
 ): Promise<LinkedFolder> {
   const { link } = linked;
-  const { account = link.account, spaceName = link.spaceName, device } = invitation;
-  if (!isSameAccount(account, link) || spaceName !== link.spaceName) throw linkedAlready(link);
+  const { account = link.account, device } = invitation;
+  const { kind, spaceName } = link;
+  const space = { kind, name: spaceName, ...invitation.space };
+  const isSame = space.kind === kind && (space.name ?? DEFAULT_SPACES[kind]) === spaceName;
+  if (!isSameAccount(account, link) || !isSame) throw linkedAlready(link);
   checkMarkers(link.dir, link.space);
   using _ = lockFolder(link.dir, systemClock);
   const enrolled = await invitation.enrol(device ?? link.deviceName);
   const bound = { dir: link.dir, linked };
-  const again = await bindFolder(home, bound, { ...invitation, spaceName }, enrolled);
+  const again = await bindFolder(home, bound, { ...invitation, space }, enrolled);
   clearHalt(again);
   // Nobody has its token any more; that it may be unknown by now is as good.
   const calls = callServer(again.link.server, again.link.token);
@@ -151,14 +192,16 @@ function isSameAccount(account: string, link: Link): boolean {
 async function bindFolder(
   home: Home,
   { dir, linked }: { readonly dir: string; readonly linked: LinkedFolder | null },
-  { server, spaceName = DEFAULT_SPACE }: Invitation,
+  { server, space: wish = { kind: "sealed" } }: Invitation,
   enrolled: Enrolment,
 ): Promise<LinkedFolder> {
   const calls = callServer(server, enrolled.token);
   try {
     const mayMake = linked === null && markedSpaces(dir).length === 0;
-    const row = await spaceOf(calls, enrolled, spaceName, mayMake);
-    if (linked === null) await checkMarked(calls, dir, row?.space ?? null);
+    const keys = await enrolled.keys(calls);
+    await vouchFor(calls, keys, enrolled.device);
+    const row = await spaceOf(calls, keys, { named: enrolled.space, wish, mayMake });
+    if (linked === null) await checkMarked(calls, keys, { dir, own: row?.space ?? null });
     const { account, device, deviceName, token } = enrolled;
     if (
       linked !== null &&
@@ -176,14 +219,16 @@ async function bindFolder(
       deviceName,
       token,
       space: row.space,
-      spaceName: row.name,
+      spaceName: nameOf(keys, row),
+      kind: row.kind,
       folding: row.folding,
       cutKey: row.cutKey,
       startCursor: row.start,
     };
-    if (linked !== null) return replaceLink(linked, link);
-    mark(dir, link.space);
-    return storeLink(home, link);
+    const bound = linked === null ? storeLink(home, link) : replaceLink(linked, link);
+    keys.keepAt(keysFile(bound.state));
+    if (linked === null) mark(dir, link.space);
+    return bound;
   } catch (error) {
     await calls.revokeDevice(enrolled.device).catch(() => undefined);
     throw error;
@@ -191,14 +236,19 @@ async function bindFolder(
 }
 
 /** As `checkMarkers`; names the way back to a space that the account still has. */
-async function checkMarked(calls: HttpAccount, dir: string, own: SpaceId | null): Promise<void> {
+async function checkMarked(
+  calls: HttpAccount,
+  keys: DeviceKeys,
+  { dir, own }: { readonly dir: string; readonly own: SpaceId | null },
+): Promise<void> {
   const foreign = markedSpaces(dir).find((space) => space !== own);
   if (foreign === undefined) return;
   const known = (await calls.listSpaces()).find(({ space }) => space === foreign);
   if (known === undefined) return checkMarkers(dir, own);
-  const name = quoted(known.name);
+  const name = quoted(nameOf(keys, known));
+  const options = `--space ${known.kind} --space-name ${name}`;
   throw wrongUsage(
-    `${dir} was linked to the space ${name}: link it to that one again (--space-name ${name}), ` +
+    `${dir} was linked to the space ${name}: link it to that one again (${options}), ` +
       `or remove ${markerOf(dir, foreign)} first.`,
   );
 }
@@ -206,10 +256,24 @@ async function checkMarked(calls: HttpAccount, dir: string, own: SpaceId | null)
 /** The space to bind to; undefined when it is not there and is not to be made. */
 async function spaceOf(
   calls: HttpAccount,
-  { space }: Enrolment,
-  name: string,
-  mayMake: boolean,
+  keys: DeviceKeys,
+  asked: {
+    /** By its id. */
+    readonly named: string | undefined;
+    readonly wish: SpaceWish;
+    readonly mayMake: boolean;
+  },
 ): Promise<SpaceRow | undefined> {
-  if (space !== undefined) return (await calls.listSpaces()).find((row) => row.space === space);
-  return mayMake ? openSpace(calls, name) : findSpace(calls, name);
+  const { named, wish, mayMake } = asked;
+  const { kind, name = DEFAULT_SPACES[kind], domain = "shared" } = wish;
+  const known = keys.keyring.spaces.find((space) => space.name === name)?.space;
+  const id = named ?? (kind === "sealed" ? known : undefined);
+  if (id !== undefined) return (await calls.listSpaces()).find((row) => row.space === id);
+  if (kind === "plain") return mayMake ? openSpace(calls, name) : findSpace(calls, name);
+  return mayMake ? openSealedSpace(calls, keys, { name, domain }) : undefined;
+}
+
+/** What people call a space: of a sealed one the server knows the id alone. */
+function nameOf(keys: DeviceKeys, { space, name }: SpaceRow): string {
+  return keys.keyring.spaces.find((one) => one.space === space)?.name ?? name;
 }

@@ -34,6 +34,7 @@ function parseLink(json: unknown): Link {
     token: text("token"),
     space: spaceId(text("space")),
     spaceName: text("spaceName"),
+    kind: row["kind"] === "sealed" ? "sealed" : "plain",
     folding: row["folding"] === true,
     cutKey: text("cutKey"),
     startCursor: text("startCursor"),

@@ -14,6 +14,8 @@ export type OwnServer = {
   readonly port: number;
   readonly account: string;
   readonly password: string;
+  /** The 24 recovery words, once the account is made. */
+  readonly words?: string;
   /** The folder that `up` syncs when none is named. */
   readonly dir: string;
 };

@@ -1,18 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { commitId, nodeId, ROOT_NODE, type CommitId, type NodeId } from "#core/ids.ts";
 import { joinPath, splitPath } from "#core/names.ts";
-import { FOLDER } from "#core/node.ts";
 import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemDigest } from "#platform/digest.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { Change, type CommitAnswer } from "#protocol/commit.ts";
-import { writePlainMeta } from "#protocol/meta.ts";
 import { askExpect, askForget, askLookUp } from "./ask-device.ts";
 import { CommandError } from "./exit.ts";
 import type { Found, Version } from "./history.ts";
 import type { LinkedFolder } from "./links.ts";
 import { callAs } from "./server-calls.ts";
+import { openDoor, type SpaceDoor } from "./space-door.ts";
 
 /** Tries at a moving server; a device that follows it needs a moment after each refusal. */
 const MAX_TRIES = 20;
@@ -39,6 +38,7 @@ function freeName(name: string, attempt: number): string {
 /** The folders of a path that are not at the server (any more), made again. */
 async function planFolders(
   folder: LinkedFolder,
+  door: SpaceDoor,
   names: readonly string[],
 ): Promise<{ readonly parent: NodeId; readonly path: string; readonly changes: unknown[] }> {
   const changes: unknown[] = [];
@@ -48,10 +48,11 @@ async function planFolders(
     const { server } = await askLookUp(folder, joinPath(path, name));
     const isThere = changes.length === 0 && server?.kind === "folder";
     const node = isThere ? server.node : nodeId(draw());
-    const meta = writePlainMeta({ content: FOLDER, mtimeMs: 0 });
+    const meta = door.folderMeta(node);
     const free = server !== null && !isThere ? freeName(name, 1) : name;
     if (!isThere) {
-      changes.push({ kind: "create", node, type: "folder", parent, name: free, meta, chunks: [] });
+      const named = { parent, ...door.closeName({ node, parent, name: free }) };
+      changes.push({ kind: "create", node, type: "folder", ...named, meta, chunks: [] });
     }
     path = joinPath(path, free);
     parent = node;
@@ -62,28 +63,46 @@ async function planFolders(
 async function planRestore(folder: LinkedFolder, found: Found, version: Version): Promise<Draft> {
   const { link } = folder;
   const calls = callAs(link);
-  const content = await calls.revisionContent(link.space, version.node, version.version);
-  if (!found.deleted) return planUpdate(folder, found, content);
+  const door = openDoor(folder);
+  const old = await calls.revisionContent(link.space, version.node, version.version);
+  const { follows, ...content } = old;
+  const carry = (to: { node: NodeId; follows: number }) => {
+    const meta = door.carry({ node: version.node, follows, meta: old.meta }, to);
+    return { ...content, meta };
+  };
+  if (!found.deleted) return planUpdate(folder, found, carry);
   const names = splitPath(found.path);
   const name = names.pop() ?? "";
-  const { parent, path, changes } = await planFolders(folder, names);
+  const { parent, path, changes } = await planFolders(folder, door, names);
   for (let attempt = 0; attempt < MAX_FREE_NAMES; attempt++) {
     const free = freeName(name, attempt);
     const taken = await askLookUp(folder, joinPath(path, free));
     if (taken.server !== null || taken.here !== null) continue;
     const node = nodeId(draw());
-    const made = { kind: "create", node, type: found.kind, parent, name: free, ...content };
+    const named = { parent, ...door.closeName({ node, parent, name: free }) };
+    const made = {
+      kind: "create",
+      node,
+      type: found.kind,
+      ...named,
+      ...carry({ node, follows: 0 }),
+    };
     return { path: joinPath(path, free), changes: [...changes, made] };
   }
   throw new CommandError(`There is no free name for ${found.path}; rename some of its copies.`);
 }
 
-async function planUpdate(folder: LinkedFolder, found: Found, content: object): Promise<Draft> {
+async function planUpdate(
+  folder: LinkedFolder,
+  found: Found,
+  carry: (to: { node: NodeId; follows: number }) => object,
+): Promise<Draft> {
   const { node, path } = found;
   const { server, here } = await askLookUp(folder, path);
   const living = [server, here].find((each) => each?.node === node)?.server;
   if (!living) throw new CommandError(`${path} moved at this moment; run the command again.`);
-  const update = { kind: "update", node, crev: living.crev, ...content };
+  const { crev } = living;
+  const update = { kind: "update", node, crev, ...carry({ node, follows: crev }) };
   return { path: living.path ?? path, changes: [update] };
 }
 
@@ -126,7 +145,8 @@ async function send(
   const remote = new HttpRemote({ ...world, digest: systemDigest, space });
   const base = { sequence, chain };
   const parsed = changes.map((change) => Change.parse(change));
-  const answer = await remote.commit({ commitId: id, base, changes: parsed });
+  const signed = openDoor(folder).sign({ commitId: id, base, changes: parsed });
+  const answer = await remote.commit(signed);
   if (answer.outcome !== "committed") await askForget(folder, id);
   return answer;
 }

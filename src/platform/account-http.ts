@@ -17,6 +17,7 @@ import type {
   DeviceRow,
   Enrol,
   Join,
+  JoinOffer,
   KeyringUpdate,
   Login,
   PasswordChange,
@@ -101,9 +102,9 @@ export class HttpAccount {
     return this.#post(fillRoute("tokens", {}), wish, TokenAnswer);
   }
 
-  /** A code that lets one more machine join, with the space that it shall sync. */
-  async createJoinCode(space: string): Promise<z.output<typeof JoinCode>> {
-    return this.#post(fillRoute("joinCodes", {}), { space }, JoinCode);
+  /** Keeps what one more machine joins with: see `crypto/join-package.ts`. */
+  async offerJoin(offer: z.input<typeof JoinOffer>): Promise<z.output<typeof JoinCode>> {
+    return this.#post(fillRoute("joinCodes", {}), offer, JoinCode);
   }
 
   /** Throws WorldError `not-found` when the code is wrong, used or too old. */
@@ -189,8 +190,8 @@ export class HttpAccount {
   }
 
   async #replace(method: "PUT" | "POST", path: string, body: unknown): Promise<void> {
-    const call = { method, path, body: jsonBody(body), repeatable: false, maxAnswerBytes: 0 };
-    await this.#server.empty(call);
+    const bounds = { repeatable: false, maxAnswerBytes: 0 };
+    await this.#server.empty({ method, path, body: jsonBody(body), ...bounds });
   }
 
   async *#pages<Schema extends z.ZodType<{ next?: string | undefined }>>(

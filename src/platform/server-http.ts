@@ -30,7 +30,7 @@ export type ServerWorld = {
 };
 
 export type Call = {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Path and query. */
   readonly path: string;
   readonly body?: { readonly mediaType: string; readonly bytes: Uint8Array };

@@ -43,10 +43,13 @@ export const Registration = z.object({ account: AccountName, registrationRequest
 export const RegistrationAnswer = z.object({ registrationResponse: Opaque });
 
 export const SignUp = z.object({
+  /** Drawn by the device: what it seals for the account is bound to it. */
+  accountId: AccountId,
   account: AccountName,
   registrationRecord: Opaque,
   recoveryKey: RecoveryKey,
   bundle: Bundle,
+  keyring: Keyring,
 });
 export const SignedUp = z.object({ accountId: AccountId, account: AccountName });
 
@@ -104,24 +107,30 @@ export const TokenRequest = z.object({
 });
 export const TokenAnswer = z.object({ token: Token, expiresMs: z.int().nullable() });
 
-/**
- * A join code's secret: 20 characters of Crockford's base32 (100 bits), single use, 10 minutes,
- * at most 5 wrong tries.
- */
+/** A join code's secret: 20 characters of Crockford's base32 (100 bits). No server ever sees it. */
 export const JoinSecret = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{20}$/);
-export const JoinCode = z.object({ secret: JoinSecret, expiresMs: z.int() });
-/** What the inviting device wants the new one to sync. */
-export const JoinOffer = z.object({ space: z.string().max(64) });
-export const Join = z.object({ secret: JoinSecret, device: DeviceName });
-export const Joined = Enrolled.extend({ space: z.string() });
 
-/** What an account keeps at the server; versions count from 1, 0: there is none yet. */
+/** What the server finds a package by: see `crypto/join-package.ts`. */
+const JoinLocator = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What the inviting device hands over, closed, and the space that the new one shall sync. */
+export const JoinOffer = z.object({
+  locator: JoinLocator,
+  package: Bundle,
+  space: z.string().max(64),
+});
+/** It may be taken once, within 10 minutes. */
+export const JoinCode = z.object({ expiresMs: z.int() });
+export const Join = z.object({ locator: JoinLocator, device: DeviceName });
+export const Joined = Enrolled.extend({ space: z.string(), package: Bundle });
+
+/** What an account keeps at the server; versions count from 1. */
 export const AccountVault = z.object({
   accountId: AccountId,
   account: AccountName,
   bundle: Bundle,
   bundleVersion: z.int(),
-  keyring: Keyring.nullable(),
+  keyring: Keyring,
   keyringVersion: z.int(),
 });
 export type AccountVault = z.infer<typeof AccountVault>;

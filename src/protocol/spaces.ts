@@ -55,6 +55,8 @@ export const RevisionRow = z.object({
   parent: NodeId,
   name: z.string(),
   meta: z.string(),
+  /** The sequence of the content before this one, 0 for the first: a sealed meta is bound to it. */
+  follows: z.int(),
   timeMs: z.int(),
   device: DeviceId.optional(),
   deviceName: z.string().optional(),
@@ -69,6 +71,7 @@ export const RevisionList = z.object({
 /** The content of one revision, to make a new one from. */
 export const RevisionContent = z.object({
   meta: z.string(),
+  follows: z.int(),
   chunks: z.array(z.string()),
   lengths: z.array(z.int()).optional(),
 });

@@ -1,5 +1,4 @@
-import { accountId } from "#core/ids.ts";
-import { toHex } from "#core/bytes.ts";
+import type { AccountId } from "#core/ids.ts";
 import type { Chance, Clock } from "#core/world.ts";
 import type { Attempts } from "./attempts.ts";
 import type { AccountRow, AccountStore } from "./metadata/port.ts";
@@ -29,21 +28,23 @@ export function accountKey(name: string): string {
 export async function signUp(
   parts: AccountParts,
   wish: {
+    readonly accountId: AccountId;
     readonly account: string;
     readonly registrationRecord: string;
     readonly recoveryKey: string;
     readonly bundle: string;
+    readonly keyring: string;
   },
 ): Promise<AccountRow> {
   const row: AccountRow = {
-    id: accountId(toHex(parts.chance.bytes(16))),
+    id: wish.accountId,
     name: wish.account,
     key: accountKey(wish.account),
     opaqueRecord: wish.registrationRecord,
     recoveryKey: wish.recoveryKey,
     createdMs: parts.clock.nowMs(),
   };
-  if (await parts.accounts.createAccount(row, wish.bundle)) return row;
+  if (await parts.accounts.createAccount(row, wish)) return row;
   throw new ProblemError(
     "account-taken",
     `The account ${wish.account} exists already; choose another name or sign in to it.`,

@@ -11,37 +11,29 @@ export const JOIN_LIFE_MS = 10 * 60_000;
 /** Wrong tries after which a code is worth nothing. */
 export const MAX_WRONG_JOINS = 5;
 
-/** Crockford's base32: no I, L, O, U, so that a code can be read aloud and typed. */
-const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const SECRET_LENGTH = 20;
-
 /**
- * Tries are counted per first five characters (25 bits), known code or not. So a code with that
- * beginning stops answering after five wrong tries and before it expires, which is what "five tries
- * a code" can mean when only its hash is stored; and somebody who guesses blindly shuts nobody else
- * out, as a count for the whole server would. The other 15 characters are 75 bits: five tries at
- * them are nothing.
+ * Tries are counted per first five digits (20 bits) of the locator, known or not: so somebody who
+ * guesses blindly shuts nobody else out, as a count for the whole server would. A locator is 256 bits
+ * that come of a code of 100: five tries at the rest of it are nothing.
  */
-const LOCATOR_LENGTH = 5;
+const COUNTED_LENGTH = 5;
 
 export type JoinParts = DeviceParts & {
   readonly accounts: AccountStore;
   readonly joins: Attempts;
 };
 
-/** A code that makes one machine a device of this account, once, for JOIN_LIFE_MS. */
+/** Keeps a package for whoever shows its locator first, for JOIN_LIFE_MS. */
 export async function offerJoin(
   parts: JoinParts,
   account: AccountRow,
-  space: string,
-): Promise<{ readonly secret: string; readonly expiresMs: number }> {
-  let secret = "";
-  // 256 is a multiple of 32: the lower five bits of a random byte are unbiased.
-  for (const byte of parts.chance.bytes(SECRET_LENGTH)) secret += ALPHABET[byte & 31];
+  offer: { readonly locator: string; readonly package: string; readonly space: string },
+): Promise<{ readonly expiresMs: number }> {
   const expiresMs = parts.clock.nowMs() + JOIN_LIFE_MS;
-  const row: JoinRow = { hash: tokenHash(secret), account: account.id, space, expiresMs };
-  await parts.accounts.createJoin(row);
-  return { secret, expiresMs };
+  const { locator, package: closed, space } = offer;
+  const hash = tokenHash(locator);
+  await parts.accounts.createJoin({ hash, package: closed, account: account.id, space, expiresMs });
+  return { expiresMs };
 }
 
 /**
@@ -50,14 +42,14 @@ export async function offerJoin(
  */
 export async function join(
   parts: JoinParts,
-  wish: { readonly secret: string; readonly device: string },
-): Promise<Enrolment & { readonly account: AccountRow; readonly space: string }> {
-  const locator = wish.secret.slice(0, LOCATOR_LENGTH);
+  wish: { readonly locator: string; readonly device: string },
+): Promise<Enrolment & { readonly account: AccountRow; readonly join: JoinRow }> {
+  const locator = wish.locator.slice(0, COUNTED_LENGTH);
   const waitMs = parts.joins.take(locator);
   if (waitMs > 0) {
     throw refuseForNow(waitMs, "Too many wrong tries of this join code; make a new one.");
   }
-  const row = await parts.accounts.takeJoin(tokenHash(wish.secret));
+  const row = await parts.accounts.takeJoin(tokenHash(wish.locator));
   const living = row !== undefined && row.expiresMs > parts.clock.nowMs();
   const account = living ? await parts.accounts.account(row.account) : undefined;
   if (row === undefined || account === undefined) {
@@ -67,5 +59,5 @@ export async function join(
     );
   }
   parts.joins.giveBack(locator);
-  return { ...(await enrol(parts, account, wish.device)), account, space: row.space };
+  return { ...(await enrol(parts, account, wish.device)), account, join: row };
 }

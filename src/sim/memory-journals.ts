@@ -164,7 +164,8 @@ export class MemoryJournals implements JournalStore {
       at.nodes.set(node.id, node);
       if (!node.deleted) at.place(node);
       const revisions = at.revisions.get(node.id) ?? [];
-      at.revisions.set(node.id, [...revisions, { ...node, sequence, timeMs, device }]);
+      const follows = followedBy(revisions, entry, node.id);
+      at.revisions.set(node.id, [...revisions, { ...node, sequence, follows, timeMs, device }]);
     }
     return "appended";
   }
@@ -248,6 +249,14 @@ export class MemoryJournals implements JournalStore {
     }
     return rows;
   }
+}
+
+/** The sequence of the content before the one that a node has after this entry. */
+function followedBy(before: readonly RevisionRow[], { changes }: Entry, id: NodeId): number {
+  const last = before.at(-1);
+  if (last === undefined) return 0;
+  const update = changes.find(({ kind, node }) => kind === "update" && node === id);
+  return update?.kind === "update" ? update.crev : last.follows;
 }
 
 function changed({ crev, lrev }: NodeRow): number {

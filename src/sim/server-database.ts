@@ -95,7 +95,7 @@ class SqliteDatabase implements ServerDatabase {
     database.#file.write(() => {
       for (const statement of database.#clear) statement.run();
     });
-    await database.#accounts.createAccount(owner, "");
+    await database.#accounts.createAccount(owner, { bundle: "", keyring: "" });
     database.accounts = withAccounts ? database.#accounts : null;
     return database;
   }

@@ -1,47 +1,69 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { toHex, utf8 } from "#core/bytes.ts";
+import { systemPrimitives } from "#platform/primitives.ts";
+import { RECOVERY_LABEL } from "#protocol/accounts.ts";
 import { accountKey } from "../../src/server/accounts.ts";
-import { PASSWORD, ServerWorld, until } from "./server-world.ts";
+import { PASSWORD, ServerWorld, sha256, until, type Answer, type Person } from "./server-world.ts";
 import { fillRoute } from "#protocol/routes.ts";
 
-const join = (world: ServerWorld, secret: string, device = "phone") =>
-  world.call("POST", "/v1/join", { json: { secret, device } });
+const join = (world: ServerWorld, locator: string, device = "phone") =>
+  world.call("POST", "/v1/join", { json: { locator, device } });
+
+const locatorOf = (number: number): string => sha256(`code ${number}`);
+
+function offer(person: Person, locator: string): Promise<Answer> {
+  const json = { locator, package: "closed", space: "home" };
+  return person.call("POST", "/v1/join-codes", { json });
+}
 
 describe("accounts", () => {
   test("AC1: a name is taken once, in whatever case", async () => {
     await using world = await ServerWorld.open();
     await world.signUp("Alice");
     for (const account of ["Alice", "alice", "ALICE"]) {
-      const taken = await world.call("POST", "/v1/accounts", {
-        json: { account, password: PASSWORD },
-      });
+      const taken = await world.register(account);
       assert.equal(taken.status, 409);
       assert.equal(taken.json.code, "account-taken");
     }
     assert.equal((await world.enrol("aLiCe", "desk")).json.account, "Alice");
     for (const account of ["", ".a", "a/b", "a b", "a".repeat(65)]) {
-      const bad = await world.call("POST", "/v1/accounts", {
-        json: { account, password: PASSWORD },
-      });
+      const wish = { account, registrationRequest: "AA" };
+      const bad = await world.call("POST", "/v1/registrations", { json: wish });
       assert.equal(bad.status, 400, account);
     }
-    const short = await world.call("POST", "/v1/accounts", {
-      json: { account: "bob", password: "1234567" },
-    });
-    assert.equal(short.status, 400);
+  });
+
+  test("AC3: a password is in no request, and nothing that is stored tells it", async () => {
+    await using world = await ServerWorld.open();
+    await world.signUp("alice");
+    assert.equal((await world.enrol("alice", "desk")).status, 201);
+    assert.ok(world.sent.length > 4);
+    for (const body of world.sent) assert.ok(!body.includes(PASSWORD), body);
+    const row = await world.metadata.accounts.accountByKey(accountKey("alice"));
+    assert.ok(row !== undefined && !JSON.stringify(row).includes(PASSWORD));
   });
 
   test("AC2: an account that does not exist answers as a wrong password does", async () => {
     await using world = await ServerWorld.open();
     await world.signUp("alice");
-    const wrong = await world.enrol("alice", "desk", "not her password");
-    const none = await world.enrol("nobody", "desk", "not her password");
-    assert.equal(wrong.status, 401);
-    assert.equal(wrong.json.code, "bad-credentials");
-    assert.deepEqual(
-      { ...none.json, detail: none.json.detail.replace("nobody", "alice") },
-      wrong.json,
+    const wrong = await world.prove("alice", "not her password");
+    const none = await world.prove("nobody", "not her password");
+    for (const field of ["loginResponse", "state"] as const) {
+      assert.equal(typeof none.answer.json[field], "string");
+    }
+    const { length } = wrong.answer.json.loginResponse;
+    assert.equal(none.answer.json.loginResponse.length, length);
+    const answers = await Promise.all(
+      [wrong, none].map(({ proof }) =>
+        world.call("POST", "/v1/devices", { json: { proof, device: "desk" } }),
+      ),
     );
+    for (const { status, json } of answers) {
+      assert.equal(status, 401);
+      assert.deepEqual(json, answers[0]?.json);
+      assert.equal(json.code, "bad-credentials");
+    }
   });
 
   test("AC4: after ten wrong passwords a name has to wait, others do not", async () => {
@@ -71,23 +93,21 @@ describe("accounts", () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
     assert.match(alice.token, /^ls_dev_[A-Za-z0-9_-]{43}$/);
-    const made = await world.call("POST", "/v1/tokens", {
-      json: { account: "alice", password: PASSWORD },
-    });
+    const { proof } = await world.prove("alice");
+    const made = await world.call("POST", "/v1/tokens", { json: { proof } });
     assert.equal(made.status, 201);
     assert.match(made.json.token, /^ls_pat_[A-Za-z0-9_-]{43}$/);
     assert.equal(made.json.expiresMs, null);
     const { token } = made.json;
     assert.equal((await world.call("GET", "/v1/spaces", { token })).status, 200);
     assert.equal(await world.metadata.accounts.tokenByHash(token), undefined);
-    const account = await world.metadata.accounts.accountByKey(accountKey("alice"));
-    assert.ok(!JSON.stringify(account).includes(PASSWORD));
   });
 
   test("AC6: a token that has expired opens nothing", async () => {
     await using world = await ServerWorld.open();
     await world.signUp("alice");
-    const wish = { account: "alice", password: PASSWORD, expiresInS: 60, label: "backup" };
+    const { proof } = await world.prove("alice");
+    const wish = { proof, expiresInS: 60, label: "backup" };
     const { token } = (await world.call("POST", "/v1/tokens", { json: wish })).json;
     world.clock.advance(59_999);
     assert.equal((await world.call("GET", "/v1/spaces", { token })).status, 200);
@@ -130,33 +150,33 @@ describe("accounts", () => {
   test("AC8: a join code makes one device, once, within ten minutes", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
-    const offer = () => alice.call("POST", "/v1/join-codes", { json: { space: "home" } });
-    const { secret, expiresMs } = (await offer()).json;
-    assert.match(secret, /^[0-9A-HJKMNP-TV-Z]{20}$/);
+    const [first, late, racers] = [1, 2, 3].map(locatorOf) as [string, string, string];
+    const { expiresMs } = (await offer(alice, first)).json;
     assert.equal(expiresMs, world.clock.nowMs() + 600_000);
-    const joined = await join(world, secret);
+    const joined = await join(world, first);
     assert.equal(joined.status, 201);
     assert.equal(joined.json.account, "alice");
     assert.equal(joined.json.space, "home");
+    assert.equal(joined.json.package, "closed");
     const { token } = joined.json;
     assert.equal((await world.call("GET", "/v1/spaces", { token })).status, 200);
-    assert.equal((await join(world, secret)).status, 404);
-    const late = (await offer()).json;
+    assert.equal((await join(world, first)).status, 404);
+    await offer(alice, late);
     world.clock.advance(600_000);
-    assert.equal((await join(world, late.secret)).status, 404);
-    const racers = (await offer()).json;
-    const both = await Promise.all([join(world, racers.secret), join(world, racers.secret)]);
+    assert.equal((await join(world, late)).status, 404);
+    await offer(alice, racers);
+    const both = await Promise.all([join(world, racers), join(world, racers)]);
     assert.deepEqual(new Set(both.map((answer) => answer.status)), new Set([201, 404]));
   });
 
   test("AC9: five wrong tries end a join code, and no other one", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
-    const offer = async () =>
-      (await alice.call("POST", "/v1/join-codes", { json: { space: "home" } })).json.secret;
-    const [first, second] = [await offer(), await offer()];
+    const [first, second] = [locatorOf(1), locatorOf(2)];
+    await offer(alice, first);
+    await offer(alice, second);
     for (let tries = 0; tries < 5; tries++) {
-      const wrong = `${first.slice(0, 18)}${tries}${tries === Number(first[19]) ? "Z" : "0"}`;
+      const wrong = first.slice(0, 10) + locatorOf(10 + tries).slice(10);
       assert.equal((await join(world, wrong)).status, 404);
     }
     const refused = await join(world, first);
@@ -190,5 +210,64 @@ describe("accounts", () => {
     }
     const long = "x".repeat(64);
     assert.deepEqual(names, ["desk", "Desk 2", "desk 3", long, `${long.slice(2)} 2`]);
+  });
+
+  test("AC13: bundle and keyring are for devices, and each version follows the last", async () => {
+    await using world = await ServerWorld.open();
+    const alice = await world.signUp("alice");
+    const { json: vault } = await alice.call("GET", "/v1/account");
+    assert.deepEqual(
+      [vault.bundle, vault.bundleVersion, vault.keyring, vault.keyringVersion],
+      ["bundle", 1, "keyring", 1],
+    );
+    const put = (version: number) =>
+      alice.call("PUT", "/v1/account/keyring", { json: { version, keyring: "next" } });
+    const both = await Promise.all([put(2), put(2)]);
+    assert.deepEqual(new Set(both.map(({ status }) => status)), new Set([204, 409]));
+    assert.equal((await put(4)).status, 409);
+    const bundle = { version: 2, bundle: "another" };
+    assert.equal((await alice.call("PUT", "/v1/account/bundle", { json: bundle })).status, 204);
+    const { proof } = await world.prove("alice");
+    const { token } = (await world.call("POST", "/v1/tokens", { json: { proof } })).json;
+    assert.equal((await world.call("GET", "/v1/account", { token })).status, 403);
+  });
+
+  test("AC14: after a new password the old one opens nothing", async () => {
+    await using world = await ServerWorld.open();
+    const alice = await world.signUp("alice");
+    const { proof } = await world.prove("alice");
+    const registrationRecord = await world.newRecord("alice", "another password");
+    const change = { proof, registrationRecord, version: 2, bundle: "with another password" };
+    assert.equal((await world.call("POST", "/v1/account/password", { json: change })).status, 204);
+    assert.equal((await world.enrol("alice", "desk")).status, 401);
+    assert.equal((await world.enrol("alice", "desk", "another password")).status, 201);
+    const { json: vault } = await alice.call("GET", "/v1/account");
+    assert.equal(vault.bundle, "with another password");
+    const wrong = await world.prove("alice", "not her password");
+    const stolen = { ...change, proof: wrong.proof, version: 3 };
+    assert.equal((await world.call("POST", "/v1/account/password", { json: stolen })).status, 401);
+  });
+
+  test("AC15: the recovery words open the account without the password", async () => {
+    await using world = await ServerWorld.open();
+    const seed = new Uint8Array(32).fill(5);
+    const { signatures } = systemPrimitives;
+    await world.register("alice", PASSWORD, toHex(signatures.publicKey(seed)));
+    const prove = async (account: string, key = seed) => {
+      const { json } = await world.call("POST", "/v1/recoveries", { json: { account } });
+      const signed = signatures.sign(key, utf8(RECOVERY_LABEL + json.challenge));
+      return { kind: "recovery", state: json.state, signature: toHex(signed) };
+    };
+    const enrol = async (proof: object) =>
+      world.call("POST", "/v1/devices", { json: { proof, device: "phone" } });
+    assert.equal((await enrol(await prove("alice"))).status, 201);
+    assert.equal((await enrol(await prove("alice", new Uint8Array(32)))).status, 401);
+    assert.equal((await enrol(await prove("nobody"))).status, 401);
+    const late = await prove("alice");
+    world.clock.advance(120_001);
+    assert.equal((await enrol(late)).status, 401);
+    const { proof } = await world.prove("alice");
+    const mixed = { ...(await prove("alice")), state: (proof as { state: string }).state };
+    assert.equal((await enrol(mixed)).status, 401);
   });
 });

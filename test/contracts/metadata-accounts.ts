@@ -5,6 +5,7 @@ import type { AccountRow, DeviceRow, Metadata, TokenRow } from "../../src/server
 import type { OpenMetadata } from "./metadata.ts";
 import { newAccount, newChunk, newNode } from "./tree.ts";
 
+const VAULT = { bundle: "bundle", keyring: "keyring" };
 const newHash = (): string => newChunk();
 const newDevice = () => deviceId(newNode());
 
@@ -18,7 +19,7 @@ async function createAccount(metadata: Metadata): Promise<AccountRow> {
     recoveryKey: "",
     createdMs: 3,
   };
-  assert.equal(await metadata.accounts.createAccount(row, "bundle"), true);
+  assert.equal(await metadata.accounts.createAccount(row, VAULT), true);
   return row;
 }
 
@@ -35,7 +36,8 @@ export function accountContract(database: string, open: OpenMetadata): void {
     await using under = await open();
     const { accounts } = under.metadata;
     const row = await createAccount(under.metadata);
-    assert.equal(await accounts.createAccount({ ...row, id: newAccount() }, "other"), false);
+    assert.equal(await accounts.createAccount({ ...row, id: newAccount() }, VAULT), false);
+    assert.equal(await accounts.createAccount({ ...row, key: "another" }, VAULT), false);
     assert.deepEqual(await accounts.accountByKey(row.key), row);
     assert.deepEqual(await accounts.account(row.id), row);
     assert.equal(await accounts.accountByKey("nobody"), undefined);
@@ -47,14 +49,14 @@ export function accountContract(database: string, open: OpenMetadata): void {
     const { accounts } = under.metadata;
     const peer = (await under.peer()).accounts;
     const { id } = await createAccount(under.metadata);
-    const first = { bundle: "bundle", bundleVersion: 1, keyring: null, keyringVersion: 0 };
+    const first = { ...VAULT, bundleVersion: 1, keyringVersion: 1 };
     assert.deepEqual(await accounts.vault(id), first);
     const stores = [accounts, peer, accounts, peer];
     const replaced = await Promise.all(
-      stores.map((store, at) => store.putKeyring(id, { version: 1, keyring: `keyring ${at}` })),
+      stores.map((store, at) => store.putKeyring(id, { version: 2, keyring: `keyring ${at}` })),
     );
     assert.deepEqual(replaced.toSorted(), [false, false, false, true]);
-    assert.equal(await accounts.putKeyring(id, { version: 3, keyring: "skips" }), false);
+    assert.equal(await accounts.putKeyring(id, { version: 4, keyring: "skips" }), false);
     assert.equal(await accounts.putBundle(id, { version: 1, bundle: "old" }), false);
     const changed = { version: 2, bundle: "new", opaqueRecord: "another" };
     assert.equal(await peer.putBundle(id, changed), true);
@@ -63,7 +65,7 @@ export function accountContract(database: string, open: OpenMetadata): void {
     assert.equal((await accounts.account(id))?.opaqueRecord, "another");
     const { keyring, ...rest } = (await accounts.vault(id)) ?? first;
     assert.equal(keyring, `keyring ${replaced.indexOf(true)}`);
-    assert.deepEqual(rest, { bundle: "newer", bundleVersion: 3, keyringVersion: 1 });
+    assert.deepEqual(rest, { bundle: "newer", bundleVersion: 3, keyringVersion: 2 });
   });
 
   test(`a device comes with its token, and a revoked one loses it (${database})`, async () => {
@@ -112,7 +114,7 @@ export function accountContract(database: string, open: OpenMetadata): void {
     const { accounts } = under.metadata;
     const peer = await under.peer();
     const { id: account } = await createAccount(under.metadata);
-    const row = { hash: newHash(), account, space: "files", expiresMs: 99 };
+    const row = { hash: newHash(), package: "closed", account, space: "files", expiresMs: 99 };
     await accounts.createJoin(row);
     const takers = Array.from({ length: 10 }, (_, index) =>
       (index % 2 === 0 ? accounts : peer.accounts).takeJoin(row.hash),

@@ -74,6 +74,9 @@ export class ServerWorld implements AsyncDisposable {
   readonly clock = new StandingClock();
   readonly log: LogLine[] = [];
   readonly closing = new AbortController();
+  /** JSON bodies of all requests. */
+  readonly sent: string[] = [];
+  #accounts = 0;
   readonly metadata: Metadata;
   readonly app: App;
   readonly check: AnswerCheck;
@@ -140,7 +143,20 @@ export class ServerWorld implements AsyncDisposable {
   }
 
   /** Makes an account, as a device does: the password stays here. */
-  async register(account: string, password = PASSWORD): Promise<Answer> {
+  async register(
+    account: string,
+    password = PASSWORD,
+    recoveryKey = RECOVERY_KEY,
+  ): Promise<Answer> {
+    const registrationRecord = await this.newRecord(account, password);
+    const sealed = { recoveryKey, bundle: "bundle", keyring: "keyring" };
+    const accountId = sha256(`account ${this.#accounts++}`).slice(0, 32);
+    const wish = { accountId, account, registrationRecord, ...sealed };
+    return this.call("POST", "/v1/accounts", { json: wish });
+  }
+
+  /** What the server knows a password by. */
+  async newRecord(account: string, password: string): Promise<string> {
     const started = client.startRegistration({ password });
     const { clientRegistrationState, registrationRequest } = started;
     const asked = { account, registrationRequest };
@@ -151,9 +167,7 @@ export class ServerWorld implements AsyncDisposable {
       clientRegistrationState,
       keyStretching,
     });
-    const recoveryKey = RECOVERY_KEY;
-    const wish = { account, registrationRecord, recoveryKey, bundle: "bundle" };
-    return this.call("POST", "/v1/accounts", { json: wish });
+    return registrationRecord;
   }
 
   /**

@@ -51,7 +51,7 @@ export async function newSpace(
     recoveryKey: "",
     createdMs: 1,
   };
-  await metadata.accounts.createAccount(row, "bundle");
+  await metadata.accounts.createAccount(row, { bundle: "bundle", keyring: "keyring" });
   const space: SpaceRow = {
     id: newSpaceId(),
     account,

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { askPassword } from "../ask-person.ts";
 import { print, printJson } from "../output.ts";
+import { signUp } from "../owner.ts";
+import { printWords } from "../recovery-words.ts";
 import { callServer, serverUrl } from "../server-calls.ts";
 import { explain, jsonOption } from "../usage.ts";
 
@@ -9,9 +11,10 @@ type Options = { readonly server: string; readonly account: string; readonly jso
 async function create({ server, account, json }: Options): Promise<void> {
   const url = serverUrl(server);
   const password = await askPassword(account, true);
-  const made = await callServer(url).signUp({ account, password });
-  if (json) printJson({ account: made.account, server: url });
-  else print(`The account ${made.account} exists now at ${url}.`);
+  const { words } = await signUp(callServer(url), { account, password });
+  if (json) return printJson({ account, server: url, words });
+  print(`The account ${account} exists now at ${url}.\n`);
+  printWords(words);
 }
 
 export function register(command: Command): void {
@@ -27,6 +30,9 @@ export function register(command: Command): void {
   });
   explain(made, {
     examples: ["lockstep account create --server http://nas.local:7420 --account alice"],
-    about: "The password (at least 8 characters) is asked for, or taken from LOCKSTEP_PASSWORD.",
+    about:
+      "The password (at least 8 characters) is asked for, or taken from LOCKSTEP_PASSWORD; the " +
+      "server never sees it. Prints 24 recovery words, this once: without the password and " +
+      "without a device they are the only way back to the account's sealed files.",
   });
 }

@@ -1,13 +1,11 @@
 import { codeOf } from "#core/errors.ts";
-import type { Joined } from "#protocol/accounts.ts";
 import type { Command } from "commander";
-import type { z } from "zod";
-import { parseJoinCode } from "../join-code.ts";
-import { linkFolder } from "../linking.ts";
+import { enrolByCode, parseJoinCode } from "../join-code.ts";
+import { linkFolder, type Enrolment } from "../linking.ts";
 import { quoted } from "../links.ts";
 import { print } from "../output.ts";
 import { CommandError } from "../exit.ts";
-import { callServer, serverUrl } from "../server-calls.ts";
+import { serverUrl } from "../server-calls.ts";
 import { stopSignal } from "../stopping.ts";
 import { syncInForeground } from "../foreground.ts";
 import { runOnce } from "../run-once.ts";
@@ -20,14 +18,12 @@ async function join(code: string, path: string | undefined, options: Options): P
   const parsed = parseJoinCode(code);
   const server = serverUrl(parsed.server);
   const home = thisHome();
-  const enrol = async (name: string): Promise<z.output<typeof Joined>> =>
-    callServer(server)
-      .join({ secret: parsed.secret, device: name })
-      .catch((error: unknown) => {
-        if (codeOf(error) !== "offline") throw error;
-        const next = "is the server running, and may this machine reach it?";
-        throw new CommandError(`${server} cannot be reached: ${next}`, undefined, error);
-      });
+  const enrol = async (name: string): Promise<Enrolment> =>
+    enrolByCode(server, parsed.secret, name).catch((error: unknown) => {
+      if (codeOf(error) !== "offline") throw error;
+      const next = "is the server running, and may this machine reach it?";
+      throw new CommandError(`${server} cannot be reached: ${next}`, undefined, error);
+    });
   const dir = folderArgument(path ?? "Lockstep");
   const folder = await linkFolder(home, dir, { server, device, enrol });
   const { link } = folder;

@@ -1,43 +1,47 @@
 import { Option, type Command } from "commander";
 import { askPassword } from "../ask-person.ts";
-import { DEFAULT_SPACE, linkFolder } from "../linking.ts";
+import { DEFAULT_SPACES, enrolBy, linkFolder } from "../linking.ts";
 import { quoted } from "../links.ts";
 import { print, printJson } from "../output.ts";
-import { callServer, serverUrl } from "../server-calls.ts";
+import { serverUrl } from "../server-calls.ts";
+import type { SpaceKind } from "#protocol/spaces.ts";
+import type { Domain } from "#crypto/chunk.ts";
 import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
 
 type Options = {
   readonly server: string;
   readonly account: string;
   readonly device?: string;
+  readonly space?: SpaceKind;
   readonly spaceName?: string;
+  readonly dedup?: Domain;
   readonly json?: true;
 };
 
 async function link(path: string, options: Options): Promise<void> {
-  const { account, device, spaceName, json } = options;
+  const { account, device, space, spaceName: name, dedup: domain, json } = options;
+  const isAsked = space !== undefined || name !== undefined || domain !== undefined;
   const server = serverUrl(options.server);
   const home = thisHome();
   const { link: made } = await linkFolder(home, folderArgument(path), {
     server,
     account,
     device,
-    spaceName,
-    enrol: async (name) => {
-      const password = await askPassword(account);
-      return callServer(server).enrol({ account, password, device: name });
-    },
+    ...(isAsked ? { space: { kind: space ?? "sealed", name, domain } } : {}),
+    enrol: async (called) =>
+      enrolBy(server, { account, password: await askPassword(account) }, called),
   });
   const { dir } = made;
   if (json) {
-    const { deviceName, space } = made;
+    const { deviceName, spaceName, kind } = made;
     return printJson({
       dir,
       server,
       account: made.account,
       device: deviceName,
-      space,
-      spaceName: made.spaceName,
+      space: made.space,
+      spaceName,
+      kind,
     });
   }
   print(`${dir} is linked to the space ${made.spaceName} of ${made.account} at ${server}.`);
@@ -50,10 +54,22 @@ export function register(command: Command): void {
     .requiredOption("--server <url>", "the server's address")
     .requiredOption("--account <name>", "the account")
     .option("--device <name>", "what to call this machine (default: its host name)")
-    .addOption(new Option("--space <kind>", "the kind of space").choices(["plain"]))
+    .addOption(
+      new Option(
+        "--space <kind>",
+        "what the server can read of it (default: sealed, nothing)",
+      ).choices(["sealed", "plain"]),
+    )
     .option(
       "--space-name <name>",
-      `the space, made when it is not there (default: ${DEFAULT_SPACE})`,
+      `the space, made when it is not there (default: ${DEFAULT_SPACES.sealed}; ` +
+        `of plain ones ${DEFAULT_SPACES.plain})`,
+    )
+    .addOption(
+      new Option(
+        "--dedup <with>",
+        "of a new sealed space: whom equal contents are stored once with (default: shared)",
+      ).choices(["shared", "private"]),
     )
     .addOption(jsonOption())
     .action(link);

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { askPassword } from "../ask-person.ts";
 import { print, printJson } from "../output.ts";
+import { signIn } from "../owner.ts";
 import { callServer, serverUrl } from "../server-calls.ts";
 import { explain, jsonOption } from "../usage.ts";
 
@@ -24,10 +25,10 @@ export function parseDuration(text: string): number {
 
 async function create({ server, account, label, expires, json }: Options): Promise<void> {
   const url = serverUrl(server);
-  const password = await askPassword(account);
-  const made = await callServer(url).createToken({
-    account,
-    password,
+  const calls = callServer(url);
+  const { proof } = await signIn(calls, { account, password: await askPassword(account) });
+  const made = await calls.createToken({
+    proof,
     ...(label === undefined ? {} : { label }),
     ...(expires === undefined ? {} : { expiresInS: expires }),
   });

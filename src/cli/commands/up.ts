@@ -6,11 +6,12 @@ import { wrongUsage } from "../exit.ts";
 import { syncInForeground } from "../foreground.ts";
 import type { Home } from "../home.ts";
 import { offerJoin } from "../join-code.ts";
-import { checkBeforeLinking, linkFolder } from "../linking.ts";
+import { checkBeforeLinking, enrolBy, linkFolder } from "../linking.ts";
 import { linkAt, listLinks, realPath, replaceLink, type LinkedFolder } from "../links.ts";
 import { withNextStep } from "../next-step.ts";
 import { note, paint, print, printJson } from "../output.ts";
 import * as own from "../own-server.ts";
+import { signUp } from "../owner.ts";
 import { callServer } from "../server-calls.ts";
 import { stopSignal } from "../stopping.ts";
 import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
@@ -44,12 +45,17 @@ function portOf(text: string | undefined): number | null {
   throw wrongUsage(`--port is ${text}, it must be a number from 0 (any free one) to 65535.`);
 }
 
-async function signUp(url: string, { account, password }: own.OwnServer): Promise<void> {
+/** The words that were drawn; null when the account was there already. */
+async function makeAccount(
+  url: string,
+  { account, password }: own.OwnServer,
+): Promise<string | null> {
   try {
-    await callServer(url).signUp({ account, password });
+    return (await signUp(callServer(url), { account, password })).words;
   } catch (error) {
     // Made by an earlier run that did not come further.
     if (codeOf(error) !== "account-taken") throw error;
+    return null;
   }
 }
 
@@ -65,7 +71,7 @@ async function bind(
     server,
     account,
     device,
-    enrol: async (name) => callServer(server).enrol({ account, password, device: name }),
+    enrol: (name) => enrolBy(server, { account, password }, name),
   });
 }
 
@@ -103,7 +109,8 @@ async function prepare(
   moveLinks(home, before, own.localUrl(known));
   const linked = linkAt(home, dir);
   if (linked !== null) return linked;
-  await signUp(own.localUrl(known), known);
+  const words = await makeAccount(own.localUrl(known), known);
+  if (words !== null) own.storeOwnServer(home, { ...known, words });
   return bind(home, dir, known, options.device);
 }
 
@@ -120,7 +127,9 @@ async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<vo
   print(`${paint("bold", "Lockstep is up.")}\n`);
   print(`  Server   ${server}`);
   print(`  Folder   ${link.dir}`);
-  print(`  Account  ${link.account}${isOurs ? ` (password in ${own.ownServerFile(home)})` : ""}`);
+  print(
+    `  Account  ${link.account}${isOurs ? ` (password and recovery words in ${own.ownServerFile(home)})` : ""}`,
+  );
   print("\nOn another machine, run:\n");
   print(`  ${paint("bold", `./lockstep join ${code}`)}\n`);
   if (own.isLoopback(server)) {
@@ -186,6 +195,6 @@ export function register(command: Command): void {
       "Starts a server in LOCKSTEP_HOME, makes an account and a device, and keeps the folder " +
       "in sync until Ctrl-C. Run it again at any time: what is there already is used. The " +
       "account's password is drawn at random (or taken from LOCKSTEP_PASSWORD) and kept in " +
-      "LOCKSTEP_HOME/up.json.",
+      "LOCKSTEP_HOME/up.json, with the recovery words: copy them to where you keep such things.",
   });
 }

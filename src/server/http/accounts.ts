@@ -130,11 +130,11 @@ const tokenRoute = createRoute({
 const offerRoute = createRoute({
   method: "post",
   path: ROUTES.joinCodes,
-  summary: "Make a code that lets one more machine join",
+  summary: "Keep what one more machine joins with, by a code that the server never sees",
   security: WITH_TOKEN,
   request: body(JoinOffer),
   responses: {
-    201: { description: "The code's secret, for 10 minutes", content: json(JoinCode) },
+    201: { description: "It is kept for 10 minutes", content: json(JoinCode) },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token"),
   },
 });
@@ -221,12 +221,13 @@ export function mountAccounts(
   });
 
   app.openapi({ ...offerRoute, middleware: [gates.session, gates.json()] }, async (context) => {
-    const { space } = context.req.valid("json");
-    return context.json(await offerJoin(parts, context.get("session").account, space), 201);
+    const offer = context.req.valid("json");
+    return context.json(await offerJoin(parts, context.get("session").account, offer), 201);
   });
 
   app.openapi({ ...joinRoute, middleware: [gates.json()] }, async (context) => {
     const joined = await join(parts, context.req.valid("json"));
-    return context.json({ ...enrolled(joined.account, joined), space: joined.space }, 201);
+    const { space, package: closed } = joined.join;
+    return context.json({ ...enrolled(joined.account, joined), space, package: closed }, 201);
   });
 }

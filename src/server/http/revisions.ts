@@ -62,7 +62,7 @@ const trashRoute = createRoute({
 });
 
 function wireRow(row: RevisionRow, names: ReadonlyMap<DeviceId, string>): WireRow {
-  const { id, sequence, type, parent, name, meta, timeMs, device, deleted } = row;
+  const { id, sequence, follows, type, parent, name, meta, timeMs, device, deleted } = row;
   const deviceName = device === undefined ? undefined : names.get(device);
   return {
     node: id,
@@ -71,6 +71,7 @@ function wireRow(row: RevisionRow, names: ReadonlyMap<DeviceId, string>): WireRo
     parent,
     name,
     meta,
+    follows,
     timeMs,
     ...(device === undefined ? {} : { device }),
     ...(deviceName === undefined ? {} : { deviceName }),
@@ -104,8 +105,8 @@ export function mountRevisions(
     const space = await ownSpace(journals, context.get("session"), id);
     const row = await journals.revisionAt(space.id, nodeId(node), sequence);
     if (row === undefined) throw noNode(node, space.id);
-    const { meta, chunks, lengths } = row;
-    const content = { meta, chunks: [...chunks] };
+    const { meta, follows, chunks, lengths } = row;
+    const content = { meta, follows, chunks: [...chunks] };
     return context.json(
       lengths === undefined ? content : { ...content, lengths: [...lengths] },
       200,

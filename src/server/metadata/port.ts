@@ -47,8 +47,10 @@ export type TokenRow = {
 };
 
 export type JoinRow = {
-  /** SHA-256 of the join secret, hex. */
+  /** SHA-256 of the code's locator, hex. */
   readonly hash: string;
+  /** What the new device gets, closed. */
+  readonly package: string;
   readonly account: AccountId;
   readonly space: string;
   readonly expiresMs: number;
@@ -58,13 +60,13 @@ export type JoinRow = {
 export type VaultRow = {
   readonly bundle: string;
   readonly bundleVersion: number;
-  readonly keyring: string | null;
+  readonly keyring: string;
   readonly keyringVersion: number;
 };
 
 export interface AccountStore {
-  /** False when the key is taken. Its bundle has version 1, there is no keyring yet. */
-  createAccount(row: AccountRow, bundle: string): Promise<boolean>;
+  /** False when the key or the id is taken. Bundle and keyring have version 1. */
+  createAccount(row: AccountRow, vault: Pick<VaultRow, "bundle" | "keyring">): Promise<boolean>;
   vault(account: AccountId): Promise<VaultRow | undefined>;
   /**
    * Puts a bundle in the place of version - 1, and with it another password's record; false when
@@ -136,6 +138,8 @@ export type NodeRow = {
 /** A node as it was from `sequence` on. */
 export type RevisionRow = NodeRow & {
   readonly sequence: number;
+  /** The sequence of the content before this one; 0 for a node's first. */
+  readonly follows: number;
   readonly timeMs: number;
   readonly device: DeviceId | undefined;
 };

@@ -40,6 +40,7 @@ function tokenOf(row: Row): TokenRow {
 function joinOf(row: Row): JoinRow {
   return {
     hash: hexOf(row, "hash"),
+    package: textOf(row, "package"),
     account: accountId(hexOf(row, "account")),
     space: textOf(row, "space"),
     expiresMs: integerOf(row, "expires_ms"),
@@ -50,8 +51,9 @@ function statements(file: SqliteFile) {
   return {
     addAccount: file.prepare(
       `INSERT INTO accounts
-       (id, name, key, opaque_record, recovery_key, created_ms, bundle, bundle_version)
-       VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (key) DO NOTHING`,
+       (id, name, key, opaque_record, recovery_key, created_ms, bundle, bundle_version, keyring,
+        keyring_version)
+       VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, 1) ON CONFLICT DO NOTHING`,
     ),
     vault: file.prepare(
       "SELECT bundle, bundle_version, keyring, keyring_version FROM accounts WHERE id = ?",
@@ -81,7 +83,7 @@ function statements(file: SqliteFile) {
     token: file.prepare("SELECT * FROM tokens WHERE hash = ?"),
     removeTokens: file.prepare("DELETE FROM tokens WHERE device = ?"),
     addJoin: file.prepare(
-      "INSERT INTO joins (hash, account, space, expires_ms) VALUES (?, ?, ?, ?)",
+      "INSERT INTO joins (hash, package, account, space, expires_ms) VALUES (?, ?, ?, ?, ?)",
     ),
     takeJoin: file.prepare("DELETE FROM joins WHERE hash = ? RETURNING *"),
   };
@@ -97,9 +99,12 @@ export class SqliteAccounts implements AccountStore {
     this.#sql = statements(file);
   }
 
-  async createAccount(row: AccountRow, bundle: string): Promise<boolean> {
+  async createAccount(
+    row: AccountRow,
+    { bundle, keyring }: Pick<VaultRow, "bundle" | "keyring">,
+  ): Promise<boolean> {
     const { id, name, key, opaqueRecord, recoveryKey, createdMs } = row;
-    const values = [name, key, opaqueRecord, recoveryKey, createdMs, bundle] as const;
+    const values = [name, key, opaqueRecord, recoveryKey, createdMs, bundle, keyring] as const;
     return this.#file.write(() => this.#sql.addAccount.run(raw(id), ...values).changes === 1);
   }
 
@@ -109,7 +114,7 @@ export class SqliteAccounts implements AccountStore {
       row && {
         bundle: textOf(row, "bundle"),
         bundleVersion: integerOf(row, "bundle_version"),
-        keyring: orNull(textOf, row, "keyring"),
+        keyring: textOf(row, "keyring"),
         keyringVersion: integerOf(row, "keyring_version"),
       }
     );
@@ -178,8 +183,10 @@ export class SqliteAccounts implements AccountStore {
     return row && tokenOf(row);
   }
 
-  async createJoin({ hash, account, space, expiresMs }: JoinRow): Promise<void> {
-    this.#file.write(() => this.#sql.addJoin.run(raw(hash), raw(account), space, expiresMs));
+  async createJoin(row: JoinRow): Promise<void> {
+    const { hash, package: closed, account, space, expiresMs } = row;
+    const values = [raw(hash), closed, raw(account), space, expiresMs] as const;
+    this.#file.write(() => this.#sql.addJoin.run(...values));
   }
 
   async takeJoin(hash: string): Promise<JoinRow | undefined> {

@@ -45,10 +45,16 @@ const MAX_READ_BYTES = 32 * 1024 * 1024;
 const NODES = `SELECT ${NODE_COLUMNS} FROM nodes n
   JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
 
-const REVISIONS = `SELECT ${NODE_COLUMNS}, n.sequence, n.time_ms, n.device FROM revisions n
+/** The content before the one that a row points at. */
+const FOLLOWS = `coalesce((SELECT max(p.sequence) FROM contents p
+  WHERE p.space = n.space AND p.node = n.id AND p.sequence < n.content), 0) AS follows`;
+
+const REVISIONS = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, n.sequence, n.time_ms, n.device
+  FROM revisions n
   JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
 
-const TOMBSTONES = `SELECT ${NODE_COLUMNS}, r.sequence, r.time_ms, r.device FROM nodes n
+const TOMBSTONES = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, r.sequence, r.time_ms, r.device
+  FROM nodes n
   JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content
   JOIN revisions r ON r.space = n.space AND r.id = n.id AND r.sequence = n.changed`;
 

@@ -108,6 +108,7 @@ export function revisionOf(row: Row): RevisionRow {
   return {
     ...nodeOf(row),
     sequence: integerOf(row, "sequence"),
+    follows: integerOf(row, "follows"),
     timeMs: integerOf(row, "time_ms"),
     device: device === null ? undefined : deviceId(device),
   };
