@@ -59,11 +59,6 @@ export class World {
   readonly #images = new Map<Device, StoreImage>();
   #busy = 0;
   #restored = false;
-  /**
-   * Somebody was asked about deletions: what was renamed over another file and is brought back
-   * stands twice, and what took a held name may have to give it up.
-   */
-  #asked = false;
 
   private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
     this.#swarm = swarm;
@@ -107,7 +102,7 @@ export class World {
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
-      const isSteady = !this.#isForgetful() && !this.#asked;
+      const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
       const entries = isSteady ? await this.#server.entries() : [];
@@ -166,7 +161,6 @@ export class World {
   #answer(device: Device, draw: Draw): boolean {
     const said = answerHolds(device, this.#swarm.holding?.rejected ?? 0, draw);
     for (const line of said) this.#scheduler.note(line);
-    this.#asked ||= said.length > 0;
     return said.length > 0;
   }
 
