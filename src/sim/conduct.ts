@@ -50,8 +50,11 @@ function rowsOf({ disk, store }: Witnessed, inode: Inode): NodeRow[] {
   return rows.length > 1 ? [] : rows;
 }
 
-function judgeRemoval(witnessed: Witnessed, { from, inode }: Step): void {
+function judgeRemoval(witnessed: Witnessed, { kind, from, inode }: Step): void {
   const { name, accuse } = witnessed;
+  if (kind === "rename" && inode.kind === "folder") {
+    accuse(`${name} takes the folder ${from} away with all that is in it`);
+  }
   for (const { remote, synced, local } of rowsOf(witnessed, inode)) {
     if (remote !== null || local === null) continue;
     if (synced === null) accuse(`${name} takes ${from} away, which was never in sync`);

@@ -72,6 +72,11 @@ export class Device {
   engine: Engine | null = null;
   /** Engine's calls but the waiting feed, to tell that an idle one makes none. */
   calls = 0;
+  /**
+   * It held deletions back: what was renamed over another file and is brought back stands twice,
+   * and what took a held name may have to give it up.
+   */
+  hasAsked = false;
   /** False when all sweeping is the world's. */
   isSweeping = true;
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
@@ -357,6 +362,7 @@ export class Device {
     const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
+      if (event === "deletions-held") this.hasAsked = true;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

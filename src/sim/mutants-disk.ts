@@ -153,7 +153,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   mutant(
     "stage-trusted",
     "What a stopped staging left is put in place unverified (DL3).",
-    ["sync/stage.ts", "content.sizeBytes <= LARGE_BYTES ? 0 : presentBytes);", "presentBytes);"],
+    ["sync/stage.ts", "isSmall ? 0 : presentBytes);", "presentBytes);"],
     ["sync/stage.ts", "    return this.#isChunk(chunk, bytes);", "    return bytes.length > 0;"],
     [
       "sync/stage.ts",

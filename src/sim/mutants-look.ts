@@ -34,8 +34,8 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("one-look-deletes", "One look is enough for a deletion (SC6).", [
     MATCH,
-    "    if (missedMs === null) return false;",
-    "    if (missedMs === null) return true;",
+    "    if (!isBelieved) return false;",
+    "    if (local.missedMs === Number.NaN) return false;",
   ]),
   mutant(
     "inode-takes-node",

@@ -74,7 +74,11 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
   mutant(
     "deletion-beats-folder-move",
     "A deletion elsewhere takes a folder that was moved here (PL7).",
-    [NORMALISE, "    keepSubtree(draft, row, fresh);\n    return true;", "    return false;"],
+    [
+      NORMALISE,
+      "    if (!samePlace(localPlace(local), synced)) keepSubtree(draft, row, fresh);\n    else if",
+      "    if",
+    ],
   ),
   mutant(
     "edit-lost-by-move",

@@ -227,7 +227,7 @@ export async function verdict(
   story: {
     /** An older server was put back. */
     readonly mayForget: boolean;
-    /** Nobody ever lost their memory, or undid what was deleted. */
+    /** Nobody ever lost their memory, or was asked about what they deleted. */
     readonly isSteady: boolean;
     readonly folding: boolean;
   },

@@ -70,6 +70,7 @@ export const DEEDS = [
   "make-executable",
   "save-again",
   "make-common",
+  "make-anew",
 ] as const;
 export type Deed = (typeof DEEDS)[number];
 
@@ -129,6 +130,8 @@ export class Hands {
         return this.#makeExecutable(row);
       case "save-again":
         return this.#write(row, row.local.content);
+      case "make-anew":
+        return this.#makeAnew(row);
     }
   }
 
@@ -308,6 +311,15 @@ export class Hands {
     this.#drop(id);
     const kinds: NodeKind[] = ["file", "folder", "symlink"];
     this.#make(local, this.#draw.pick(kinds.filter((other) => other !== kind)));
+  }
+
+  /** A folder that is deleted and made again within one look is the same node (SPEC SC4). */
+  #makeAnew({ id, kind, local, ...row }: Seen): void {
+    if (kind !== "folder") return;
+    this.#tell("makes anew", this.#shown(local));
+    for (const child of this.#device.rows.children("local", id)) this.#drop(child.id);
+    const anew = seen(local, FOLDER, this.#device.newFile());
+    this.#device.rows.put({ ...row, id, kind, local: anew });
   }
 
   #copy({ kind, local }: Seen, to: Place): void {

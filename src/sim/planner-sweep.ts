@@ -6,6 +6,8 @@ import type { CasesReport, CasesTask } from "./planner-worker.ts";
 
 /** Cases that a thread is given at a time. */
 const CASES_AT_ONCE = 2_000;
+/** … while a planted bug is looked for: the first that finds it ends the hunt. */
+const CASES_AT_ONCE_HUNTING = 250;
 /** Failures whose story is told. */
 const MOST_TOLD = 3;
 const MOST_NAMED = 40;
@@ -21,13 +23,14 @@ export async function playCases(
 ): Promise<Swept> {
   const failed: CasesReport["failed"][number][] = [];
   let [plans, triples, cpuMs] = [0, 0, 0];
+  const atOnce = mutant === null ? CASES_AT_ONCE : CASES_AT_ONCE_HUNTING;
   let next = from;
   const work = async (): Promise<void> => {
     const worker = new Worker(new URL("planner-worker.ts", import.meta.url), {
       workerData: mutant,
     });
     while (next < from + count && (mutant === null || failed.length === 0)) {
-      const task = { from: next, to: Math.min(next + CASES_AT_ONCE, from + count) };
+      const task = { from: next, to: Math.min(next + atOnce, from + count) };
       next = task.to;
       worker.postMessage(task satisfies CasesTask);
       const [report] = (await once(worker, "message")) as [CasesReport];

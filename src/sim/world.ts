@@ -59,8 +59,6 @@ export class World {
   readonly #images = new Map<Device, StoreImage>();
   #busy = 0;
   #restored = false;
-  /** What was renamed over another file and is brought back stands twice. */
-  #rejected = false;
 
   private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
     this.#swarm = swarm;
@@ -104,7 +102,7 @@ export class World {
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
-      const isSteady = !this.#isForgetful() && !this.#rejected;
+      const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
       const entries = isSteady ? await this.#server.entries() : [];
@@ -161,10 +159,8 @@ export class World {
 
   /** True when a device had asked something. */
   #answer(device: Device, draw: Draw): boolean {
-    const rejected = this.#swarm.holding?.rejected ?? 0;
-    const said = answerHolds(device, rejected, draw);
+    const said = answerHolds(device, this.#swarm.holding?.rejected ?? 0, draw);
     for (const line of said) this.#scheduler.note(line);
-    this.#rejected ||= said.length > 0 && rejected > 0;
     return said.length > 0;
   }
 

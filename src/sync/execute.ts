@@ -353,6 +353,7 @@ export class Executor {
     if (stat?.file !== local.file || stat.stamp.ctimeNs !== local.stamp.ctimeNs) {
       throw publish.raced(path);
     }
+    if (stat.links > 1) return this.#setExecutableAlone(row, local, path, executable);
     const after = await this.#world.disk.change.setExecutable(path, executable);
     // A file that was saved over it in this moment has the bit now, and bytes that nobody read.
     if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {
@@ -360,6 +361,25 @@ export class Executor {
     }
     const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
     this.#done(row, publish.touched(local, after, content));
+    this.#tellOf(row, "changed", path);
+  }
+
+  /** The bit is the inode's: a file with other names gets one of its own (SPEC SC5). */
+  async #setExecutableAlone(
+    row: NodeRow,
+    local: LocalSide,
+    path: string,
+    executable: boolean,
+  ): Promise<void> {
+    if (local.content?.kind !== "file") throw publish.raced(path);
+    const content = { ...local.content, executable };
+    const staged = await publish.stageCopy(this.#world, row.id, path, local.stamp, executable);
+    const { parent, name } = local;
+    const placing = { parent, name, content, file: staged.stat.file };
+    this.#store([{ ...row, displacing: local.file, placing }]);
+    this.#touch(parent);
+    const after = await publish.replace(this.#world, row, path, local, content, staged);
+    this.#done(row, after, content);
     this.#tellOf(row, "changed", path);
   }
 

@@ -9,7 +9,7 @@ import { agreedContent } from "./normalise.ts";
 import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
 import type { Disk, Stat } from "./ports.ts";
 import type { Staged } from "./stage.ts";
-import { PARK_NODE, type LocalSide, type NodeRow, type SyncedSide } from "./tree.ts";
+import { PARK_NODE, type LocalSide, type NodeRow, type Stamp, type SyncedSide } from "./tree.ts";
 
 /**
  * The single steps on the disk (SPEC EX2–EX8). Each looks at what it is about to touch, acts
@@ -17,6 +17,9 @@ import { PARK_NODE, type LocalSide, type NodeRow, type SyncedSide } from "./tree
  * engine looks at the folder and plans again.
  */
 export type PublishWorld = { readonly disk: Disk; readonly clock: Clock };
+
+/** Bytes of a file that are copied at a time. */
+const COPY_BYTES = 4 * 1024 * 1024;
 
 export function raced(path: string): WorldError {
   return new WorldError("raced", `${path} changed at this moment; it is looked at again.`, {
@@ -170,6 +173,34 @@ export async function stageLink(
   const staged = joinPath(STAGE_FOLDER, `${id}-link`);
   if ((await disk.look.stat(staged)) !== null) await disk.change.remove(staged);
   return { path: staged, stat: await disk.change.makeSymlink(staged, target) };
+}
+
+/** A file's bytes once more, beside its place: whoever replaces it looks whether it kept still. */
+export async function stageCopy(
+  { disk }: PublishWorld,
+  id: NodeId,
+  path: string,
+  { sizeBytes, mtimeNs }: Stamp,
+  executable: boolean,
+): Promise<Staged> {
+  const staged = joinPath(STAGE_FOLDER, `${id}-copy`);
+  if ((await disk.look.stat(staged)) !== null) await disk.change.remove(staged);
+  await disk.stage.open(staged);
+  try {
+    for (let at = 0; at < sizeBytes;) {
+      const bytes = await disk.look.read(path, at, Math.min(COPY_BYTES, sizeBytes - at));
+      if (bytes.length === 0) throw raced(path);
+      await disk.stage.write(staged, at, bytes);
+      at += bytes.length;
+    }
+    const mtimeMs = Number(mtimeNs / 1_000_000n);
+    return {
+      path: staged,
+      stat: await disk.stage.finish(staged, { sizeBytes, executable, mtimeMs }),
+    };
+  } finally {
+    await disk.stage.close(staged);
+  }
 }
 
 /** Puts a staged file or link at a free name; never over anything. */

@@ -34,7 +34,7 @@ export class Dream {
     const heard = { saved: nothing, killed: nothing, spread: nothing, tore: nothing };
     const witness = { ...heard, knows: () => true };
     const disk = new VirtualDisk("disk", this.time, false, witness);
-    return { disk, person: new Person(disk, witness, ["a"]) };
+    return { disk, person: new Person(disk, witness, ["a"], nothing) };
   }
 
   /** What a person does takes a moment, and nobody interferes. */

@@ -51,7 +51,7 @@ diskContract("a dreamed disk", async () => {
   };
   return {
     ...openDoors(disk, { turn: gate, glance: gate, atOnce: gate }, mood),
-    person: personAt(disk, new Person(disk, witness, ["a"])),
+    person: personAt(disk, new Person(disk, witness, ["a"], nothing)),
     [Symbol.asyncDispose]: async () => {},
   };
 });

@@ -4,6 +4,7 @@ import {
   appendFileSync,
   closeSync,
   existsSync,
+  chmodSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -40,6 +41,20 @@ suite("looking and reading", () => {
     const sub = b.store.trees.named("remote", ROOT_NODE, "sub")[0];
     assert(sub);
     assert.equal(b.store.trees.named("remote", sub.id, "g")[0]?.id, node);
+  });
+
+  test("SC5: what is made executable elsewhere is so under its own name only", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(b.path("one"), "shared");
+    linkSync(b.path("one"), b.path("other"));
+    await world.settle();
+    chmodSync(a.path("one"), 0o755);
+    await world.settle();
+    for (const device of [a, b]) {
+      assert.deepEqual(treeOf(device.dir), { one: "shared +x", other: "shared" });
+    }
   });
 
   test("SC5: two names of one inode are two files", async () => {
