@@ -27,6 +27,7 @@ function linkTo(dir: string): Link {
     token: `ls_dev_${"t".repeat(43)}`,
     space: spaceId("5".repeat(32)),
     spaceName: "files",
+    kind: "plain",
     folding: true,
     cutKey: "c".repeat(96),
     startCursor: "start",

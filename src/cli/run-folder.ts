@@ -6,6 +6,7 @@ import { rootGone } from "#sync/root.ts";
 import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
 import { openControl } from "./control.ts";
 import { openFolder, type OpenFolder } from "./daemon.ts";
+import { openSealedDoor } from "./sealed-door.ts";
 import { EventLog } from "./event-log.ts";
 import type { Home } from "./home.ts";
 import { clearHalt, storeHalt } from "./halt.ts";
@@ -48,8 +49,10 @@ export async function runFolder(
   const log = stack.use(openEngineLog(home, `sync-${basename(folder.state)}`));
   const events = stack.use(new EventLog(folder.state, log));
   try {
+    const sealed = await openSealedDoor(folder, log);
     const open = stack.use(
       openFolder(folder.link, databaseOf(folder), {
+        sealed,
         log,
         tell: events.tell,
         holdLimits: holdLimits(process.env),

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
-import { chunkId, spaceId } from "#core/ids.ts";
+import { accountId, chunkId, spaceId } from "#core/ids.ts";
 import type { ChunkId } from "#core/ids.ts";
 import { frameHead, FRAMES_MEDIA_TYPE } from "#protocol/frames.ts";
 import { PROBLEM_MEDIA_TYPE } from "#protocol/problem.ts";
@@ -189,7 +189,8 @@ test("HC6: a server that asks to be left alone for long is not asked again", asy
 
 test("HC6: making an account is not done twice by itself", async () => {
   await using server = await openStranger(say(503, "text/html", ""));
-  const wish = { account: "ada", password: "correct horse" };
+  const keys = { registrationRecord: "AA", bundle: "AA", keyring: "AA", recoveryKey: "0" };
+  const wish = { account: "ada", accountId: accountId("0".repeat(32)), ...keys };
   await rejectsWith("unavailable", server.account.signUp(wish));
   assert.equal(server.asked(), 1);
 });

@@ -4,10 +4,11 @@ import type { ChunkId } from "#core/ids.ts";
 import { openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
-import type { Feed } from "#protocol/feed.ts";
+import type { Entry, Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
 import type { Remote, SealedRecords, TreeStore } from "./ports.ts";
+import type { SealedKeys } from "./sealed-keys.ts";
 
 export type SealedRemoteWorld = {
   readonly primitives: Primitives;
@@ -16,6 +17,9 @@ export type SealedRemoteWorld = {
   readonly trees: Pick<TreeStore, "transaction">;
   readonly records: SealedRecords;
   readonly sealer: ChunkSealer;
+  readonly keys: () => SealedKeys;
+  /** Reads the account's keyring again: somebody speaks of what it did not know yet. */
+  readonly refreshKeys: () => Promise<void>;
 };
 
 /**
@@ -29,12 +33,24 @@ export class SealedRemote implements Remote {
     this.#world = world;
   }
 
-  changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
-    return this.#world.remote.changes(cursor, waitMs, signal);
+  async changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
+    const feed = await this.#world.remote.changes(cursor, waitMs, signal);
+    if (!feed.entries.every((entry) => this.#isKnown(entry))) await this.#world.refreshKeys();
+    return feed;
   }
 
-  commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
-    return this.#world.remote.commit(commit, signal);
+  async commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    const answer = await this.#world.remote.commit(commit, signal);
+    const isOld = answer.outcome === "refused" && answer.code === "epoch-old";
+    if (isOld) await this.#world.refreshKeys();
+    return answer;
+  }
+
+  /** True when this device knows who sent it, and has the keys that it is closed with. */
+  #isKnown({ device, keyEpoch }: Entry): boolean {
+    if (device === undefined || keyEpoch === undefined) return true;
+    const { epochs, signingKeyOf } = this.#world.keys();
+    return epochs.has(keyEpoch) && signingKeyOf(device, keyEpoch) !== undefined;
   }
 
   /** A chunk that was never sealed here is missing as far as anybody can tell. */

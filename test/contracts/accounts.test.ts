@@ -237,12 +237,12 @@ describe("accounts", () => {
     const alice = await world.signUp("alice");
     const { proof } = await world.prove("alice");
     const registrationRecord = await world.newRecord("alice", "another password");
-    const change = { proof, registrationRecord, version: 2, bundle: "with another password" };
+    const change = { proof, registrationRecord, version: 2, bundle: "with-another-password" };
     assert.equal((await world.call("POST", "/v1/account/password", { json: change })).status, 204);
     assert.equal((await world.enrol("alice", "desk")).status, 401);
     assert.equal((await world.enrol("alice", "desk", "another password")).status, 201);
     const { json: vault } = await alice.call("GET", "/v1/account");
-    assert.equal(vault.bundle, "with another password");
+    assert.equal(vault.bundle, "with-another-password");
     const wrong = await world.prove("alice", "not her password");
     const stolen = { ...change, proof: wrong.proof, version: 3 };
     assert.equal((await world.call("POST", "/v1/account/password", { json: stolen })).status, 401);

@@ -122,6 +122,7 @@ export class ServerWorld implements AsyncDisposable {
     if (call.json !== undefined) {
       headers.set("content-type", "application/json");
       init.body = JSON.stringify(call.json);
+      this.sent.push(init.body);
     }
     return this.app.request(`http://server${path}`, init);
   }

@@ -8,6 +8,10 @@ import { ROOT_NODE } from "#core/ids.ts";
 import { fillRoute } from "#protocol/routes.ts";
 import { readConfig } from "../../src/server/config.ts";
 import { startServer, type RunningServer } from "../../src/server/main.ts";
+import { HttpAccount } from "#platform/account-http.ts";
+import { systemChance } from "#platform/chance.ts";
+import { systemClock } from "#platform/clock.ts";
+import { provePassword, registerPassword } from "#platform/sign-in.ts";
 import { makeFolder, PASSWORD, sha256, testNode } from "./server-world.ts";
 
 async function started(folder?: string) {
@@ -39,9 +43,18 @@ function caller({ address }: RunningServer, token?: string) {
 
 async function signedUp(server: RunningServer) {
   const call = caller(server);
-  await call("POST", "/v1/accounts", { account: "alice", password: PASSWORD });
-  const device = { account: "alice", password: PASSWORD, device: "laptop" };
-  const { token } = (await call("POST", "/v1/devices", device)).json;
+  const calls = new HttpAccount({
+    url: server.address.url,
+    clock: systemClock,
+    chance: systemChance,
+  });
+  const credentials = { account: "alice", password: PASSWORD };
+  const { registrationRecord } = await registerPassword(calls, credentials);
+  const keys = { recoveryKey: "0".repeat(64), bundle: "bundle", keyring: "keyring" };
+  const wish = { accountId: "a".repeat(32), account: "alice", registrationRecord, ...keys };
+  await call("POST", "/v1/accounts", wish);
+  const { proof } = await provePassword(calls, credentials);
+  const { token } = (await call("POST", "/v1/devices", { proof, device: "laptop" })).json;
   return { token: token as string, call: caller(server, token) };
 }
 

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { signIn, signUp } from "#cli/owner.ts";
 import { openFolder, type Link, type OpenFolder, type SealedDoor } from "#cli/daemon.ts";
 import type { LogFields } from "#core/world.ts";
 import { HttpAccount } from "#platform/account-http.ts";
@@ -135,7 +136,7 @@ export class World {
   }
 
   async signUp(account: string): Promise<void> {
-    await this.account().signUp({ account, password: PASSWORD });
+    await signUp(this.account(), { account, password: PASSWORD });
   }
 
   /** The server itself, past the proxy. */
@@ -158,8 +159,8 @@ export class World {
 
   /** One more device whose folder is not synced yet; in the owner's plain space unless told. */
   async linked(name: string, owner = "alice", sealed?: SealedWish): Promise<Device> {
-    const wish = { account: owner, password: PASSWORD, device: name };
-    const enrolled = await this.account().enrol(wish);
+    const { proof } = await signIn(this.account(), { account: owner, password: PASSWORD });
+    const enrolled = await this.account().enrol({ proof, device: name });
     const account = this.account(enrolled.token);
     const spaces = await account.listSpaces();
     const space =
@@ -180,6 +181,7 @@ export class World {
       token: enrolled.token,
       space: space.space,
       spaceName: space.name,
+      kind: space.kind,
       folding: space.folding,
       cutKey: space.cutKey,
       startCursor: space.start,

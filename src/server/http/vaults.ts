@@ -22,7 +22,7 @@ const vaultRoute = createRoute({
   security: WITH_TOKEN,
   responses: {
     200: { description: "Both, and their versions", content: json(AccountVault) },
-    ...problems("no-token", "bad-token", "forbidden", "not-found"),
+    ...problems("bad-request", "no-token", "bad-token", "forbidden", "not-found"),
   },
 });
 

@@ -1,0 +1,62 @@
+import { assert } from "#core/assert.ts";
+import { WorldError } from "#core/errors.ts";
+import type { Log } from "#core/world.ts";
+import { epochsOf, signingKeyOf, type Keyring } from "#crypto/keyring.ts";
+import { systemPrimitives } from "#platform/primitives.ts";
+import { openRistretto } from "#platform/ristretto.ts";
+import type { KeyService } from "#sync/ports.ts";
+import type { SealedKeys } from "#sync/sealed-keys.ts";
+import type { Link, SealedDoor } from "./daemon.ts";
+import { DeviceKeys, keysFile } from "./device-keys.ts";
+import type { LinkedFolder } from "./links.ts";
+import { callAs } from "./server-calls.ts";
+import { noKeys } from "./space-door.ts";
+
+/** For a server without one: no chunk is ever asked about. */
+const NO_SERVICE: KeyService = {
+  evaluate: () => Promise.reject(new WorldError("key-service-away", "There is no key service.")),
+};
+
+/** What an engine needs of a sealed space: undefined for a plain one. Throws CommandError. */
+export async function openSealedDoor(
+  { link, state }: LinkedFolder,
+  log: Log,
+): Promise<SealedDoor | undefined> {
+  if (link.kind === "plain") return undefined;
+  const keys = DeviceKeys.read(keysFile(state));
+  if (keys === null) throw noKeys(link);
+  let known = sealedKeys(link, keys);
+  return {
+    keys: () => known,
+    refreshKeys: async () => {
+      if (await keys.refresh(callAs(link))) known = sealedKeys(link, keys);
+    },
+    keyService: NO_SERVICE,
+    ristretto: await openRistretto(),
+    onFallBack: (code, chunks) => log.warn("sealed-privately", { code, chunks }),
+  };
+}
+
+function sealedKeys({ space }: Link, { own, keyring }: DeviceKeys): SealedKeys {
+  const epochs = epochsOf(systemPrimitives.hashes, keyring, space);
+  const current = epochs.get(Math.max(...epochs.keys()));
+  assert(current !== undefined, "the keyring has the space that is linked");
+  return {
+    epochs,
+    current,
+    domain: keyring.spaces.find((one) => one.space === space)?.domain ?? "private",
+    service: serviceOf(keyring),
+    signingSeed: own.signingSeed,
+    signingKeyOf: (device, epoch) => signingKeyOf(keyring, device, { space, epoch }),
+  };
+}
+
+/** The key service's public key that the account has pinned, newest epoch first. */
+function serviceOf(keyring: Keyring): SealedKeys["service"] {
+  let service: SealedKeys["service"] = null;
+  for (const [name, publicKey] of keyring.pins) {
+    const epoch = Number(/^key-service\/(\d+)$/.exec(name)?.[1] ?? 0);
+    if (epoch > (service?.epoch ?? 0)) service = { epoch, publicKey };
+  }
+  return service;
+}
