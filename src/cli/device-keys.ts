@@ -1,11 +1,13 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { join } from "node:path";
-import { fromHex, toHex } from "#core/bytes.ts";
-import { codeOf, messageOf } from "#core/errors.ts";
-import { accountId, type AccountId } from "#core/ids.ts";
+import { fromHex, toHex, utf8 } from "#core/bytes.ts";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
+import { accountId, deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
+import { checkHandOver, readBundle, readSecrets } from "#crypto/bundle.ts";
 import { accountKey, signingSeed, type AccountKey, type SigningSeed } from "#crypto/keys.ts";
 import { openKeyring, sealKeyring, type Keyring, type SeenKeyring } from "#crypto/keyring.ts";
 import type { HttpAccount } from "#platform/account-http.ts";
+import { openWith } from "#platform/hpke.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { CommandError } from "./exit.ts";
 import { readJsonFile, writePrivateFile } from "./home.ts";
@@ -16,6 +18,7 @@ const MOST_TRIES = 10;
 /** What makes this machine a device of its account; it never leaves it. */
 export type OwnKeys = {
   readonly account: AccountId;
+  readonly device: DeviceId;
   readonly accountKey: AccountKey;
   /** The account's identity: Ed25519, public. */
   readonly identity: Uint8Array;
@@ -29,6 +32,25 @@ export function exchangeKeyOf(seed: Uint8Array): Uint8Array {
   const raw = { key: Buffer.from(seed), format: "raw-private" as const };
   const privateKey = createPrivateKey({ ...raw, asymmetricKeyType: "x25519" });
   return new Uint8Array(createPublicKey(privateKey).export({ format: "raw-public" }));
+}
+
+/** What a device's stanza is sealed for. */
+export function stanzaInfo(account: AccountId, device: DeviceId): Uint8Array {
+  return utf8(`lockstep/1/bundle-stanza\0${account}${device}`);
+}
+
+/** The keys that the account has now, from the stanza that was left for this device. */
+async function renewedBy(own: OwnKeys, bundle: Uint8Array): Promise<OwnKeys> {
+  const parts = readBundle(systemPrimitives, bundle);
+  const stanza = parts.devices.get(own.device);
+  if (stanza === undefined) {
+    const message = "The account has new keys, and none for this machine: sign it in again.";
+    throw new WorldError("bad-bundle", message);
+  }
+  const info = stanzaInfo(own.account, own.device);
+  const secrets = readSecrets(await openWith(own.exchangeSeed, stanza, info));
+  checkHandOver(systemPrimitives, own, parts, secrets);
+  return { ...own, ...secrets };
 }
 
 /** A keyring as a device knows it: what it saw last, and how it is changed. */
@@ -51,14 +73,14 @@ export function closeKeyring(own: Pick<OwnKeys, "accountKey">, keyring: Keyring)
 
 /** The account's keyring as one device has it, remembered in a file of the device's state. */
 export class DeviceKeys {
-  readonly own: OwnKeys;
+  #own: OwnKeys;
   #path: string | null;
   #known: KnownKeyring;
   #sealed: string;
 
   private constructor(path: string | null, own: OwnKeys, known: KnownKeyring, sealed: string) {
     this.#path = path;
-    this.own = own;
+    this.#own = own;
     this.#known = known;
     this.#sealed = sealed;
   }
@@ -80,6 +102,7 @@ export class DeviceKeys {
       };
       const own: OwnKeys = {
         account: accountId(text("account")),
+        device: deviceId(text("device")),
         accountKey: accountKey(fromHex(text("accountKey"))),
         identity: fromHex(text("identity")),
         signingSeed: signingSeed(fromHex(text("signingSeed"))),
@@ -102,6 +125,10 @@ export class DeviceKeys {
     this.#store();
   }
 
+  get own(): OwnKeys {
+    return this.#own;
+  }
+
   get keyring(): Keyring {
     return this.#known.keyring;
   }
@@ -110,14 +137,28 @@ export class DeviceKeys {
     return this.#known.seen;
   }
 
-  /** Takes what the server keeps now; false when it is what is known already. */
+  /**
+   * Takes what the server keeps now; false when it is what is known already. After another device
+   * has renewed the account's keys, the new ones are taken from the bundle, if the identity that
+   * this device knows has handed over to theirs. Throws WorldError `bad-keyring`, `bad-bundle`,
+   * `keyring-went-back`.
+   */
   async refresh(calls: HttpAccount): Promise<boolean> {
-    const { keyring: sealed, keyringVersion } = await calls.vault();
+    const { keyring: sealed, keyringVersion, bundle } = await calls.vault();
     if (keyringVersion === this.seen.version && sealed === this.#sealed) return false;
-    this.#known = openKnown(this.own, this.seen, sealed);
+    const { identity } = readBundle(systemPrimitives, fromBase64(bundle));
+    const isRenewed = !systemPrimitives.hashes.equal(identity, this.#own.identity);
+    const own = isRenewed ? await renewedBy(this.#own, fromBase64(bundle)) : this.#own;
+    this.adopt(own, sealed);
+    return true;
+  }
+
+  /** Takes a keyring, and the keys that open it. */
+  adopt(own: OwnKeys, sealed: string): void {
+    this.#known = openKnown(own, this.seen, sealed);
+    this.#own = own;
     this.#sealed = sealed;
     this.#store();
-    return true;
   }
 
   /** Changes the account's keyring; `edit` is asked again when another device was quicker. */
@@ -135,18 +176,18 @@ export class DeviceKeys {
         if (codeOf(error) !== "conflict" || tries === MOST_TRIES) throw error;
         continue;
       }
-      this.#known = openKnown(this.own, this.seen, keyring);
-      this.#sealed = keyring;
-      this.#store();
+      this.adopt(this.#own, keyring);
       return;
     }
   }
 
   #store(): void {
     if (this.#path === null) return;
-    const { account, accountKey: key, identity, signingSeed: seed, exchangeSeed } = this.own;
+    const { account, device, accountKey: key, identity } = this.#own;
+    const { signingSeed: seed, exchangeSeed } = this.#own;
     const json = {
       account,
+      device,
       accountKey: toHex(key),
       identity: toHex(identity),
       signingSeed: toHex(seed),

@@ -78,7 +78,11 @@ export async function enrolByCode(
   const keys = async (own: HttpAccount): Promise<DeviceKeys> => {
     const { heads, seen, ...account } = openPackage(systemPrimitives, secret, sealed);
     await expectHeads(own, heads);
-    return DeviceKeys.begin(newDeviceOf(account), seen, (await own.vault()).keyring);
+    return DeviceKeys.begin(
+      newDeviceOf(account, enrolled.device),
+      seen,
+      (await own.vault()).keyring,
+    );
   };
   return { ...enrolled, keys };
 }

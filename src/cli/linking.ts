@@ -136,7 +136,8 @@ export async function enrolBy(
   const enrolled = await calls.enrol({ proof: signedIn.proof, device });
   const keys = async (own: HttpAccount): Promise<DeviceKeys> => {
     const { accountId, bundle, keyring } = await own.vault();
-    return DeviceKeys.begin(openAccount(signedIn, accountId, bundle), null, keyring);
+    const who = { account: accountId, device: enrolled.device };
+    return DeviceKeys.begin(openAccount(signedIn, who, bundle), null, keyring);
   };
   return { ...enrolled, keys };
 }
@@ -199,7 +200,7 @@ async function bindFolder(
   try {
     const mayMake = linked === null && markedSpaces(dir).length === 0;
     const keys = await enrolled.keys(calls);
-    await vouchFor(calls, keys, enrolled.device);
+    await vouchFor(calls, keys);
     const row = await spaceOf(calls, keys, { named: enrolled.space, wish, mayMake });
     if (linked === null) await checkMarked(calls, keys, { dir, own: row?.space ?? null });
     const { account, device, deviceName, token } = enrolled;

@@ -65,6 +65,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "the account's devices: list, add, revoke",
     load: () => import("./commands/devices.ts"),
   },
+  password: {
+    summary: "choose another password",
+    load: () => import("./commands/password.ts"),
+  },
+  recovery: {
+    summary: "back into the account with its 24 words",
+    load: () => import("./commands/recovery.ts"),
+  },
   serve: {
     summary: "run a server alone",
     load: () => import("./commands/serve.ts"),

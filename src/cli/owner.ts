@@ -80,7 +80,14 @@ export async function signUp(
     account: name,
     registrationRecord,
     recoveryKey: toHex(signatures.publicKey(recoverySeed(hashes, owners.words))),
-    bundle: toBase64(writeBundle(systemPrimitives, identitySeed, bundle, stanzas)),
+    bundle: toBase64(
+      writeBundle(systemPrimitives, identitySeed, {
+        ...bundle,
+        handOver: null,
+        owners: stanzas,
+        devices: new Map(),
+      }),
+    ),
     keyring: closeKeyring(bundle, keyring),
   });
   return { words: writeWords(entropy) };
@@ -106,19 +113,23 @@ export async function signIn(calls: HttpAccount, credentials: Credentials): Prom
 }
 
 /** Opens the account with what the sign-in gave; the keys of a new device are drawn. */
-export function openAccount({ owner }: SignedIn, account: AccountId, bundle: string): OwnKeys {
+export function openAccount(
+  { owner }: SignedIn,
+  { account, device }: { readonly account: AccountId; readonly device: DeviceId },
+  bundle: string,
+): OwnKeys {
   const opened = openBundle(systemPrimitives, owner, account, fromBase64(bundle));
-  return newDeviceOf(opened);
+  return newDeviceOf(opened, device);
 }
 
 /** The keys of a device that is about to join this account. */
-export function newDeviceOf({
-  account,
-  accountKey: key,
-  identity,
-}: Omit<Bundle, "version">): OwnKeys {
+export function newDeviceOf(
+  { account, accountKey: key, identity }: Omit<Bundle, "version">,
+  device: DeviceId,
+): OwnKeys {
   return {
     account,
+    device,
     accountKey: key,
     identity,
     signingSeed: signingSeed(systemChance.bytes(32)),
@@ -127,12 +138,8 @@ export function newDeviceOf({
 }
 
 /** Writes the device's certificate into the account's keyring: others believe it from then on. */
-export async function vouchFor(
-  calls: HttpAccount,
-  keys: DeviceKeys,
-  device: DeviceId,
-): Promise<void> {
-  const { account, signingSeed: seed, exchangeSeed } = keys.own;
+export async function vouchFor(calls: HttpAccount, keys: DeviceKeys): Promise<void> {
+  const { account, device, signingSeed: seed, exchangeSeed } = keys.own;
   await keys.change(calls, (keyring) => {
     if (keyring.devices.some(({ certificate }) => certificate.device === device)) return null;
     const certificate = certify(systemPrimitives, keyring.identitySeed, {

@@ -9,6 +9,7 @@ import type { SealedKeys } from "#sync/sealed-keys.ts";
 import type { Link, SealedDoor } from "./daemon.ts";
 import { DeviceKeys, keysFile } from "./device-keys.ts";
 import type { LinkedFolder } from "./links.ts";
+import { beginEpochs } from "./renewing.ts";
 import { callAs } from "./server-calls.ts";
 import { noKeys } from "./space-door.ts";
 
@@ -29,12 +30,19 @@ export async function openSealedDoor(
   return {
     keys: () => known,
     refreshKeys: async () => {
-      if (await keys.refresh(callAs(link))) known = sealedKeys(link, keys);
+      const calls = callAs(link);
+      if (await keys.refresh(calls)) known = sealedKeys(link, keys);
+      // Whoever renewed the keys may have been stopped before the server heard of it.
+      await beginEpochs(calls, { spaces: ownSpace(link, keys) });
     },
     keyService: NO_SERVICE,
     ristretto: await openRistretto(),
     onFallBack: (code, chunks) => log.warn("sealed-privately", { code, chunks }),
   };
+}
+
+function ownSpace({ space }: Link, { keyring }: DeviceKeys): Keyring["spaces"] {
+  return keyring.spaces.filter((one) => one.space === space);
 }
 
 function sealedKeys({ space }: Link, { own, keyring }: DeviceKeys): SealedKeys {

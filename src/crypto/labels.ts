@@ -38,6 +38,7 @@ export type Label =
   | "journal-sig"
   | "keyring-sig"
   | "bundle-sig"
+  | "hand-over-sig"
   | "certificate-sig";
 
 const known = new Map<Label, Uint8Array>();

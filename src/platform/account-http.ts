@@ -13,7 +13,6 @@ import {
   TokenAnswer,
 } from "#protocol/accounts.ts";
 import type {
-  BundleUpdate,
   DeviceRow,
   Enrol,
   Join,
@@ -63,11 +62,6 @@ export class HttpAccount {
   /** What the account keeps at the server closed; for devices only. */
   async vault(): Promise<AccountVault> {
     return this.#get(fillRoute("vault", {}), AccountVault);
-  }
-
-  /** Throws WorldError `conflict` when another device was quicker. */
-  async putBundle(update: z.input<typeof BundleUpdate>): Promise<void> {
-    await this.#replace("PUT", fillRoute("bundle", {}), update);
   }
 
   /** Throws WorldError `conflict` when another device was quicker. */

@@ -137,7 +137,12 @@ export type AccountVault = z.infer<typeof AccountVault>;
 
 /** Takes the place of version - 1, and of no other. */
 export const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
-export const KeyringUpdate = z.object({ version: z.int().min(1), keyring: Keyring });
+export const KeyringUpdate = z.object({
+  version: z.int().min(1),
+  keyring: Keyring,
+  /** New keys for the account: the bundle that leads to them goes with the keyring, or not at all. */
+  renewal: BundleUpdate.extend({ recoveryKey: RecoveryKey }).optional(),
+});
 
 /** A new password: the record of its registration, and the bundle that it opens. */
 export const PasswordChange = BundleUpdate.extend({ proof: Proof, registrationRecord: Opaque });

@@ -11,7 +11,6 @@ export const ROUTES = {
   logins: "/v1/logins",
   recoveries: "/v1/recoveries",
   vault: "/v1/account",
-  bundle: "/v1/account/bundle",
   keyring: "/v1/account/keyring",
   password: "/v1/account/password",
   devices: "/v1/devices",

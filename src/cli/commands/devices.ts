@@ -1,10 +1,16 @@
 import type { Command } from "commander";
+import { askPassword } from "../ask-person.ts";
+import { DeviceKeys, keysFile } from "../device-keys.ts";
 import { wrongUsage } from "../exit.ts";
 import { offerJoin } from "../join-code.ts";
 import { impliedLink } from "../links.ts";
 import { print, printJson, shown, table, timeText } from "../output.ts";
+import { signIn } from "../owner.ts";
 import { reachableServer } from "../own-server.ts";
-import { callAs } from "../server-calls.ts";
+import { printWords } from "../recovery-words.ts";
+import { shutOut } from "../renewing.ts";
+import { callAs, callServer } from "../server-calls.ts";
+import { noKeys } from "../space-door.ts";
 import { explain, jsonOption, thisHome } from "../usage.ts";
 
 type Options = { readonly folder?: string; readonly json?: true };
@@ -49,7 +55,7 @@ async function list({ folder: path, json }: Options, { args }: Command): Promise
 }
 
 async function revoke(wanted: string, { folder: path, json }: Options): Promise<void> {
-  const { link } = impliedLink(thisHome(), path);
+  const { link, state } = impliedLink(thisHome(), path);
   const calls = callAs(link);
   const living = (await calls.devices()).filter((row) => !row.revoked);
   const isWanted = (row: { device: string; name: string }): boolean =>
@@ -61,9 +67,16 @@ async function revoke(wanted: string, { folder: path, json }: Options): Promise<
   if (another !== undefined) {
     throw wrongUsage(`More than one device is called ${wanted}: name one by its id.`);
   }
-  await calls.revokeDevice(found.device);
-  if (json) printJson({ device: found.device, name: found.name, revoked: true });
-  else print(`${shown(found.name)} is revoked: it gets and sends nothing any more.`);
+  const keys = DeviceKeys.read(keysFile(state));
+  if (keys === null) throw noKeys(link);
+  const { account, server } = link;
+  const credentials = { account, password: await askPassword(account) };
+  const signedIn = await signIn(callServer(server), credentials);
+  const words = await shutOut(calls, keys, found.device, signedIn);
+  if (json) return printJson({ device: found.device, name: found.name, revoked: true, words });
+  print(`${shown(found.name)} is revoked: it gets and sends nothing any more, and can read`);
+  print("nothing that is written from now on. All keys are new, and so are the words.\n");
+  printWords(words);
 }
 
 async function add({ folder: path, json }: Options): Promise<void> {
@@ -92,7 +105,10 @@ export function register(command: Command): void {
     ),
     {
       examples: ["lockstep devices revoke lost-laptop"],
-      about: "What the device holds stays on it; it gets and sends nothing from then on.",
+      about:
+        "What the device holds stays on it; it gets and sends nothing from then on, and every " +
+        "key that it knew is renewed. That takes the account's password (asked for, or from " +
+        "LOCKSTEP_PASSWORD) and gives new recovery words: the old ones open nothing any more.",
     },
   ).action(revoke);
   explain(

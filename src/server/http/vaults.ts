@@ -1,5 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
-import { AccountVault, BundleUpdate, KeyringUpdate, PasswordChange } from "#protocol/accounts.ts";
+import { AccountVault, KeyringUpdate, PasswordChange } from "#protocol/accounts.ts";
 import { MAX_JSON_BYTES } from "#protocol/limits.ts";
 import { ROUTES } from "#protocol/routes.ts";
 import type { AccountParts } from "../accounts.ts";
@@ -29,19 +29,10 @@ const vaultRoute = createRoute({
 const replaced = { 204: { description: "It took the place of the version before" } };
 const refusals = [...BODY_PROBLEMS, "no-token", "bad-token", "forbidden", "conflict"] as const;
 
-const bundleRoute = createRoute({
-  method: "put",
-  path: ROUTES.bundle,
-  summary: "Replace the account's bundle",
-  security: WITH_TOKEN,
-  request: body(BundleUpdate),
-  responses: { ...replaced, ...problems(...refusals) },
-});
-
 const keyringRoute = createRoute({
   method: "put",
   path: ROUTES.keyring,
-  summary: "Replace the account's keyring",
+  summary: "Replace the account's keyring, and with new keys its bundle",
   security: WITH_TOKEN,
   request: body(KeyringUpdate),
   responses: { ...replaced, ...problems(...refusals) },
@@ -69,13 +60,6 @@ export function mountVaults(app: OpenAPIHono<Env>, parts: AccountParts, gates: G
 
   app.openapi({ ...vaultRoute, middleware: [gates.session] }, async (context) => {
     return context.json(await vaultOf(accounts, onlyDevices(context.get("session"))), 200);
-  });
-
-  app.openapi({ ...bundleRoute, middleware: [gates.session, gates.json()] }, async (context) => {
-    const account = onlyDevices(context.get("session"));
-    const update = context.req.valid("json");
-    if (!(await accounts.putBundle(account.id, update))) throw outrun("bundle", update.version);
-    return context.body(null, 204);
   });
 
   const large = [gates.session, gates.json(MAX_JSON_BYTES)];

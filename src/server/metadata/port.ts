@@ -64,6 +64,14 @@ export type VaultRow = {
   readonly keyringVersion: number;
 };
 
+export type KeyringChange = {
+  readonly version: number;
+  readonly keyring: string;
+  readonly renewal?:
+    | { readonly version: number; readonly bundle: string; readonly recoveryKey: string }
+    | undefined;
+};
+
 export interface AccountStore {
   /** False when the key or the id is taken. Bundle and keyring have version 1. */
   createAccount(row: AccountRow, vault: Pick<VaultRow, "bundle" | "keyring">): Promise<boolean>;
@@ -76,11 +84,11 @@ export interface AccountStore {
     account: AccountId,
     update: { readonly version: number; readonly bundle: string; readonly opaqueRecord?: string },
   ): Promise<boolean>;
-  /** Puts a keyring in the place of version - 1; false when that is not the present version. */
-  putKeyring(
-    account: AccountId,
-    update: { readonly version: number; readonly keyring: string },
-  ): Promise<boolean>;
+  /**
+   * Puts a keyring in the place of version - 1, and with it another bundle and recovery key; false
+   * when one of them is not at that version.
+   */
+  putKeyring(account: AccountId, update: KeyringChange): Promise<boolean>;
   accountByKey(key: string): Promise<AccountRow | undefined>;
   account(id: AccountId): Promise<AccountRow | undefined>;
   /** The device and its token, together or not at all. */

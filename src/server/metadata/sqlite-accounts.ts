@@ -1,5 +1,13 @@
 import { accountId, deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
-import type { AccountRow, AccountStore, DeviceRow, JoinRow, TokenRow, VaultRow } from "./port.ts";
+import type {
+  AccountRow,
+  AccountStore,
+  DeviceRow,
+  JoinRow,
+  KeyringChange,
+  TokenRow,
+  VaultRow,
+} from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 import { hexOf, integerOf, orNull, raw, textOf, type Row } from "./sqlite-rows.ts";
 
@@ -62,6 +70,11 @@ function statements(file: SqliteFile) {
       `UPDATE accounts SET bundle = $bundle, bundle_version = $version,
        opaque_record = coalesce($record, opaque_record)
        WHERE id = $id AND bundle_version = $version - 1`,
+    ),
+    renew: file.prepare(
+      `UPDATE accounts SET keyring = $keyring, keyring_version = $version, bundle = $bundle,
+       bundle_version = $renewed, recovery_key = $recoveryKey
+       WHERE id = $id AND keyring_version = $version - 1 AND bundle_version = $renewed - 1`,
     ),
     putKeyring: file.prepare(
       `UPDATE accounts SET keyring = $keyring, keyring_version = $version
@@ -133,10 +146,17 @@ export class SqliteAccounts implements AccountStore {
 
   async putKeyring(
     account: AccountId,
-    { version, keyring }: { readonly version: number; readonly keyring: string },
+    { version, keyring, renewal }: KeyringChange,
   ): Promise<boolean> {
     const id = raw(account);
-    return this.#file.write(() => this.#sql.putKeyring.run({ id, version, keyring }).changes === 1);
+    return this.#file.write(() => {
+      if (renewal !== undefined) {
+        const { bundle, recoveryKey } = renewal;
+        const values = { id, bundle, recoveryKey, keyring, version, renewed: renewal.version };
+        return this.#sql.renew.run(values).changes === 1;
+      }
+      return this.#sql.putKeyring.run({ id, version, keyring }).changes === 1;
+    });
   }
 
   async accountByKey(key: string): Promise<AccountRow | undefined> {
