@@ -159,6 +159,22 @@ suite("things that change their names between two looks", () => {
     });
   });
 
+  test("SC6: a file that was renamed over another one is gone at the first look", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      for (const name of ["f", "g"]) writeFileSync(join(root, name), name);
+      await rest(looking);
+      const row = trees.named("local", ROOT_NODE, "f")[0];
+      assert(row?.local);
+      const { parent, name, file } = row.local;
+      const content = { kind: "symlink", target: "stands for any" } as const;
+      trees.put({ ...row, synced: { parent, name, content, file } });
+      renameSync(join(root, "f"), join(root, "g"));
+      looking.lookAgain(ROOT_NODE);
+      await looking.run(signal);
+      assert.equal(trees.get(row.id)?.local, null);
+    });
+  });
+
   test("SC1: a file that is made again before its deletion was sent is the one that was there", async () => {
     await withFolder(async (looking, { root, trees }) => {
       writeFileSync(join(root, "f"), "first");
