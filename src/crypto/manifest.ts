@@ -173,7 +173,6 @@ export function openPieces(
     fields.expect(magic("P1"), "format");
     fields.expect(Uint8Array.of(level), "level");
     fields.zeros(3);
-    if (!Number.isInteger(count)) throw fields.bad("a piece ends within an entry");
     if (entries.length + count > MAX_ENTRIES) throw fields.bad("it is too long");
     while (fields.left > 0) entries.push(readEntry(fields));
   }
