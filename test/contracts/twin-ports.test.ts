@@ -55,6 +55,7 @@ watcherContract("a dreamed disk", async () => {
   const faults = { lost: 0, latestMs: 0, overflow: 0, merges: true };
   return {
     watcher: new VirtualWatcher({ disk, scheduler, actor }, draw, () => faults),
+    settled: () => dream.rest(),
     person: {
       write: (path, text) => dream.deed(person.write(path, utf8(text))),
       makeFolder: (path) => dream.deed(person.makeFolder(path)),
