@@ -440,7 +440,7 @@ export class World {
    */
   async #expectReasons(): Promise<void> {
     // Where deletions are held, the reason is theirs.
-    if (this.#swarm.holding !== undefined) return;
+    if (this.#swarm.holding !== null) return;
     const draw = new Draw(this.#swarm.seed, "reasons");
     const device = draw.pick(this.#devices);
     const inodes = [...device.disk.tree()].map(({ inode }) => inode);
