@@ -324,7 +324,7 @@ export class Matcher {
   }
 
   #isCertain(row: NodeRow, local: LocalSide): boolean {
-    if (!isExpected(row) || this.#usedUp.has(row.id)) return true;
+    if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return true;
     const taken = this.#trees
       .named("local", local.parent, local.name)
       .some(({ id }) => id !== row.id && (this.#claimed.has(id) || !this.#missing.has(id)));
@@ -339,6 +339,13 @@ export class Matcher {
     if (this.#isFull || !isElsewhere) return true;
     this.#lost = true;
     return false;
+  }
+
+  /** True for a folder with something below it whose absence would be a deletion. */
+  #holdsExpected({ id, kind }: NodeRow): boolean {
+    if (kind !== "folder") return false;
+    const children = this.#trees.children("local", id).filter((row) => !this.#claimed.has(row.id));
+    return children.some((row) => isExpected(row) || this.#holdsExpected(row));
   }
 
   /** The node is not on the disk, and nothing below it is. */
