@@ -55,6 +55,8 @@ export class Executor {
   readonly #written = new Map<NodeId, ContentHash>();
   readonly #failed = new Set<NodeId>();
   readonly #raced = new Set<NodeId>();
+  /** Where the files are that were removed. */
+  readonly #held = new Map<NodeId, string>();
   /** Folders that only what is ignored keeps from being removed. */
   readonly #kept = new Set<NodeId>();
   #unstored = 0;
@@ -83,6 +85,11 @@ export class Executor {
   /** Nodes whose place was not as planned. */
   get raced(): ReadonlySet<NodeId> {
     return this.#raced;
+  }
+
+  /** Where the bytes of removed files still are: others may be built from them. */
+  get held(): ReadonlyMap<NodeId, string> {
+    return this.#held;
   }
 
   /** Everything but contents: folders, moves, removals, the executable bit. */
@@ -344,7 +351,8 @@ export class Executor {
     const path = this.#path(row.id);
     this.#touch(local.parent);
     try {
-      await publish.remove(this.#world, row, path, local);
+      const held = await publish.remove(this.#world, row, path, local);
+      if (held !== null) this.#held.set(row.id, held);
     } catch (error) {
       if (row.kind === "folder" && codeOf(error) === "raced") await this.#expectToGo(row.id, path);
       throw error;
