@@ -197,12 +197,15 @@ test("SF15: a keyring that a holder of the account's key changed is refused with
   refuses(opening(sealing(inside, strangerSeed)), "bad-keyring");
 });
 
-test("SF15: a keyring says itself of which account and version it is", () => {
+test("SF15: a keyring says itself of which account, version and identity it is, and nothing twice", () => {
   const account = 4;
   const version = 4 + 16 + 7;
-  for (const at of [account, version]) {
+  const identitySeedAt = 4 + 16 + 8 + 32;
+  for (const at of [account, version, identitySeedAt]) {
     refuses(opening(sealing(inside.with(at, inside[at]! + 1))), "bad-keyring");
   }
+  const [space] = keyring.spaces;
+  refuses(opening(close({ ...keyring, spaces: [space!, space!] }).sealed), "bad-keyring");
   const alone = close({ ...keyring, devices: [] });
   const other = accountId("c2".repeat(16));
   const renamed = close({ ...keyring, devices: [], account: other });

@@ -101,7 +101,7 @@ test("SF13: a list of one and the same chunk is cut into pieces like any other",
     const { manifest, pieces } = closeManifest(primitives, keys, fileOf(entries));
     assert.equal(openAll(manifest, pieces).entries.length, 20_000);
     assert.ok(new Set(pieces.map((piece) => piece.entry.chunk)).size < 8);
-    assert.ok(pieces.every(({ stored }) => stored.length < 120_000));
+    assert.ok(pieces.every(({ entry: piece }) => piece.lengthBytes < 120_000));
   }
 });
 
