@@ -19,7 +19,8 @@ import { fileReaderContract } from "./file-reader.ts";
 import { remoteContract, type RemoteUnderTest } from "./remote.ts";
 import { watcherContract } from "./watcher.ts";
 
-// The simulator's reader, watcher, remotes, clock and chance, held to what the real ones are held to.
+// The simulator's reader, watcher, remotes, clock and chance, held to what the real ones are held
+// to.
 
 const dream = new Dream();
 
