@@ -58,6 +58,7 @@ async function withFolder(
     rules: new IgnoreRules(),
     fresh: () => nodeId(randomBytes(16).toString("hex")),
     outage: () => null,
+    seeRoot: async () => undefined,
   });
   try {
     await work(looking, { root, refused, looks: () => lists, trees: store.trees });
@@ -209,6 +210,17 @@ suite("a move that stopped in its middle", () => {
       assert.deepEqual(readdirSync(join(root, ".lockstep", "park")), []);
       assert.equal(trees.named("local", ROOT_NODE, "g")[0]?.id, before?.id);
       assert.deepEqual(trees.children("local", PARK_NODE), []);
+    });
+  });
+
+  test("EX7: a file all of whose names are in park keeps one of them", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      const park = join(root, ".lockstep", "park");
+      writeFileSync(join(park, parkedName), "f");
+      linkSync(join(park, parkedName), join(park, parkedName.replace(/f$/, "g")));
+      await rest(looking);
+      assert.equal(readdirSync(park).length, 1);
+      assert.equal(trees.children("local", PARK_NODE).length, 1);
     });
   });
 
