@@ -189,14 +189,35 @@ const inside = (() => {
   return padded.slice(4, 4 + length - 64);
 })();
 
-function sealing(body: Uint8Array): Uint8Array {
+function sealing(body: Uint8Array, seed = identitySeed): Uint8Array {
   const signed = concat([utf8("lockstep/1/keyring-sig\0"), body]);
-  const signature = primitives.signatures.sign(identitySeed, signed);
+  const signature = primitives.signatures.sign(seed, signed);
   const padded = pad(concat([body, signature]), padme);
   const context = keyringContext(ACCOUNT, 5);
   const box = seal(primitives, keyringKey(primitives.hashes, key), context, padded);
   return concat([u64(5), box]);
 }
+
+test("SF15: a keyring that a holder of the account's key changed is refused without its identity", () => {
+  assert.equal(opening(sealing(inside))().keyring.version, 5);
+  refuses(opening(sealing(inside, strangerSeed)), "bad-keyring");
+});
+
+test("SF15: a keyring says itself of which account, version and identity it is, and nothing twice", () => {
+  const account = 4;
+  const version = 4 + 16 + 7;
+  const identitySeedAt = 4 + 16 + 8 + 32;
+  for (const at of [account, version, identitySeedAt]) {
+    refuses(opening(sealing(inside.with(at, inside[at]! + 1))), "bad-keyring");
+  }
+  const [space] = keyring.spaces;
+  refuses(opening(close({ ...keyring, spaces: [space!, space!] }).sealed), "bad-keyring");
+  const alone = close({ ...keyring, devices: [] });
+  const other = accountId("c2".repeat(16));
+  const renamed = close({ ...keyring, devices: [], account: other });
+  assert.equal(opening(alone.sealed)().keyring.devices.length, 0);
+  refuses(opening(renamed.sealed), "bad-seal");
+});
 
 test("SF16: any bytes that the identity signs are a keyring or refused", () => {
   assert.equal(opening(sealing(inside))().keyring.version, 5);

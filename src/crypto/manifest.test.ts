@@ -101,6 +101,7 @@ test("SF13: a list of one and the same chunk is cut into pieces like any other",
     const { manifest, pieces } = closeManifest(primitives, keys, fileOf(entries));
     assert.equal(openAll(manifest, pieces).entries.length, 20_000);
     assert.ok(new Set(pieces.map((piece) => piece.entry.chunk)).size < 8);
+    assert.ok(pieces.every(({ entry: piece }) => piece.lengthBytes < 120_000));
   }
 });
 
@@ -126,6 +127,20 @@ test("SF13: pieces in another order, of another level, or that are no pieces are
   const nothing = sealPrivate(primitives, { key: keys.manifest, epoch: 1 }, randomSample(1, 80));
   const wrong = { ...manifest, entries: [nothing.entry] };
   refuses(() => openPieces(primitives, wrong, [nothing.stored]), "bad-manifest");
+});
+
+test("SF16: a list that names its pieces again and again is refused before it fills the memory", () => {
+  const file = fileOf(Array.from({ length: 1_024 }, () => entryOf(1)));
+  const [piece] = closeManifest(primitives, keys, file).pieces;
+  const listing = (times: number) => () =>
+    openPieces(
+      primitives,
+      { ...file, level: 1, entries: Array.from({ length: times }, () => piece!.entry) },
+      Array.from({ length: times }, () => piece!.stored),
+    );
+  assert.equal(listing(1)().entries.length, 1_024);
+  // 2^18 chunks and no more.
+  assert.throws(listing(257), /too long/);
 });
 
 test("SF4: a manifest of another form than ours is refused", () => {

@@ -35,8 +35,8 @@ const MAX_LISTED = Math.floor((MAX_LISTED_BYTES - HEAD_BYTES) / ENTRY_BYTES);
 const MIN_PIECE = 64;
 const MAX_PIECE = 1_024;
 
-/** Chunks of one file. */
-const MAX_ENTRIES = 2 ** 20;
+/** Chunks of one file: more than a commit can name. */
+const MAX_ENTRIES = 2 ** 18;
 const MAX_LEVEL = 3;
 
 /** At level 0 the entries are the file's chunks, above it pieces of the list below. */
@@ -173,7 +173,6 @@ export function openPieces(
     fields.expect(magic("P1"), "format");
     fields.expect(Uint8Array.of(level), "level");
     fields.zeros(3);
-    if (!Number.isInteger(count)) throw fields.bad("a piece ends within an entry");
     if (entries.length + count > MAX_ENTRIES) throw fields.bad("it is too long");
     while (fields.left > 0) entries.push(readEntry(fields));
   }

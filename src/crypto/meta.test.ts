@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { toHex, utf8 } from "#core/bytes.ts";
+import { concat, toHex, utf8 } from "#core/bytes.ts";
 import { contentHash } from "#core/ids.ts";
 import {
   flipped,
@@ -17,6 +17,7 @@ import {
 import { fromBase64Url, toBase64Url } from "./base64url.ts";
 import { sealPrivate, type SealedEntry } from "./chunk.ts";
 import { metaContext } from "./keys.ts";
+import { writeManifest, type Manifest } from "./manifest.ts";
 import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type SealedMeta } from "./meta.ts";
 import { pad, padme } from "./padding.ts";
 import { sealText } from "./sealed-text.ts";
@@ -111,6 +112,13 @@ test("SF12: a meta that was sealed by a key holder in another form than ours is 
   assert.deepEqual(opening(sealing(link))(), { kind: "symlink", target: "x" });
   const folder = link.subarray(0, 12).with(1, 2);
   const file = link.subarray(0, 12).with(1, 1);
+  const list: Manifest = {
+    level: 0,
+    sizeBytes: 0,
+    sha256: contentHash("ab".repeat(32)),
+    entries: [],
+  };
+  assert.equal(opening(sealing(concat([file.with(3, 1), writeManifest(list)])))().kind, "file");
   const bad: Readonly<Record<string, Uint8Array>> = {
     nothing: new Uint8Array(0),
     "another edition": link.with(0, 2),
@@ -124,6 +132,7 @@ test("SF12: a meta that was sealed by a key holder in another form than ours is 
     "a folder with more": Uint8Array.of(...folder, 0),
     "a file with unknown flags": file.with(2, 2),
     "a file of an unknown form": file.with(3, 2),
+    "a list of an unknown form": concat([file.with(3, 2), writeManifest(list)]),
     "a file with an impossible time": file.with(4, 0x7f),
     "a file with a list that is none": Uint8Array.of(...file.with(3, 1), 1, 2, 3),
     "a file that is too large for its meta": Uint8Array.of(...file, ...randomSample(1, 4_097)),

@@ -170,6 +170,9 @@ test("SF10: no point is taken that is the identity or not written as it has to b
     refuses(() => oprf.readRequest(world, request), "bad-evaluation");
     const planted = concat([point, answer.subarray(32)]);
     refuses(() => question.finish(planted), "bad-evaluation");
+    // Whatever a library does of such a point by itself.
+    const noble = new oprf.Question({ ...world, ristretto: secondRistretto }, key, inputs);
+    refuses(() => noble.finish(planted), "bad-evaluation");
     const pinned = { epoch: 1, publicKey: point };
     refuses(() => new oprf.Question(world, pinned, inputs), "bad-evaluation");
   }

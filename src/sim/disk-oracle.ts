@@ -45,7 +45,7 @@ export class DiskOracle {
 
   /** The engine took the name `path` away, or gave it to something else. */
   took(path: string, inode: Inode): void {
-    if (inode.links > 0 || inode.kind === "folder") return;
+    if (inode.links > 0 || inode.kind === "folder" || inode.isUnwanted) return;
     const { name, accuse, time } = this.#judged;
     const isHeld = path.startsWith(HOLD);
     if (path.startsWith(STAGE) && (inode.byEngine || inode.bytes.length === 0)) return;

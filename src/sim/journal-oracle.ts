@@ -26,7 +26,7 @@ const MOST_DEPTH = 200;
  * Plays a journal again, entry by entry, and says what is wrong with it: a gap, a chain that
  * breaks, a change planned on another revision than it met, a tree that is none (I5).
  */
-class Replay {
+export class Replay {
   readonly #nameKey: (name: string) => string;
   readonly nodes = new Map<NodeId, Node>();
   readonly #slots = new Map<string, NodeId>();

@@ -37,6 +37,15 @@ const FEED_SKIPS = [
     if (lost !== -1 && lost < entries.length - 1) entries.splice(lost, 1);`,
 ] as const;
 
+const PAGE_TWICE = [
+  [
+    "sync/feeder.ts",
+    "          this.#pages.push({ cursor, feed });",
+    "          this.#pages.push({ cursor, feed }, { cursor, feed });",
+  ],
+  [FOLLOW, "      if (at.cursor !== cursor) return false;\n", ""],
+] as const;
+
 const LACKING_CHUNKS_ACCEPTED = [
   [JUDGE, "    findMissingChunks(draft, view) ??\n    findWrongLength(draft, view) ?? {", "    {"],
   ["server/metadata/sqlite-append.ts", '    if (!held) return "missing-chunks";\n', ""],
@@ -85,11 +94,16 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
       'step.kind === "delete" ? row.lrev : step',
     ],
   ),
-  mutant("commit-not-idempotent", "The same commit id is judged anew each time (SE3).", [
-    JOURNAL,
-    "      if (known !== undefined) return known;\n",
-    "",
-  ]),
+  mutant(
+    "commit-not-idempotent",
+    "The same commit id is judged anew each time (SE3).",
+    [JOURNAL, "      if (known !== undefined) return known;\n", ""],
+    [
+      JOURNAL,
+      "        return (await journals.answered(space.id, commit.commitId)) ?? verdict;",
+      "        return verdict;",
+    ],
+  ),
   mutant("refusals-forgotten", "A refused commit may land when it comes again (SE3).", [
     JOURNAL,
     "        await journals.rememberRefusal(space.id, commit.commitId, verdict, author.nowMs);\n",
@@ -170,11 +184,14 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     return trees.transaction(() => {`,
     ],
   ),
-  mutant("page-applied-twice", "A page that was asked for before is applied again (FO1).", [
-    FOLLOW,
-    "      if (at.cursor !== cursor) return false;\n",
-    "",
-  ]),
+  mutant("page-applied-twice", "A page that comes twice is applied twice (FO1).", ...PAGE_TWICE),
+  mutant(
+    "page-applied-twice-unnoticed",
+    "A page that comes twice is applied twice, whatever its entries follow (FO1, FO5).",
+    ...PAGE_TWICE,
+    GAP_ACCEPTED,
+    CHAIN_ACCEPTED,
+  ),
   mutant("feed-skips", "The server leaves out an entry now and then (FO5).", FEED_SKIPS),
   mutant(
     "gap-accepted",

@@ -14,8 +14,8 @@ const HELD_IS_LEFT = [
 
 const NO_LOOK_AFTER_HOLD = [
   PUBLISH,
-  "  if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return;",
-  "  if (stat !== null) return;",
+  "  if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return held;",
+  "  if (stat !== null) return held;",
 ] as const;
 
 const NO_INTENT = [

@@ -49,7 +49,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
   ),
   mutant("inode-of-two-nodes", "One inode is bound to two nodes (SC5).", [
     MATCH,
-    "    this.#disown(entry.file, id);\n",
+    "    this.#disown(entry, id);\n",
     "",
   ]),
   mutant("no-birth-time", "An inode is known by its number alone, which others get later (SC2).", [

@@ -1,5 +1,6 @@
 import { toHex } from "#core/bytes.ts";
 import { nodeDigest } from "#server/digest.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
@@ -205,10 +206,28 @@ export async function disagreements(
   server: VirtualServer,
 ): Promise<string[]> {
   const remote = await serverTree(server);
+  const rows = await server.tree();
   return devices.flatMap((device) => {
-    const lines = differences(shortened(device.disk), remote, toldOf([device]));
+    const told = toldOf([device]);
+    // What has a problem where it is on the disk may be elsewhere at the server.
+    for (const [path, { id }] of rows) {
+      if (isCovered(localPath(device, id), told)) told.add(path);
+    }
+    const lines = differences(shortened(device.disk), remote, told);
     return lines.map((line) => `${device.name} | server: ${line}`);
   });
+}
+
+/** Where a device's database has a node on the disk; "" when it has it nowhere. */
+function localPath({ store }: Device, id: NodeId): string {
+  const names: string[] = [];
+  for (let at = id; at !== ROOT_NODE;) {
+    const local = store.get(at)?.local;
+    if (!local) return "";
+    names.unshift(local.name);
+    at = local.parent;
+  }
+  return names.join("/");
 }
 
 /** True when the path or a folder above it is among these. */

@@ -416,6 +416,7 @@ export class Person {
   }
 
   #kill(inode: Inode): void {
+    inode.isUnwanted = true;
     if (inode.kind === "file" && inode.bytes.length > 0) this.#witness.killed(inode.bytes);
   }
 }

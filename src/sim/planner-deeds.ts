@@ -48,6 +48,15 @@ export class Tally {
     if (content?.kind === "file") this.#killed[numberOf(content)]!++;
   }
 
+  /**
+   * A file's bytes become another file's. Where several people do so with one content, each knows
+   * of a copy that another one overwrites: it may end in the history.
+   */
+  passedOn(content: Content | null): void {
+    this.saved(content);
+    this.killed(content);
+  }
+
   /** Contents that have to be there, and whether their history alone is enough. */
   *owed(): Iterable<{ readonly sha256: string; readonly orPast: boolean }> {
     for (const [number, saved] of this.#saved.entries()) {
@@ -270,6 +279,7 @@ export class Hands {
     this.#tell("moves", this.#shown(from.local), "over", this.#shown(onto.local));
     this.#tally.killed(onto.local.content);
     const { content, file } = from.local;
+    this.#tally.passedOn(content);
     this.#device.rows.put({ ...from, local: null });
     this.#device.rows.put({ ...onto, local: seen(onto.local, content, file) });
   }
@@ -283,6 +293,7 @@ export class Hands {
     this.#tell("swaps", this.#shown(one.local), this.#shown(other.local));
     if (one.kind !== "folder" && one.kind === other.kind && this.#draw.chance(0.5)) {
       const [left, right] = [one.local, other.local];
+      for (const { content } of [left, right]) this.#tally.passedOn(content);
       this.#device.rows.put({ ...one, local: seen(left, right.content, right.file) });
       this.#device.rows.put({ ...other, local: seen(right, left.content, left.file) });
       return;

@@ -1,5 +1,5 @@
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { FOLDER, type Content, type Place } from "#core/node.ts";
+import { FOLDER, samePlace, type Content, type Place } from "#core/node.ts";
 import type { LocalOp } from "#sync/planner.ts";
 import { agreedSide } from "#sync/publish.ts";
 import { PARK_NODE, type FileKey, type LocalSide, type NodeRow, type Placing } from "#sync/tree.ts";
@@ -158,9 +158,12 @@ export class Steps {
       const { parent, name } = place;
       this.#rows.put({ ...row, placing: { parent, name, content, file: null } });
     } else if (op.kind === "move" && isGone && local !== null) {
-      // Done and not recorded: the look finds it where it belongs.
+      // Done and not recorded: the look finds it where the engine had said that it belongs.
       const { parent, name } = op.to;
-      this.#rows.put({ ...row, local: { ...local, parent, name, parkedFrom: null } });
+      const isThere = row.remote !== null && samePlace(op.to, row.remote);
+      const synced = isThere && row.synced !== null ? { ...row.synced, parent, name } : row.synced;
+      const moved = { ...local, parent, name, parkedFrom: null };
+      this.#rows.put({ ...row, local: moved, synced });
     }
   }
 

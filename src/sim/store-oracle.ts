@@ -22,9 +22,8 @@ type Judged = {
 };
 
 /**
- * Has a device's database judged after each of its transactions: the remote tree is the server's at the
- * cursor (I14), what is synced was once on both sides and is durable here, one inode is at most one
- * node (I13).
+ * Has a device's database judged after each of its transactions: the remote tree is the server's at
+ * the cursor (I14), what is synced was once on both sides and is durable here (I13).
  */
 export function judgeStore(judged: Judged, store: MemoryStore): void {
   const oracle = new StoreOracle(judged, store);

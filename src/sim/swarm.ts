@@ -67,7 +67,7 @@ export type Swarm = {
   readonly server: "memory" | "sqlite" | "http";
 };
 
-/** What all stories of a sweep have in common: nothing, every fault at once, or none and no race. */
+/** What a sweep's stories have in common: nothing, every fault at once, or none and no race. */
 export type Weather = "any" | "storm" | "in-order";
 
 const YEAR_MS = 365 * 86_400_000;

@@ -24,6 +24,8 @@ export type Inode = Times & {
   readonly homes: Map<Inode, number>;
   /** A person gave it a second name once. */
   isShared: boolean;
+  /** A person deleted one of its names: the engine's own one may then be the last. */
+  isUnwanted: boolean;
   bytes: Uint8Array;
   executable: boolean;
   links: number;
@@ -107,6 +109,7 @@ export class VirtualDisk {
       entries: new Map(),
       homes: new Map(),
       isShared: false,
+      isUnwanted: false,
       bytes: EMPTY,
       executable: false,
       links: 0,

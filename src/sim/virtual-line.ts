@@ -3,6 +3,9 @@ import type { Draw } from "./chance.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
+/** What comes twice may come so much later than anything else, when all has changed. */
+const LATE = 40;
+
 export type NetworkFaults = {
   readonly lostRequest: number;
   readonly lostReply: number;
@@ -88,13 +91,10 @@ export class VirtualLine {
         settle("is refused", () => reject(offline("the request was lost")));
         return;
       }
-      if (draw.chance(repeated))
-        this.#send(
-          what,
-          work,
-          () => {},
-          () => {},
-        );
+      if (draw.chance(repeated)) {
+        const nobody = (): void => {};
+        this.#send(what, work, nobody, nobody, LATE);
+      }
       const isLost = draw.chance(lostReply);
       const reply = (act: () => void): void => {
         if (isLost || isCut()) settle("misses", () => reject(offline("the reply was lost")));
@@ -115,9 +115,11 @@ export class VirtualLine {
     work: () => Promise<T>,
     hear: (value: T) => void,
     fail: (error: Error) => void,
+    slowness = 1,
   ): void {
     const { scheduler, server, draw, faults } = this.#line;
-    scheduler.after(draw.below(faults().latestMs + 1), this.#wire, `serves ${what}`, () => {
+    const delayMs = draw.below(faults().latestMs + 1) * slowness;
+    scheduler.after(delayMs, this.#wire, `serves ${what}`, () => {
       const { life } = server;
       const hangUp = (): void => fail(offline("the connection broke"));
       server.underWay.add(hangUp);

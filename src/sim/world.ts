@@ -31,6 +31,8 @@ const MOST_ROUNDS = 12;
 const LONGEST_PAUSE_MS = 310_000;
 /** Where one person does one thing, and nothing fails, everybody has it after this. */
 const LONGEST_REST_MS = 20_000;
+/** So long after people's last deed everything is done that can be done. */
+const BARRED_MS = 60_000;
 /** An engine that has nothing to do is watched this long. */
 const IDLE_MS = 40_000;
 
@@ -109,6 +111,7 @@ export class World {
       this.#wrong.push(...this.#conflicts.faults(this.#devices, entries, this.#past));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
+    if (this.#wrong.length === 0 && this.#swarm.seed % 16 === 1) await this.#expectReasons();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#expectSameAfterRestart();
     for (const device of this.#devices) device.kill();
@@ -429,6 +432,36 @@ export class World {
       // A look at everything falls due every ten minutes, and takes some calls.
       if (calls > 0) this.#accuse(`${name} is idle and made ${calls} calls`);
     }
+  }
+
+  /**
+   * Something cannot be read at one device, and people go on: what is not the same there has a
+   * reason (I16), and is the same when it can be read again.
+   */
+  async #expectReasons(): Promise<void> {
+    // Where deletions are held, the reason is theirs.
+    if (this.#swarm.holding !== null) return;
+    const draw = new Draw(this.#swarm.seed, "reasons");
+    const device = draw.pick(this.#devices);
+    const inodes = [...device.disk.tree()].map(({ inode }) => inode);
+    if (inodes.length === 0) return;
+    const inode = draw.pick(inodes);
+    inode.barred = true;
+    for (const way of ["write", "append", "move", "write"] as const) {
+      const { person, name } = draw.pick(this.#devices);
+      for (const said of person.does(way, draw, `${name}late${draw.below(1_000)}`)) {
+        this.#scheduler.note(`${name}'s person ${said}`);
+      }
+      await this.#pass(draw.below(5_000));
+    }
+    for (const { engine } of this.#devices) void engine?.settle();
+    await this.#pass(BARRED_MS);
+    const lines = await disagreements(this.#devices, this.#server);
+    for (const line of lines) this.#accuse(`without a reason: ${line}`);
+    inode.barred = false;
+    // As chmod does: the time of the last change moves.
+    device.disk.setExecutable(inode, inode.executable);
+    if (this.#wrong.length === 0) await this.#rest();
   }
 
   async #expectSameAfterRestart(): Promise<void> {

@@ -26,6 +26,9 @@ export type DownloadWorld = StageWorld & {
   readonly problems: Problems;
 };
 
+/** Where files are that were taken away, by node. */
+type Held = ReadonlyMap<NodeId, string>;
+
 type Due = { readonly op: LocalOp; readonly wanted: Wanted | null };
 
 /**
@@ -74,7 +77,7 @@ export class Downloader {
         const staged = this.#ready.get(stagePath(due.wanted));
         if (staged !== undefined) await this.#publishLarge(executor, due.wanted, staged);
         // What has just failed pauses first: begun again here, its outcome would come too late.
-        else if (!failed.has(op.id)) this.#startLarge(due.wanted, signal);
+        else if (!failed.has(op.id)) this.#startLarge(due.wanted, executor.held, signal);
         continue;
       }
       batch.push(due);
@@ -121,7 +124,8 @@ export class Downloader {
     signal: AbortSignal,
   ): Promise<NodeId[]> {
     const wanted = batch.flatMap((due) => (due.wanted === null ? [] : [due.wanted]));
-    const { staged, failed } = await stage(this.#world, wanted, this.progress, signal);
+    const world = { ...this.#world, held: executor.held };
+    const { staged, failed } = await stage(world, wanted, this.progress, signal);
     for (const [node, error] of failed) await this.#giveUp(node, error, wanted);
     const nodes = batch.map(({ op }) => op.id).filter((id) => !failed.has(id));
     await executor.publish(staged, nodes);
@@ -153,19 +157,20 @@ export class Downloader {
     await executor.publish(new Map([[wanted.node, staged]]), [wanted.node]);
   }
 
-  #startLarge(wanted: Wanted, signal: AbortSignal): void {
+  #startLarge(wanted: Wanted, held: Held, signal: AbortSignal): void {
     const path = stagePath(wanted);
     if (this.#large.has(path) || this.#large.size >= CONCURRENT_LARGE) return;
-    const download = this.#stageLarge(wanted, signal).finally(() => {
+    const download = this.#stageLarge(wanted, held, signal).finally(() => {
       this.#large.delete(path);
       this.#wake();
     });
     this.#large.set(path, download);
   }
 
-  async #stageLarge(wanted: Wanted, signal: AbortSignal): Promise<void> {
+  async #stageLarge(wanted: Wanted, held: Held, signal: AbortSignal): Promise<void> {
     try {
-      const { staged, failed } = await stage(this.#world, [wanted], this.progress, signal);
+      const world = { ...this.#world, held };
+      const { staged, failed } = await stage(world, [wanted], this.progress, signal);
       const done = staged.get(wanted.node);
       if (done !== undefined) this.#ready.set(stagePath(wanted), done);
       for (const [node, error] of failed) {

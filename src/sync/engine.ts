@@ -429,6 +429,7 @@ export class Engine {
       {
         ...this.#world,
         problems: this.#problems,
+        rules: this.#rules,
         nameKey: this.#nameKey,
         lookAgain: (folder) => this.#looking.lookAgain(folder),
         folderMade: (folder, path) => {

@@ -1,4 +1,4 @@
-import { codeOf, messageOf } from "#core/errors.ts";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { ROOT_NODE, type ContentHash, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import { samePlace, type Place } from "#core/node.ts";
@@ -6,9 +6,10 @@ import { MAX_DEPTH } from "#protocol/limits.ts";
 import { Draft } from "./draft.ts";
 import type { Tell, Where } from "./events.ts";
 import { sameBytesStamp } from "./hold.ts";
+import type { IgnoreRules } from "./ignore.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
-import type { DeviceRecords, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Entry, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 import * as publish from "./publish.ts";
 import type { Staged } from "./stage.ts";
@@ -18,6 +19,7 @@ export type ExecuteWorld = publish.PublishWorld & {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
   readonly problems: Problems;
+  readonly rules: IgnoreRules;
   readonly nameKey: (name: string) => string;
   /** Asks for another look at a folder whose contents were not as planned. */
   readonly lookAgain: (folder: NodeId) => void;
@@ -53,6 +55,10 @@ export class Executor {
   readonly #written = new Map<NodeId, ContentHash>();
   readonly #failed = new Set<NodeId>();
   readonly #raced = new Set<NodeId>();
+  /** Where the files are that were removed. */
+  readonly #held = new Map<NodeId, string>();
+  /** Folders that only what is ignored keeps from being removed. */
+  readonly #kept = new Set<NodeId>();
   #unstored = 0;
   #steps = 0;
 
@@ -79,6 +85,11 @@ export class Executor {
   /** Nodes whose place was not as planned. */
   get raced(): ReadonlySet<NodeId> {
     return this.#raced;
+  }
+
+  /** Where the bytes of removed files still are: others may be built from them. */
+  get held(): ReadonlyMap<NodeId, string> {
+    return this.#held;
   }
 
   /** Everything but contents: folders, moves, removals, the executable bit. */
@@ -282,7 +293,9 @@ export class Executor {
   async #emptyFolder(id: NodeId): Promise<boolean> {
     if (this.#draft.get(id)?.kind !== "folder") return true;
     for (const child of this.#draft.children("local", id)) {
-      if (!(await this.#vacate(child.id))) return false;
+      if (await this.#vacate(child.id)) continue;
+      if (this.#kept.has(child.id)) await this.#try(id, () => this.#keep(id, child.local?.name));
+      return false;
     }
     return true;
   }
@@ -337,12 +350,37 @@ export class Executor {
     if (local === null) return;
     const path = this.#path(row.id);
     this.#touch(local.parent);
-    await publish.remove(this.#world, row, path, local);
+    try {
+      const held = await publish.remove(this.#world, row, path, local);
+      if (held !== null) this.#held.set(row.id, held);
+    } catch (error) {
+      if (row.kind === "folder" && codeOf(error) === "raced") await this.#expectToGo(row.id, path);
+      throw error;
+    }
     const synced = row.remote === null ? null : row.synced;
     this.#draft.put({ ...row, local: null, synced, displacing: null, placing: null });
     if (row.kind === "folder") this.#world.folderRemoved(row.id);
     this.#tellOf(row, "deleted", path);
     this.#count();
+  }
+
+  /** Throws when looking again finds nothing new in a folder: only what is ignored keeps it. */
+  async #expectToGo(id: NodeId, path: string): Promise<void> {
+    const { disk, rules } = this.#world;
+    const { entries } = await disk.look.list(path);
+    const isIgnored = ({ name, kind }: Entry): boolean =>
+      rules.ignoresEntry(joinPath(path, name), kind === "folder");
+    if (entries.every(isIgnored)) await this.#keep(id, entries[0]?.name);
+  }
+
+  /** A folder that cannot go stays for what is ignored in it, and so do those above it. */
+  async #keep(id: NodeId, name: string | undefined): Promise<void> {
+    if (name === undefined) return;
+    this.#kept.add(id);
+    const detail = `${name} in it is ignored, or holds what is, and keeps it here`;
+    const next = "delete the folder, or move that out";
+    const path = shownPath(this.#draft, id);
+    throw new WorldError("not-empty", `${path} was deleted elsewhere: ${detail}; ${next}.`);
   }
 
   async #setExecutable(row: NodeRow, executable: boolean): Promise<void> {

@@ -4,8 +4,8 @@ import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { joinPath } from "#core/names.ts";
 import type { Place } from "#core/node.ts";
 import { PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
-import type { Disk } from "./ports.ts";
-import type { LocalSide, Stamp } from "./tree.ts";
+import type { Disk, Entry } from "./ports.ts";
+import type { FileKey, LocalSide, Stamp } from "./tree.ts";
 
 /**
  * Names below `.lockstep/hold` and `.lockstep/park` say by themselves what they are, so that a lost
@@ -88,17 +88,25 @@ export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
 export async function finishParkedMoves(disk: Disk): Promise<void> {
   if ((await secondNames(disk, PARK_FOLDER)).length === 0) return;
   // A name in stage is no place: what was put in place and parked since may have just these two.
-  for (const folder of [STAGE_FOLDER, PARK_FOLDER]) {
-    for (const path of await secondNames(disk, folder)) await disk.change.remove(path);
+  await dropSecondNames(disk, STAGE_FOLDER);
+  await dropSecondNames(disk, PARK_FOLDER);
+}
+
+/** Removes names in a folder, never the last one of an inode: all of them may stand there. */
+async function dropSecondNames(disk: Disk, folder: string): Promise<void> {
+  const left = new Map<FileKey, number>();
+  for (const { name, file, links } of await secondNames(disk, folder)) {
+    const names = left.get(file) ?? links;
+    if (names > 1) await disk.change.remove(joinPath(folder, name));
+    left.set(file, names - 1);
   }
 }
 
-/** Paths in a folder whose files have other names as well; none when there is no such folder. */
-async function secondNames(disk: Disk, folder: string): Promise<string[]> {
+/** What has other names as well; nothing when there is no such folder. */
+async function secondNames(disk: Disk, folder: string): Promise<Entry[]> {
   const { entries } = await disk.look.list(folder).catch((error: unknown) => {
     if (codeOf(error) === "not-found") return { entries: [] };
     throw error;
   });
-  const second = entries.filter(({ kind, links }) => kind !== "folder" && links > 1);
-  return second.map(({ name }) => joinPath(folder, name));
+  return entries.filter(({ kind, links }) => kind !== "folder" && links > 1);
 }

@@ -63,6 +63,8 @@ export class Matcher {
   readonly #verify: NodeId[] = [];
   readonly #folders: NodeId[] = [];
   readonly #gone: NodeId[] = [];
+  /** Missing nodes whose inode, under its only name, is another node's new content. */
+  readonly #usedUp = new Set<NodeId>();
   /** Files and links that no node was found for yet. */
   readonly #strangers: { readonly place: Place; readonly item: Found }[] = [];
   #placing: NodeRow[] | null = null;
@@ -244,7 +246,7 @@ export class Matcher {
     const blank = { id, kind: entry.kind as NodeRow["kind"], remote: null, synced: null };
     const known = row === undefined ? undefined : this.#settled(row, place, entry);
     this.#put({ ...(known ?? { ...blank, displacing: null, placing: null }), local });
-    this.#disown(entry.file, id);
+    this.#disown(entry, id);
   }
 
   #parkedFrom(place: Place, before: LocalSide | null): Place | null {
@@ -274,10 +276,11 @@ export class Matcher {
   }
 
   /** One inode belongs to at most one node (SPEC SC5). */
-  #disown(file: FileKey, owner: NodeId): void {
+  #disown({ file, links }: Entry, owner: NodeId): void {
     for (const row of this.#trees.holding(file)) {
-      if (row.id === owner || row.local === null) continue;
-      if (this.#missing.has(row.id)) this.#put({ ...row, local: { ...row.local, file: "" } });
+      if (row.id === owner || row.local === null || !this.#missing.has(row.id)) continue;
+      this.#put({ ...row, local: { ...row.local, file: "" } });
+      if (links === 1) this.#usedUp.add(row.id);
     }
   }
 
@@ -321,7 +324,7 @@ export class Matcher {
   }
 
   #isCertain(row: NodeRow, local: LocalSide): boolean {
-    if (!isExpected(row)) return true;
+    if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return true;
     const taken = this.#trees
       .named("local", local.parent, local.name)
       .some(({ id }) => id !== row.id && (this.#claimed.has(id) || !this.#missing.has(id)));
@@ -336,6 +339,13 @@ export class Matcher {
     if (this.#isFull || !isElsewhere) return true;
     this.#lost = true;
     return false;
+  }
+
+  /** True for a folder with something below it whose absence would be a deletion. */
+  #holdsExpected({ id, kind }: NodeRow): boolean {
+    if (kind !== "folder") return false;
+    const children = this.#trees.children("local", id).filter((row) => !this.#claimed.has(row.id));
+    return children.some((row) => isExpected(row) || this.#holdsExpected(row));
   }
 
   /** The node is not on the disk, and nothing below it is. */

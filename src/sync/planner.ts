@@ -119,6 +119,7 @@ class Outgoing {
   readonly #position = new Map<NodeId, number>();
   readonly #order: NodeId[] = [];
   readonly #needs = new Map<NodeId, NodeId[]>();
+  readonly #standing = new Map<NodeId, readonly NodeId[]>();
 
   constructor(draft: Draft, tree: TargetTree, blocked: ReadonlySet<NodeId>, world: PlanWorld) {
     this.#draft = draft;
@@ -174,9 +175,7 @@ class Outgoing {
       return false;
     }
     if (this.#changesFolder(row) && this.#wouldCloseRing(row.id, parent)) return false;
-    return this.#draft
-      .named("remote", parent, name)
-      .every(({ id }) => id === row.id || this.#leaves(id, parent, name));
+    return this.#inTheWay(row.id, target.place).every((id) => this.#leaves(id, parent, name));
   }
 
   /** True for a folder that the server knows and that goes into another one. */
@@ -215,9 +214,18 @@ class Outgoing {
   #needsOf(id: NodeId): NodeId[] {
     const target = this.#tree.of(id);
     if (target === null) return this.#draft.children("remote", id).map((row) => row.id);
-    const { parent, name } = target.place;
-    const inTheWay = this.#draft.named("remote", parent, name).map((row) => row.id);
-    return [parent, ...this.#movedAbove(id), ...inTheWay].filter((needed) => needed !== id);
+    const above = this.#movedAbove(id);
+    return [target.place.parent, ...above, ...this.#inTheWay(id, target.place)];
+  }
+
+  /** The other nodes that have the name at the server now. */
+  #inTheWay(id: NodeId, { parent, name }: Place): readonly NodeId[] {
+    const known = this.#standing.get(id);
+    if (known !== undefined) return known;
+    const named = this.#draft.named("remote", parent, name).map((row) => row.id);
+    const others = named.filter((other) => other !== id);
+    this.#standing.set(id, others);
+    return others;
   }
 
   /**
@@ -227,7 +235,9 @@ class Outgoing {
   #movedAbove(id: NodeId): NodeId[] {
     const row = this.#draft.get(id);
     if (row === undefined || !this.#changesFolder(row)) return [];
-    for (let at = this.#parentOf(id); at !== ROOT_NODE; at = this.#parentOf(at)) {
+    const seen = new Set<NodeId>([id]);
+    for (let at = this.#parentOf(id); at !== ROOT_NODE && !seen.has(at); at = this.#parentOf(at)) {
+      seen.add(at);
       const above = this.#draft.get(at);
       if (above === undefined) return [];
       if (this.#changesFolder(above)) return [at];

@@ -83,13 +83,16 @@ async function expectSame(disk: Disk, path: string, local: LocalSide): Promise<v
   if (stat.kind !== "folder" && !sameStamp(stat.stamp, local.stamp)) throw raced(path);
 }
 
-/** Moves an inode into hold; puts it back when it is not what was looked at (SPEC EX3). */
+/**
+ * Moves an inode into hold, and returns its path there; puts it back when it is not what was looked
+ * at (SPEC EX3).
+ */
 async function displace(
   { disk, clock }: PublishWorld,
   row: NodeRow,
   path: string,
   local: LocalSide,
-): Promise<void> {
+): Promise<string> {
   // Nobody takes away what nobody has read.
   if (local.content === null) throw raced(path);
   await expectSame(disk, path, local);
@@ -97,7 +100,7 @@ async function displace(
   const held = joinPath(HOLD_FOLDER, name);
   await disk.change.rename(path, held);
   const stat = await disk.look.stat(held);
-  if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return;
+  if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return held;
   try {
     await disk.change.link(held, path);
     await disk.change.remove(held);
@@ -110,20 +113,18 @@ async function displace(
   throw raced(path);
 }
 
-/** Removes a file or a link by way of hold, a folder only when it is empty. */
+/** Removes a file or a link into hold, and returns its path there; a folder only when it is empty. */
 export async function remove(
   world: PublishWorld,
   row: NodeRow,
   path: string,
   local: LocalSide,
-): Promise<void> {
-  if (row.kind !== "folder") {
-    await displace(world, row, path, local);
-    return;
-  }
+): Promise<string | null> {
+  if (row.kind !== "folder") return displace(world, row, path, local);
   await expectSame(world.disk, path, local);
   try {
     await world.disk.change.removeFolder(path);
+    return null;
   } catch (error) {
     if (codeOf(error) === "not-empty") throw raced(path);
     throw error;

@@ -22,6 +22,8 @@ export type StageWorld = {
   readonly remote: Remote;
   readonly digest: Digest;
   readonly seal: Pick<Seal, "manifest">;
+  /** Paths of files that were taken away just now. */
+  readonly held?: ReadonlyMap<NodeId, string>;
 };
 
 /** A content to be written beside its place. */
@@ -157,7 +159,7 @@ class Staging {
   async #fromDisk(chunk: ChunkId): Promise<Uint8Array | null> {
     const { records, trees, disk } = this.#world;
     for (const { node, offsetBytes, lengthBytes } of records.sources(chunk)) {
-      const path = pathOf(trees, "local", node);
+      const path = pathOf(trees, "local", node) ?? this.#world.held?.get(node) ?? null;
       if (path === null) continue;
       try {
         const bytes = await disk.look.read(path, offsetBytes, lengthBytes);

@@ -215,12 +215,14 @@ export class TargetTree {
     for (const row of this.#rows) {
       const target = this.#targets.get(row.id);
       if (!target || this.#isServerOwned(row, target.place)) continue;
-      if (this.#waitsForUnsettled(row, target.place)) {
+      const rivals = this.#rivalsOf(row, target.place);
+      if (rivals.some(({ id }) => this.#isWaiting(id))) {
+        // What is not settled may be about to give the name up: nobody steps aside for it.
         this.#deferred.add(row.id);
         merged = true;
         continue;
       }
-      const holder = this.#holderOf(row, target.place);
+      const holder = this.#holderAmong(rivals, row, target.place);
       if (holder === null) continue;
       if (this.#unite(row, holder)) {
         this.#set(row.id, null);
@@ -232,10 +234,16 @@ export class TargetTree {
     return merged;
   }
 
-  /** Who else wants the name and comes first: the server's node, else the lesser name or id. */
-  #holderOf(row: NodeRow, place: Place): NodeRow | null {
-    for (const other of this.#claimants(place)) {
-      if (other.id === row.id) continue;
+  /** Whoever else has the name or wants it, on any side. */
+  #rivalsOf(row: NodeRow, place: Place): NodeRow[] {
+    const rivals: NodeRow[] = [];
+    for (const other of this.#claimants(place)) if (other.id !== row.id) rivals.push(other);
+    return rivals;
+  }
+
+  /** Which of them comes first: the server's node, else the lesser name or id. */
+  #holderAmong(rivals: readonly NodeRow[], row: NodeRow, place: Place): NodeRow | null {
+    for (const other of rivals) {
       const target = this.of(other.id);
       if (target === null || this.#slot(target.place) !== this.#slot(place)) continue;
       if (this.#isServerOwned(other, target.place)) return other;
@@ -244,16 +252,6 @@ export class TargetTree {
       if (settledBefore) return other;
     }
     return null;
-  }
-
-  /**
-   * What is not settled may be about to give the name up: nobody takes another one because of it.
-   */
-  #waitsForUnsettled(row: NodeRow, place: Place): boolean {
-    for (const other of this.#claimants(place)) {
-      if (other.id !== row.id && this.#isWaiting(other.id)) return true;
-    }
-    return false;
   }
 
   *#claimants(place: Place): Iterable<NodeRow> {
@@ -295,10 +293,7 @@ export class TargetTree {
         folder: row.kind === "folder",
       });
       const free = { parent: place.parent, name };
-      let taken = false;
-      for (const other of this.#claimants(free)) {
-        if (other.id !== row.id) taken = true;
-      }
+      const taken = this.#rivalsOf(row, free).length > 0;
       if (!taken) return free;
     }
   }

@@ -20,6 +20,7 @@ export class Dream {
   readonly actor = new Actor("me", 1);
   readonly time = new MachineTime(this.scheduler);
   #isOver = false;
+  #restless: (() => void)[] = [];
 
   constructor() {
     after(() => {
@@ -43,9 +44,15 @@ export class Dream {
     for (const step of steps) void step;
   }
 
+  /** Resolves when nobody has anything left to do. */
+  rest(): Promise<void> {
+    return new Promise((resolve) => this.#restless.push(resolve));
+  }
+
   async #pass(): Promise<void> {
     while (!this.#isOver) {
-      await this.scheduler.run(() => this.#isOver, STEPS_AT_ONCE);
+      const ending = await this.scheduler.run(() => this.#isOver, STEPS_AT_ONCE);
+      if (ending === "nothing-left") for (const wake of this.#restless.splice(0)) wake();
       await setImmediate();
     }
   }

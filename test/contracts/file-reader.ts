@@ -154,6 +154,16 @@ function changeContract(reader: string, open: () => Promise<FileReaderUnderTest>
       assert.deepEqual(await disk.reader.digest("letter", expected), { outcome: "changed" });
     });
 
+    test(`FR3: ${size} of another identity have changed`, async () => {
+      await using disk = await open();
+      await disk.person.write("letter", randomSample(1, sizeBytes));
+      await disk.person.write("other", randomSample(1, sizeBytes));
+      const { stamp } = await disk.person.look("letter");
+      const { file } = await disk.person.look("other");
+      const digest = await disk.reader.digest("letter", { file, stamp });
+      assert.deepEqual(digest, { outcome: "changed" });
+    });
+
     test(`FR4: ${size} deleted since the look are gone`, async () => {
       await using disk = await open();
       await disk.person.makeFolder("folder");

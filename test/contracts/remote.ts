@@ -27,6 +27,9 @@ export function remoteContract(way: string, open: OpenRemote): void {
   feedContract(way, open);
 }
 
+/** As long as it takes for another request to arrive. */
+const ROUND_TRIPS = 8;
+
 const AT_START: PlannedOn = { sequence: 0, chain: CHAIN_START };
 
 function newFrame(lengthBytes: number): ChunkFrame {
@@ -169,6 +172,8 @@ function feedContract(way: string, open: OpenRemote): void {
     const { cursor, entries } = await world.other.changes(world.start, 0);
     assert.deepEqual(entries, []);
     const waiting = world.other.changes(cursor, 20_000);
+    // Meanwhile the request has come to where it waits.
+    for (let trip = 0; trip < ROUND_TRIPS; trip++) await world.other.missing([newFrame(1).id]);
     const commit = commitOf([makeFolder("new")]);
     await world.remote.commit(commit);
     const feed = await waiting;

@@ -19,7 +19,8 @@ import { fileReaderContract } from "./file-reader.ts";
 import { remoteContract, type RemoteUnderTest } from "./remote.ts";
 import { watcherContract } from "./watcher.ts";
 
-// The simulator's reader, watcher, remotes, clock and chance, held to what the real ones are held to.
+// The simulator's reader, watcher, remotes, clock and chance, held to what the real ones are held
+// to.
 
 const dream = new Dream();
 
@@ -55,6 +56,7 @@ watcherContract("a dreamed disk", async () => {
   const faults = { lost: 0, latestMs: 0, overflow: 0, merges: true };
   return {
     watcher: new VirtualWatcher({ disk, scheduler, actor }, draw, () => faults),
+    settled: () => dream.rest(),
     person: {
       write: (path, text) => dream.deed(person.write(path, utf8(text))),
       makeFolder: (path) => dream.deed(person.makeFolder(path)),

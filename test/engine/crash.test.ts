@@ -7,6 +7,7 @@ import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
 import { openDisk } from "#platform/disk.ts";
 import { Executor } from "#sync/execute.ts";
+import { IgnoreRules } from "#sync/ignore.ts";
 import type { LocalOp } from "#sync/planner.ts";
 import { Problems } from "#sync/problems.ts";
 import type { NodeRow } from "#sync/tree.ts";
@@ -110,6 +111,7 @@ async function moveAndDie(world: World, { dir, name }: Device, op: LocalOp): Pro
       disk: { ...disk, change },
       clock: systemClock,
       problems: new Problems(),
+      rules: new IgnoreRules(),
       nameKey: (text) => text,
       lookAgain: () => undefined,
       folderMade: () => undefined,

@@ -185,6 +185,10 @@ suite("writing", () => {
     await a.settle();
     assert.deepEqual(treeOf(b.dir)["d/scratch.tmp"], "ignored");
     assert(!existsSync(a.path("d")));
+    const problems = () => b.engine.status(0).problems.map(({ path, code }) => `${path} ${code}`);
+    await until("B says why it stays", () => problems().join() === "d not-empty");
+    rmSync(b.path("d"), { recursive: true });
+    await until("B has no problem left", () => problems().length === 0);
     writeFileSync(a.path(".lockstepignore"), "*.key\n");
     await world.settle();
     appendFileSync(a.path("secret.key"), " changed");

@@ -58,6 +58,7 @@ async function withFolder(
     rules: new IgnoreRules(),
     fresh: () => nodeId(randomBytes(16).toString("hex")),
     outage: () => null,
+    seeRoot: async () => undefined,
   });
   try {
     await work(looking, { root, refused, looks: () => lists, trees: store.trees });
@@ -159,6 +160,22 @@ suite("things that change their names between two looks", () => {
     });
   });
 
+  test("SC6: a file that was renamed over another one is gone at the first look", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      for (const name of ["f", "g"]) writeFileSync(join(root, name), name);
+      await rest(looking);
+      const row = trees.named("local", ROOT_NODE, "f")[0];
+      assert(row?.local);
+      const { parent, name, file } = row.local;
+      const content = { kind: "symlink", target: "stands for any" } as const;
+      trees.put({ ...row, synced: { parent, name, content, file } });
+      renameSync(join(root, "f"), join(root, "g"));
+      looking.lookAgain(ROOT_NODE);
+      await looking.run(signal);
+      assert.equal(trees.get(row.id)?.local, null);
+    });
+  });
+
   test("SC1: a file that is made again before its deletion was sent is the one that was there", async () => {
     await withFolder(async (looking, { root, trees }) => {
       writeFileSync(join(root, "f"), "first");
@@ -193,6 +210,17 @@ suite("a move that stopped in its middle", () => {
       assert.deepEqual(readdirSync(join(root, ".lockstep", "park")), []);
       assert.equal(trees.named("local", ROOT_NODE, "g")[0]?.id, before?.id);
       assert.deepEqual(trees.children("local", PARK_NODE), []);
+    });
+  });
+
+  test("EX7: a file all of whose names are in park keeps one of them", async () => {
+    await withFolder(async (looking, { root, trees }) => {
+      const park = join(root, ".lockstep", "park");
+      writeFileSync(join(park, parkedName), "f");
+      linkSync(join(park, parkedName), join(park, parkedName.replace(/f$/, "g")));
+      await rest(looking);
+      assert.equal(readdirSync(park).length, 1);
+      assert.equal(trees.children("local", PARK_NODE).length, 1);
     });
   });
 

@@ -9,6 +9,7 @@ import { systemClock } from "#platform/clock.ts";
 import { openDisk } from "#platform/disk.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
 import { Executor } from "#sync/execute.ts";
+import { IgnoreRules } from "#sync/ignore.ts";
 import type { Disk } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 import { agreedSide, create, replace, stageLink } from "#sync/publish.ts";
@@ -132,6 +133,7 @@ suite("a process that ends in the middle of a step", () => {
           disk: { look: real.look, stage: real.stage, change },
           clock: systemClock,
           problems: new Problems(),
+          rules: new IgnoreRules(),
           nameKey: (name) => name,
           lookAgain: () => undefined,
           folderMade: () => undefined,

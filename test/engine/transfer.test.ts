@@ -57,6 +57,20 @@ suite("what travels", () => {
     assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
   });
 
+  test("DL2: a file that was renamed over another one is fetched by nobody", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("f"), "kept");
+    writeFileSync(a.path("g"), "overwritten");
+    await world.settle();
+    const before = b.engine.status(0).receivedBytes;
+    renameSync(a.path("f"), a.path("g"));
+    await world.settle();
+    assert.deepEqual(treeOf(b.dir), { g: "kept" });
+    assert.equal(b.engine.status(0).receivedBytes, before);
+  });
+
   test("UP1: a copy of a large file uploads nothing, an inserted byte uploads little; both build on what is there [DL2]", async () => {
     await using world = await World.start();
     const a = await world.device("A");

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ROOT_NODE } from "#core/ids.ts";
+import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
 import { openDisk } from "#platform/disk.ts";
 import { IgnoreRules } from "#sync/ignore.ts";
 import { look } from "#sync/look.ts";
+import { Matcher } from "#sync/match.ts";
 import { World } from "./world.ts";
 
 test("SC4, SC9: a look at everything lists what is below a folder that was moved where it stands now", async () => {
@@ -34,6 +35,40 @@ test("SC4, SC9: a look at everything lists what is below a folder that was moved
     );
     assert.equal(seen.unsteady, false);
     assert.equal(seen.missing.size, 1, "nothing but the folder that was moved is missing");
+  } finally {
+    store.close();
+  }
+});
+
+test("SC6, SC4: a new folder that one look misses takes nothing along that the server has", async () => {
+  await using world = await World.start();
+  const a = await world.device("A");
+  mkdirSync(a.path("d"));
+  writeFileSync(a.path("d", "f"), "known");
+  await a.settle();
+  await a.down();
+  await using disk = openDisk(a.dir);
+  const store = openDeviceStore(join(world.root, "A.sqlite"), { folding: true });
+  try {
+    const { trees } = store;
+    const [known] = trees.children("local", ROOT_NODE);
+    assert(known?.local);
+    // A person made it, moved "d" in, and moves it on while everything is looked at.
+    mkdirSync(a.path("new"));
+    const fresh = nodeId("1".repeat(32));
+    const stat = (await disk.look.stat("new")) ?? assert.fail("nothing was made");
+    const local = { ...known.local, name: "new", file: stat.file, stamp: stat.stamp };
+    trees.put({ ...known, id: fresh, remote: null, synced: null, local });
+    trees.put({ ...known, local: { ...known.local, parent: fresh } });
+    renameSync(a.path("d"), a.path("new", "d"));
+    renameSync(a.path("new"), a.path(".lockstep", "gone"));
+    const rules = new IgnoreRules();
+    const seen = await look({ disk, trees, rules }, "all");
+    const draw = (): NodeId => nodeId("2".repeat(32));
+    const around = { trees, fresh: draw, arrivals: new Map(), outage: null };
+    trees.transaction(() => new Matcher(around, seen, 1_000_000, true).run());
+    assert.equal(trees.get(known.id)?.local?.parent, fresh);
+    assert.equal(trees.get(fresh)?.local?.blind, "absent");
   } finally {
     store.close();
   }
