@@ -310,12 +310,10 @@ export class Matcher {
     const { local } = row;
     if (local.parkedFrom !== null && !this.#isFull) {
       this.#lost = true;
-    } else if (local.parkedFrom !== null) {
-      // It went from the engine's own folder: no person deleted it, so it comes back.
-      this.#put({ ...row, local: null, synced: null });
-    } else if (this.#isFull && isLostName(row, this.#outage)) {
-      // The machine lost it: it comes back.
-      this.#put({ ...row, local: null, synced: null });
+    } else if (local.parkedFrom !== null || (this.#isFull && isLostName(row, this.#outage))) {
+      // It went from the engine's own folder, or the machine lost it: no person deleted it, so it
+      // comes back, with all that is in it.
+      this.#forget(row, null);
     } else if (this.#isCertain(row, local)) {
       this.#forget(row);
     } else if (local.missedMs === null || local.missedMs > this.#nowMs) {
@@ -348,8 +346,8 @@ export class Matcher {
     return children.some((row) => isExpected(row) || this.#holdsExpected(row));
   }
 
-  /** The node is not on the disk, and nothing below it is. */
-  #forget(top: NodeRow): void {
+  /** The node is not on the disk, and nothing below it is; without a base it counts as not fetched. */
+  #forget(top: NodeRow, base?: null): void {
     const pending = [top];
     for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
       if (row.kind === "folder") {
@@ -358,7 +356,7 @@ export class Matcher {
           if (!this.#claimed.has(child.id)) pending.push(child);
         }
       }
-      this.#put({ ...row, local: null });
+      this.#put({ ...row, local: null, ...(base === null ? { synced: null } : {}) });
     }
   }
 }
