@@ -19,7 +19,7 @@ import { checkLinkable, linkAt, linkedAlready, quoted, realPath } from "./links.
 import { replaceLink, storeLink, type LinkedFolder } from "./links.ts";
 import { checkMarkers, mark, markedSpaces, markerOf } from "./markers.ts";
 import { openAccount, signIn, vouchFor, type Credentials } from "./owner.ts";
-import { openSealedSpace } from "./sealed-spaces.ts";
+import { openSealedSpace, pinKeyService } from "./sealed-spaces.ts";
 import { callServer } from "./server-calls.ts";
 
 /** The space that a folder is bound to when nobody names another. */
@@ -201,6 +201,7 @@ async function bindFolder(
     const mayMake = linked === null && markedSpaces(dir).length === 0;
     const keys = await enrolled.keys(calls);
     await vouchFor(calls, keys);
+    await pinKeyService(calls, keys);
     const row = await spaceOf(calls, keys, { named: enrolled.space, wish, mayMake });
     if (linked === null) await checkMarked(calls, keys, { dir, own: row?.space ?? null });
     const { account, device, deviceName, token } = enrolled;

@@ -1,22 +1,21 @@
 import { assert } from "#core/assert.ts";
-import { WorldError } from "#core/errors.ts";
 import type { Log } from "#core/world.ts";
 import { epochsOf, signingKeyOf, type Keyring } from "#crypto/keyring.ts";
+import { systemChance } from "#platform/chance.ts";
+import { systemClock } from "#platform/clock.ts";
+import { HttpKeyService } from "#platform/key-service-http.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { openRistretto } from "#platform/ristretto.ts";
-import type { KeyService } from "#sync/ports.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
 import type { Link, SealedDoor } from "./daemon.ts";
 import { DeviceKeys, keysFile } from "./device-keys.ts";
 import type { LinkedFolder } from "./links.ts";
 import { beginEpochs } from "./renewing.ts";
+import { KEY_SERVICE_PIN } from "./sealed-spaces.ts";
 import { callAs } from "./server-calls.ts";
 import { noKeys } from "./space-door.ts";
 
-/** For a server without one: no chunk is ever asked about. */
-const NO_SERVICE: KeyService = {
-  evaluate: () => Promise.reject(new WorldError("key-service-away", "There is no key service.")),
-};
+const shared = { clock: systemClock, chance: systemChance };
 
 /** What an engine needs of a sealed space: undefined for a plain one. Throws CommandError. */
 export async function openSealedDoor(
@@ -35,7 +34,7 @@ export async function openSealedDoor(
       // Whoever renewed the keys may have been stopped before the server heard of it.
       await beginEpochs(calls, { spaces: ownSpace(link, keys) });
     },
-    keyService: NO_SERVICE,
+    keyService: new HttpKeyService({ ...link, url: link.server, ...shared }),
     ristretto: await openRistretto(),
     onFallBack: (code, chunks) => log.warn("sealed-privately", { code, chunks }),
   };
@@ -63,7 +62,7 @@ function sealedKeys({ space }: Link, { own, keyring }: DeviceKeys): SealedKeys {
 function serviceOf(keyring: Keyring): SealedKeys["service"] {
   let service: SealedKeys["service"] = null;
   for (const [name, publicKey] of keyring.pins) {
-    const epoch = Number(/^key-service\/(\d+)$/.exec(name)?.[1] ?? 0);
+    const epoch = name.startsWith(KEY_SERVICE_PIN) ? Number(name.slice(KEY_SERVICE_PIN.length)) : 0;
     if (epoch > (service?.epoch ?? 0)) service = { epoch, publicKey };
   }
   return service;

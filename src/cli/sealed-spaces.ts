@@ -1,4 +1,4 @@
-import { toHex } from "#core/bytes.ts";
+import { fromHex, toHex } from "#core/bytes.ts";
 import { codeOf } from "#core/errors.ts";
 import { spaceId, type SpaceId } from "#core/ids.ts";
 import type { Domain } from "#crypto/chunk.ts";
@@ -7,6 +7,25 @@ import type { HttpAccount } from "#platform/account-http.ts";
 import { systemChance } from "#platform/chance.ts";
 import type { SpaceRow } from "#protocol/spaces.ts";
 import type { DeviceKeys } from "./device-keys.ts";
+
+/**
+ * Holds the key service's key to be the one that the server shows now (trust on first use): from
+ * then on an answer that was made with another one is refused.
+ */
+export async function pinKeyService(calls: HttpAccount, keys: DeviceKeys): Promise<void> {
+  const { evaluationKeys } = await calls.server();
+  const fresh = evaluationKeys
+    .map(({ epoch, publicKey }) => [`${KEY_SERVICE_PIN}${epoch}`, fromHex(publicKey)] as const)
+    .filter(([name]) => !keys.keyring.pins.has(name));
+  if (fresh.length === 0) return;
+  await keys.change(calls, (keyring) => {
+    const pins = new Map([...fresh, ...keyring.pins]);
+    return pins.size === keyring.pins.size ? null : { ...keyring, pins };
+  });
+}
+
+/** What a pinned key of the key service is called, before its epoch. */
+export const KEY_SERVICE_PIN = "key-service/";
 
 /**
  * The account's sealed space of that name, made if there is none. The keyring knows of it before the

@@ -27,6 +27,7 @@ import type {
 } from "#protocol/accounts.ts";
 import { MAX_JSON_BYTES, MAX_PAGE } from "#protocol/limits.ts";
 import { fillRoute } from "#protocol/routes.ts";
+import { ServerAnswer } from "#protocol/server.ts";
 import { RevisionContent, RevisionList, SpaceList, SpaceRow, TrashList } from "#protocol/spaces.ts";
 import type { SpaceRequest } from "#protocol/spaces.ts";
 import { jsonBody, ServerHttp } from "./server-http.ts";
@@ -43,6 +44,11 @@ export class HttpAccount {
 
   constructor(world: ServerWorld) {
     this.#server = new ServerHttp(world);
+  }
+
+  /** What the server is, and its key service's public keys. */
+  async server(): Promise<z.output<typeof ServerAnswer>> {
+    return this.#get(fillRoute("server", {}), ServerAnswer);
   }
 
   /** First half of choosing a password: see `sign-in.ts`. */

@@ -23,10 +23,10 @@ export const Credit = z.object({ account: AccountId, acceptedBytes: z.int().min(
 
 const PublicKey = z.string().regex(/^[0-9a-f]{64}$/);
 
+export const EvaluationKey = z.object({ epoch: KeyEpoch, publicKey: PublicKey });
+
 /** The key service's public keys; chunks are sealed with the newest. */
-export const EvaluationKeys = z.object({
-  keys: z.array(z.object({ epoch: KeyEpoch, publicKey: PublicKey })).min(1),
-});
+export const EvaluationKeys = z.object({ keys: z.array(EvaluationKey).min(1) });
 
 /** `unknown-epoch` is 410: no key of that epoch is left, or it is not there yet. */
 export const EvaluationFault = z.object({

@@ -20,8 +20,10 @@ export const PROBLEM_STATUS = {
   "unsupported-media-type": 415,
   "hash-mismatch": 422,
   "too-many-requests": 429,
+  "too-many-evaluations": 429,
   internal: 500,
   unavailable: 503,
+  "key-service-away": 503,
   "storage-full": 507,
 } as const;
 

@@ -18,6 +18,7 @@ export const ROUTES = {
   tokens: "/v1/tokens",
   joinCodes: "/v1/join-codes",
   join: "/v1/join",
+  evaluations: "/v1/evaluations",
   spaces: "/v1/spaces",
   space: "/v1/spaces/{space}",
   keyEpoch: "/v1/spaces/{space}/key-epoch",

@@ -1,14 +1,17 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { messageOf } from "#core/errors.ts";
+import type { SpaceId } from "#core/ids.ts";
 import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
 import { Announcer } from "./announcer.ts";
 import { Attempts } from "./attempts.ts";
+import { NO_EVALUATIONS, type Evaluations } from "./evaluations.ts";
 import type { PackStore } from "./chunks/port.ts";
 import { mountAccounts } from "./http/accounts.ts";
 import { mountChunks } from "./http/chunks.ts";
 import { mountCommits } from "./http/commits.ts";
 import { mountDocument } from "./http/document.ts";
+import { mountEvaluations } from "./http/evaluations.ts";
 import { mountFeed } from "./http/feed.ts";
 import { mountFiles } from "./http/files.ts";
 import { buildGates, type Env } from "./http/gates.ts";
@@ -38,6 +41,8 @@ export type AppWorld = {
   /** What GET /v1/server says. */
   readonly version?: string;
   readonly opaque: Opaque;
+  /** The key service; nobody is helped to seal without one. */
+  readonly evaluations?: Evaluations;
   readonly secrets: Secrets;
   /** Aborts when the server closes: long polls and event streams end. */
   readonly closing?: AbortSignal;
@@ -95,7 +100,12 @@ export function buildApp(world: AppWorld): App {
   const sessions = new Sessions(accounts, clock);
   const announcer = new Announcer(clock);
   const journal = new Journal({ metadata, digest, announcer });
-  const intake = new Intake({ packs, chunks, digest, chance });
+  const { evaluations = NO_EVALUATIONS } = world;
+  const onFresh = async (space: SpaceId, bytes: number): Promise<void> => {
+    const row = await journals.space(space);
+    if (row !== undefined) await evaluations.credit(row.account, bytes);
+  };
+  const intake = new Intake({ packs, chunks, digest, chance, onFresh });
   const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
   const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
   const closing = world.closing ?? new AbortController().signal;
@@ -105,7 +115,8 @@ export function buildApp(world: AppWorld): App {
   app.use(logRequests(log, clock, chance));
   withErrors(app, log);
   refuseBadEscapes(app);
-  mountServer(app, version);
+  mountServer(app, { version, evaluations });
+  mountEvaluations(app, { evaluations, clock }, gates);
   const accountParts = { accounts, clock, chance, opaque, secrets, logins, joins };
   mountAccounts(app, accountParts, gates);
   mountVaults(app, accountParts, gates);

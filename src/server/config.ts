@@ -17,6 +17,7 @@ export const SETTINGS = [
   "metadata",
   "chunks",
   "keyFile",
+  "keyService",
   "log",
   "logFile",
 ] as const;
@@ -30,6 +31,7 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
   metadata: "LOCKSTEP_METADATA",
   chunks: "LOCKSTEP_CHUNKS",
   keyFile: "LOCKSTEP_KEY_FILE",
+  keyService: "LOCKSTEP_KEY_SERVICE",
   log: "LOCKSTEP_LOG",
   logFile: "LOCKSTEP_LOG_FILE",
 };
@@ -45,6 +47,8 @@ export type ServerConfig = {
   readonly chunks: { readonly kind: "file"; readonly path: string };
   /** What packs are closed with: see `master-key.ts`. */
   readonly keyFile: string;
+  /** The key service's own key; null: there is no such service. */
+  readonly keyServiceFile: string | null;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
 };
@@ -148,6 +152,10 @@ export function readConfig(
       kind: "file",
       path: pathOf(settings.chunks, { ...packs, setting: "chunks" }, problems),
     },
+    keyServiceFile:
+      settings.keyService === "off"
+        ? null
+        : resolve(settings.keyService ?? join(data, "key-service.key")),
     keyFile: resolve(settings.keyFile ?? join(data, "master.key")),
     logLevel: levelOf(settings.log, problems),
     logFile: settings.logFile,

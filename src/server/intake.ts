@@ -22,6 +22,8 @@ type World = {
   readonly chunks: ChunkIndex;
   readonly digest: Digest;
   readonly chance: Chance;
+  /** Told of bytes that were stored and that nobody had stored before. */
+  readonly onFresh?: (space: SpaceId, bytes: number) => Promise<void>;
 };
 
 /** Takes chunks in, makes them durable and staged, and gives them out again. */
@@ -58,6 +60,10 @@ export class Intake {
       const { chunks } = this.#world;
       const used = await chunks.stage(space, batch.written, ids, nowMs + LEASE_MS);
       this.#removeLater(batch.packs.filter((pack) => !used.has(pack)));
+      const fresh = batch.written.filter(({ pack }) => used.has(pack));
+      const freshBytes = fresh.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+      // After the answer, as everything that depends on what others have.
+      if (freshBytes > 0) void this.#world.onFresh?.(space, freshBytes).catch(() => {});
     }
     return batch.frames;
   }

@@ -8,6 +8,8 @@ import { ClosedPacks } from "./chunks/closed-packs.ts";
 import { DiskPacks } from "./chunks/disk.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
+import { SocketEvaluations } from "./evaluations.ts";
+import { KeyServiceChild } from "./key-service-child.ts";
 import { lockFolder } from "./lock.ts";
 import { openMasterKey } from "./master-key.ts";
 import { openSqliteMetadata } from "./metadata/sqlite.ts";
@@ -109,11 +111,18 @@ export async function startServer(config: ServerConfig, version: string): Promis
   const masterKey = await openMasterKey(config.keyFile, { chance: realChance, hasPacks });
   const secrets = new Secrets(masterKey, realChance);
   const opaque = await Opaque.open(metadata.journals, secrets);
+  const keyService =
+    config.keyServiceFile === null
+      ? null
+      : stores.use(
+          await KeyServiceChild.start({ keyFile: config.keyServiceFile, clock: realClock, log }),
+        );
   const closing = new AbortController();
   const app = buildApp({
     metadata,
     opaque,
     secrets,
+    ...(keyService === null ? {} : { evaluations: new SocketEvaluations(keyService.socketPath) }),
     packs: new ClosedPacks(packs, masterKey),
     clock: realClock,
     chance: realChance,

@@ -14,14 +14,15 @@ type Options = {
   readonly metadata?: string;
   readonly chunks?: string;
   readonly keyFile?: string;
+  readonly keyService?: string;
 };
 
 /** Begins to listen for signals first: one that comes while the server starts is not lost. */
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const { data, host, port, metadata, chunks, keyFile } = options;
-  const named = { data, host, port, metadata, chunks, keyFile };
+  const { data, host, port, metadata, chunks, keyFile, keyService } = options;
+  const named = { data, host, port, metadata, chunks, keyFile, keyService };
   const given = Object.entries(named).filter(([, value]) => value);
   const flags: Settings = { ...standard, ...Object.fromEntries(given) };
   const server = await startServer(readConfig(flags, process.env), readVersion());
@@ -41,6 +42,10 @@ export function register(command: Command): void {
     .option("--metadata <url>", "sqlite:PATH (default: inside --data)")
     .option("--chunks <url>", "file:PATH (default: inside --data)")
     .option("--key-file <path>", "what contents are closed with (default: inside --data)")
+    .option(
+      "--key-service <path>",
+      "the key service's own key file, or off (default: inside --data)",
+    )
     .action(serve);
   explain(command, {
     examples: [

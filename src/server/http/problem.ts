@@ -26,6 +26,8 @@ const TITLES: Readonly<Record<ProblemCode, string>> = {
   "unsupported-media-type": "Media type not supported",
   "hash-mismatch": "The hash does not match",
   "too-many-requests": "Too many requests",
+  "too-many-evaluations": "So many evaluations are not to be had now",
+  "key-service-away": "The key service does not answer",
   internal: "The server failed",
   unavailable: "Not available now",
   "storage-full": "The server's storage is full",

@@ -1,8 +1,8 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import { ROUTES } from "#protocol/routes.ts";
+import { ServerAnswer } from "#protocol/server.ts";
+import type { Evaluations } from "../evaluations.ts";
 import type { Env } from "./gates.ts";
-
-const ServerAnswer = z.object({ name: z.literal("lockstep"), version: z.string() });
 
 const health = createRoute({
   method: "get",
@@ -23,7 +23,13 @@ const server = createRoute({
   },
 });
 
-export function mountServer(app: OpenAPIHono<Env>, version: string): void {
+export function mountServer(
+  app: OpenAPIHono<Env>,
+  { version, evaluations }: { readonly version: string; readonly evaluations: Evaluations },
+): void {
   app.openapi(health, (context) => context.text("ok\n", 200));
-  app.openapi(server, (context) => context.json({ name: "lockstep", version } as const, 200));
+  app.openapi(server, async (context) => {
+    const evaluationKeys = await evaluations.keys();
+    return context.json({ name: "lockstep", version, evaluationKeys } as const, 200);
+  });
 }
