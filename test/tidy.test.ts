@@ -101,6 +101,12 @@ const bad: readonly [rule: Rule, path: string, text: string, message: RegExp][] 
   [shape.checkSkips, "src/core/a.test.ts", `test("x", { only: true }, f);`, /runs alone/],
   [checkWords, "src/core/a.ts", `export class ChunkManager {}`, /"manager" in ChunkManager/],
   [checkWords, "src/core/a.ts", `export const serviceUrl = 1;`, /"service"/],
+  [
+    checkWords,
+    "src/core/a.ts",
+    `export type KeyServiceKeyService = 1, Services = 2;`,
+    /"services"/,
+  ],
   [checkWords, "src/core/a.ts", `export type FileInfo = 1;`, /"info"/],
   [checkWords, "src/core/a.ts", `export function chunkData() {}`, /"data"/],
   [checkWords, "src/core/a.ts", `const x = 1; export { x as EVENT_HANDLER };`, /"handler"/],

@@ -35,7 +35,7 @@ export function exchangeKeyOf(seed: Uint8Array): Uint8Array {
 }
 
 /** What a device's stanza is sealed for. */
-export function stanzaInfo(account: AccountId, device: DeviceId): Uint8Array {
+export function stanzaContext(account: AccountId, device: DeviceId): Uint8Array {
   return utf8(`lockstep/1/bundle-stanza\0${account}${device}`);
 }
 
@@ -47,7 +47,7 @@ async function renewedBy(own: OwnKeys, bundle: Uint8Array): Promise<OwnKeys> {
     const message = "The account has new keys, and none for this machine: sign it in again.";
     throw new WorldError("bad-bundle", message);
   }
-  const info = stanzaInfo(own.account, own.device);
+  const info = stanzaContext(own.account, own.device);
   const secrets = readSecrets(await openWith(own.exchangeSeed, stanza, info));
   checkHandOver(systemPrimitives, own, parts, secrets);
   return { ...own, ...secrets };
@@ -60,7 +60,7 @@ const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("bas
 const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64url"));
 
 /** Opens what the server keeps. Throws WorldError `bad-keyring`, `keyring-went-back`. */
-export function openKnown(own: OwnKeys, seen: SeenKeyring | null, sealed: string): KnownKeyring {
+function openKnown(own: OwnKeys, seen: SeenKeyring | null, sealed: string): KnownKeyring {
   const { account, identity } = own;
   const expected = { account, identity, seen };
   return openKeyring(systemPrimitives, own.accountKey, expected, fromBase64(sealed));

@@ -36,7 +36,7 @@ export type Credentials = { readonly account: string } & (
 
 /** Throws CommandError (wrong usage) for a password that is too short. */
 export function checkPassword(password: string): void {
-  if ([...password].length >= SHORTEST_PASSWORD) return;
+  if (password.length >= SHORTEST_PASSWORD) return;
   throw wrongUsage(`A password has at least ${SHORTEST_PASSWORD} characters.`);
 }
 

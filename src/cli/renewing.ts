@@ -17,7 +17,7 @@ import { systemChance } from "#platform/chance.ts";
 import { sealFor } from "#platform/hpke.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { registerPassword } from "#platform/sign-in.ts";
-import { closeKeyring, stanzaInfo, type DeviceKeys, type OwnKeys } from "./device-keys.ts";
+import { closeKeyring, stanzaContext, type DeviceKeys, type OwnKeys } from "./device-keys.ts";
 import { checkPassword, type SignedIn } from "./owner.ts";
 import { writeWords } from "./recovery-words.ts";
 
@@ -28,8 +28,8 @@ const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text
 /**
  * Renews all that a device knew which shall know nothing from now on: the account's key and
  * identity, and the keys of every sealed space. The other devices find the new ones in the bundle;
- * the owner gets at them with the same password and with new recovery words, which are returned: the
- * old words open nothing any more. `signedIn` is by password.
+ * the owner gets at them with the same password and with new recovery words, which are returned:
+ * the old words open nothing any more. `signedIn` is by password.
  */
 export async function shutOut(
   calls: HttpAccount,
@@ -109,7 +109,7 @@ async function stanzasFor(own: OwnKeys, { devices }: Keyring): Promise<Map<Devic
   for (const { certificate, revokedIn } of devices) {
     if (revokedIn !== 0) continue;
     const { device, exchangeKey } = certificate;
-    const info = stanzaInfo(own.account, device);
+    const info = stanzaContext(own.account, device);
     stanzas.set(device, await sealFor(exchangeKey, writeSecrets(own), info));
   }
   return stanzas;

@@ -28,8 +28,8 @@ export async function pinKeyService(calls: HttpAccount, keys: DeviceKeys): Promi
 export const KEY_SERVICE_PIN = "key-service/";
 
 /**
- * The account's sealed space of that name, made if there is none. The keyring knows of it before the
- * server does: two devices that make one at once agree on whose it is.
+ * The account's sealed space of that name, made if there is none. The keyring knows of it before
+ * the server does: two devices that make one at once agree on whose it is.
  */
 export async function openSealedSpace(
   calls: HttpAccount,

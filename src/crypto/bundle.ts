@@ -21,8 +21,8 @@ import { open, seal } from "./sealed.ts";
  * before 32][hand-over 64]`, a stanza for each way in, and a signature with the identity key. First
  * come the password's and the words', `[length 2][sealed]`, then one for each device that has to
  * learn of a new key, after their number in two bytes: `[device 16][length 2][sealed]`. What is
- * sealed: `[account key 32][identity 32]`. Whoever opens the owner's stanza believes the identity in
- * it; a device believes one that the identity it knows has handed over to. Where none was handed
+ * sealed: `[account key 32][identity 32]`. Whoever opens the owner's stanza believes the identity
+ * in it; a device believes one that the identity it knows has handed over to. Where none was handed
  * over, both fields are zeros.
  */
 const SIGNATURE_BYTES = 64;
@@ -52,7 +52,7 @@ export type BundleParts = {
   readonly account: AccountId;
   readonly version: number;
   readonly identity: Uint8Array;
-  /** The identity that handed over to this one, and its word for it; null for an account's first. */
+  /** The identity that handed over to this one, and its word for it; null for the first one. */
   readonly handOver: { readonly before: Uint8Array; readonly signature: Uint8Array } | null;
   readonly owners: Readonly<Record<OwnerMethod, Stanza>>;
   readonly devices: ReadonlyMap<DeviceId, Stanza>;
@@ -152,8 +152,8 @@ export function readBundle({ signatures }: Primitives, bundle: Uint8Array): Bund
 }
 
 /**
- * Opens a bundle with what the password or the words make. Throws WorldError `bad-bundle` when it is
- * not the account's own: a server that gives out another one has to be one that knows the password.
+ * Opens a bundle with what the password or the words make. Throws WorldError `bad-bundle` when it
+ * is not the account's own: a server that gives out another one has to be one that knows the password.
  */
 export function openBundle(
   primitives: Primitives,

@@ -136,11 +136,11 @@ export const AccountVault = z.object({
 export type AccountVault = z.infer<typeof AccountVault>;
 
 /** Takes the place of version - 1, and of no other. */
-export const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
+const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
 export const KeyringUpdate = z.object({
   version: z.int().min(1),
   keyring: Keyring,
-  /** New keys for the account: the bundle that leads to them goes with the keyring, or not at all. */
+  /** New keys for the account: the bundle that leads to them goes with the keyring or not at all. */
   renewal: BundleUpdate.extend({ recoveryKey: RecoveryKey }).optional(),
 });
 

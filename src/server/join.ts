@@ -13,8 +13,8 @@ export const MAX_WRONG_JOINS = 5;
 
 /**
  * Tries are counted per first five digits (20 bits) of the locator, known or not: so somebody who
- * guesses blindly shuts nobody else out, as a count for the whole server would. A locator is 256 bits
- * that come of a code of 100: five tries at the rest of it are nothing.
+ * guesses blindly shuts nobody else out, as a count for the whole server would. A locator is 256
+ * bits that come of a code of 100: five tries at the rest of it are nothing.
  */
 const COUNTED_LENGTH = 5;
 

@@ -44,7 +44,7 @@ function close(parts: AccountParts, state: Omit<State, "untilMs">): string {
 }
 
 /**
- * First half of a sign-in by password. Whether the account exists is not to be told from the answer.
+ * First half of a sign-in by password. Whether the account exists cannot be told from the answer.
  * Throws ProblemError `too-many-requests`, `bad-request`.
  */
 export async function startLogin(

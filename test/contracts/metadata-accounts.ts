@@ -55,7 +55,7 @@ export function accountContract(database: string, open: OpenMetadata): void {
     const replaced = await Promise.all(
       stores.map((store, at) => store.putKeyring(id, { version: 2, keyring: `keyring ${at}` })),
     );
-    assert.deepEqual(replaced.toSorted(), [false, false, false, true]);
+    assert.equal(replaced.filter(Boolean).length, 1);
     assert.equal(await accounts.putKeyring(id, { version: 4, keyring: "skips" }), false);
     assert.equal(await accounts.putBundle(id, { version: 1, bundle: "old" }), false);
     const changed = { version: 2, bundle: "new", opaqueRecord: "another" };

@@ -50,7 +50,7 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     const began = await Promise.all(
       [journals, peer, journals, peer].map((store) => store.setKeyEpoch(id, 2)),
     );
-    assert.deepEqual(began.toSorted(), [false, false, false, true]);
+    assert.equal(began.filter(Boolean).length, 1);
     assert.equal(await journals.setKeyEpoch(id, 4), false);
     assert.equal(await journals.append(id, sealed(2, 1)), "raced");
     const row = await peer.space(id);

@@ -172,8 +172,8 @@ export class ServerWorld implements AsyncDisposable {
   }
 
   /**
-   * Signs in as far as the server's first answer goes, and makes the proof; a wrong password is told
-   * here already, and what a device that goes on all the same would send is a proof of nothing.
+   * Signs in as far as the server's first answer goes, and makes the proof; a wrong password is
+   * told here already, and what a device that goes on all the same would send is a proof of nothing.
    */
   async prove(account: string, password = PASSWORD): Promise<{ answer: Answer; proof: object }> {
     const { clientLoginState, startLoginRequest } = client.startLogin({ password });

@@ -27,9 +27,15 @@ export function checkWords(source: Source): Finding[] {
   return findings;
 }
 
+/** What GLOSSARY.md has as one word: the key service. */
+function isTerm(before: string | undefined, word: string): boolean {
+  return before === "key" && word === "service";
+}
+
 function emptyWord(name: string): string | undefined {
   const words =
     name.match(/[A-Z]+(?![a-z])|[A-Z]?[a-z]+/g)?.map((word) => word.toLowerCase()) ?? [];
   const last = words.at(-1) ?? "";
-  return words.find((word) => anywhere.has(word)) ?? (atTheEnd.has(last) ? last : undefined);
+  const empty = words.find((word, at) => anywhere.has(word) && !isTerm(words[at - 1], word));
+  return empty ?? (atTheEnd.has(last) ? last : undefined);
 }

@@ -1,4 +1,4 @@
-import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
+import { createRoute, type z, type OpenAPIHono } from "@hono/zod-openapi";
 import { AccountVault, KeyringUpdate, PasswordChange } from "#protocol/accounts.ts";
 import { MAX_JSON_BYTES } from "#protocol/limits.ts";
 import { ROUTES } from "#protocol/routes.ts";

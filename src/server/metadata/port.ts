@@ -56,7 +56,7 @@ export type JoinRow = {
   readonly expiresMs: number;
 };
 
-/** What an account keeps here that the server cannot read; a version takes the place of the last. */
+/** What an account keeps here that the server cannot read; a version replaces the one before. */
 export type VaultRow = {
   readonly bundle: string;
   readonly bundleVersion: number;
@@ -162,7 +162,8 @@ export type Append = {
 
 /**
  * `cut key`: what files of this server's spaces are cut by, one for all accounts, so that equal
- * files are stored once. `opaque setup`: the server's side of passwords, closed with the master key.
+ * files are stored once. `opaque setup`: the server's side of passwords, closed with the master
+   * key.
  */
 export type Drawn = "cut key" | "opaque setup";
 
