@@ -20,6 +20,16 @@ type Snapshot = {
 
 /** Ways that are one change of one node, when the new name is free. */
 const ONE_CHANGE: readonly Way[] = ["rename-file", "rename-folder", "move", "rename-case"];
+/** Ways that give one file new content, by whatever dance. */
+const SAVES: readonly Way[] = [
+  "write",
+  "append",
+  "save-by-rename",
+  "vim-dance",
+  "sed-in-place",
+  "word-dance",
+  "excel-dance",
+];
 /** With what stood at the new name. */
 const MOST_CHANGES_OF_ONE = 2;
 
@@ -58,8 +68,10 @@ export class CostOracle {
   ): Promise<string[]> {
     const entries = (await this.#server.entries()).slice(before.sequence);
     const changes = entries.flatMap((entry) => entry.changes);
-    const wrong = [...moveFaults(before, { slots: meant, ids: (await this.snapshot(device)).ids })];
+    const { ids } = await this.snapshot(device);
     const { way, steps } = deed;
+    const wrong = [...moveFaults(before, { slots: meant, ids })];
+    if (SAVES.includes(way)) wrong.push(...saveFaults(before, ids));
     // A deletion is believed a little later than what took its place.
     const most = steps + later(before.slots, meant);
     if (entries.length > most) {
@@ -123,6 +135,19 @@ function newBytes(now: ReadonlyMap<string, number>, known: ReadonlyMap<string, n
   return sum;
 }
 
+/** A file that was saved is the node that it was, and so are all others. */
+function* saveFaults(
+  before: Pick<Snapshot, "slots" | "ids">,
+  after: ReadonlyMap<string, NodeId>,
+): Iterable<string> {
+  for (const [inode, { path }] of before.slots) {
+    const [was, is] = [before.ids.get(path), after.get(path)];
+    if (inode.isShared || inode.kind !== "file" || was === undefined) continue;
+    if (is === undefined || was === is) continue;
+    yield `${path} was saved and is another node`;
+  }
+}
+
 /**
  * What stands at another name, where nothing of its kind was before, while nothing of its kind has
  * its old one, is the node that it was.
@@ -141,7 +166,8 @@ function* moveFaults(
     const to = after.slots.get(inode);
     if (to === undefined || to.path === from.path || inode.isShared) continue;
     const isOwnMove = to.folder !== from.folder || to.name !== from.name;
-    const wasThere = holderOf(before.slots, to)?.kind === inode.kind;
+    // An inode of two names has one slot only: the server knows both.
+    const wasThere = holderOf(before.slots, to)?.kind === inode.kind || before.ids.has(to.path);
     const isThere = holderOf(after.slots, from)?.kind === inode.kind;
     if (isOwnMove && inode.kind !== "folder" && (wasThere || isThere)) continue;
     const [was, is] = [before.ids.get(from.path), after.ids.get(to.path)];

@@ -241,6 +241,8 @@ export class World {
   async #pass(ms: number): Promise<void> {
     const untilMs = this.#scheduler.nowMs + ms;
     const isOver = (): boolean => this.#scheduler.nowMs >= untilMs;
+    // Else the time goes by until something else happens.
+    this.#scheduler.after(ms, this.#people, "has waited", () => undefined);
     await this.#scheduler.run(isOver, MOST_ROUND_STEPS);
   }
 

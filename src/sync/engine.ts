@@ -206,8 +206,9 @@ export class Engine {
   }
 
   /**
-   * Looks at everything once more, asks how far the server is, and tries again what failed; resolves
-   * when nothing is left to do of what there was by then, or when the engine stops or has stopped.
+   * Looks at everything once more, asks how far the server is, and tries again what failed;
+   * resolves when nothing is left to do of what there was by then, or when the engine stops or has
+   * stopped.
    */
   async settle(): Promise<void> {
     if (this.#ended) return;

@@ -346,7 +346,7 @@ export class Matcher {
     return children.some((row) => isExpected(row) || this.#holdsExpected(row));
   }
 
-  /** The node is not on the disk, and nothing below it is; without a base it counts as not fetched. */
+  /** The node is not on the disk, nor what was below it; without a base it was not fetched yet. */
   #forget(top: NodeRow, base?: null): void {
     const pending = [top];
     for (let row = pending.pop(); row !== undefined; row = pending.pop()) {

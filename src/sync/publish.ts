@@ -113,7 +113,7 @@ async function displace(
   throw raced(path);
 }
 
-/** Removes a file or a link into hold, and returns its path there; a folder only when it is empty. */
+/** Moves a file or a link into hold, and returns its path there; a folder goes only when empty. */
 export async function remove(
   world: PublishWorld,
   row: NodeRow,
