@@ -173,7 +173,7 @@ export class ServerWorld implements AsyncDisposable {
 
   /**
    * Signs in as far as the server's first answer goes, and makes the proof; a wrong password is
-   * told here already, and what a device that goes on all the same would send is a proof of nothing.
+   * told here already, and what a device that goes on all the same would send proves nothing.
    */
   async prove(account: string, password = PASSWORD): Promise<{ answer: Answer; proof: object }> {
     const { clientLoginState, startLoginRequest } = client.startLogin({ password });
@@ -221,7 +221,19 @@ export class Person {
 
   /** Sends chunks to a space as a device does. */
   async put(space: string, ...chunks: Uint8Array[]): Promise<Answer> {
-    const frames = chunks.flatMap((bytes) => [frameHead(sha256(bytes), bytes.length), bytes]);
+    return this.#putFrames(
+      space,
+      chunks.map((bytes) => [sha256(bytes), bytes]),
+    );
+  }
+
+  /** Sends bytes under an id that need not be theirs. */
+  async putAs(space: string, id: ChunkId, bytes: Uint8Array): Promise<Answer> {
+    return this.#putFrames(space, [[id, bytes]]);
+  }
+
+  #putFrames(space: string, chunks: readonly [ChunkId, Uint8Array][]): Promise<Answer> {
+    const frames = chunks.flatMap(([id, bytes]) => [frameHead(id, bytes.length), bytes]);
     return this.call("POST", fillRoute("chunks", { space }), {
       body: concat(frames) as Uint8Array<ArrayBuffer>,
       headers: { "content-type": FRAMES_MEDIA_TYPE },

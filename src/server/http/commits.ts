@@ -21,8 +21,8 @@ const commitRoute = createRoute({
     body: { required: true, content: { "application/json": { schema: Commit } } },
   },
   responses: {
-    200: { description: "It landed, or chunks are missing", content: answer },
-    409: { description: "Nothing of it landed, and why", content: answer },
+    200: { description: "It landed", content: answer },
+    409: { description: "Nothing of it landed: refused, or chunks are missing", content: answer },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
   },
 });
@@ -40,7 +40,6 @@ export function mountCommits(
       device: session.device ?? undefined,
       nowMs: parts.clock.nowMs(),
     });
-    if (outcome.outcome === "refused") return context.json(outcome, 409);
-    return context.json(outcome, 200);
+    return context.json(outcome, outcome.outcome === "committed" ? 200 : 409);
   });
 }
