@@ -95,8 +95,8 @@ async function expectHeads(calls: HttpAccount, heads: JoinPackage["heads"]): Pro
     const isBehind = row === undefined || row.head < sequence;
     if (!isBehind && (row.head > sequence || row.chain === chain)) continue;
     throw new CommandError(
-      `The server shows this machine an older state than the one that invited it (${row?.head ?? 0} ` +
-        `instead of ${sequence} changes): do not trust it before you know why.`,
+      `The server shows this machine an older state than the one that invited it saw ` +
+        `(${row?.head ?? 0} instead of ${sequence} changes): do not trust it before you know why.`,
     );
   }
 }

@@ -99,7 +99,7 @@ export type SignedIn = {
   readonly owner: { readonly method: OwnerMethod; readonly key: OwnerKey };
 };
 
-/** Throws WorldError `bad-credentials`, `too-many-requests`; CommandError for words that are none. */
+/** Throws WorldError `bad-credentials`, `too-many-requests`, CommandError for words of no list. */
 export async function signIn(calls: HttpAccount, credentials: Credentials): Promise<SignedIn> {
   const { account } = credentials;
   if ("password" in credentials) {

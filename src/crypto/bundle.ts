@@ -153,7 +153,7 @@ export function readBundle({ signatures }: Primitives, bundle: Uint8Array): Bund
 
 /**
  * Opens a bundle with what the password or the words make. Throws WorldError `bad-bundle` when it
- * is not the account's own: a server that gives out another one has to be one that knows the password.
+ * is not the account's own: a server that gives out another one would have to know the password.
  */
 export function openBundle(
   primitives: Primitives,

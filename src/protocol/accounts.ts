@@ -140,7 +140,7 @@ const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
 export const KeyringUpdate = z.object({
   version: z.int().min(1),
   keyring: Keyring,
-  /** New keys for the account: the bundle that leads to them goes with the keyring or not at all. */
+  /** New keys for the account: the bundle that leads to them lands with the keyring or not. */
   renewal: BundleUpdate.extend({ recoveryKey: RecoveryKey }).optional(),
 });
 

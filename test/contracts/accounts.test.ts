@@ -225,8 +225,18 @@ describe("accounts", () => {
     const both = await Promise.all([put(2), put(2)]);
     assert.deepEqual(new Set(both.map(({ status }) => status)), new Set([204, 409]));
     assert.equal((await put(4)).status, 409);
-    const bundle = { version: 2, bundle: "another" };
-    assert.equal((await alice.call("PUT", "/v1/account/bundle", { json: bundle })).status, 204);
+    const renewal = { version: 3, bundle: "another", recoveryKey: "0".repeat(64) };
+    const renew = () =>
+      alice.call("PUT", "/v1/account/keyring", { json: { version: 3, keyring: "new", renewal } });
+    assert.equal((await renew()).status, 409);
+    assert.equal((await alice.call("GET", "/v1/account")).json.keyring, "next");
+    renewal.version = 2;
+    assert.equal((await renew()).status, 204);
+    const { json: renewed } = await alice.call("GET", "/v1/account");
+    assert.deepEqual(
+      [renewed.bundle, renewed.bundleVersion, renewed.keyring, renewed.keyringVersion],
+      ["another", 2, "new", 3],
+    );
     const { proof } = await world.prove("alice");
     const { token } = (await world.call("POST", "/v1/tokens", { json: { proof } })).json;
     assert.equal((await world.call("GET", "/v1/account", { token })).status, 403);

@@ -163,7 +163,7 @@ describe("what is linked", { concurrency: 2 }, () => {
     assertSentence(running, new RegExp(`Another Lockstep syncs .*process ${a.engine.pid}\\b`));
     const other = await a.run("link", a.dir, "--server", server.url, "--account", "bob");
     assert.equal(other.code, 2);
-    assertSentence(other, /linked already, to the space files of alice at .*lockstep unlink/);
+    assertSentence(other, /linked already, to the space home of alice at .*lockstep unlink/);
     for (const dir of [path.join(a.dir, "inside"), world.folder]) {
       const nested = await link(dir);
       assert.equal(nested.code, 2);
@@ -213,7 +213,7 @@ describe("what is linked", { concurrency: 2 }, () => {
     const b = world.device("b");
     const to = ["--server", server.url, "--account", "alice"];
     const names =
-      /was linked to the space files: .*--space-name files.* remove \/.*\/root-[0-9a-f]{32} /;
+      /was linked to the space home: .*--space sealed --space-name home.* remove .*\/root-\w{32} /;
     const marks = /was linked to another space, as \/.*\/\.lockstep\/root-[0-9a-f]{32} marks/;
     await b.ok("account", "create", "--server", server.url, "--account", "bob");
     const bob = ["--server", server.url, "--account", "bob"];
@@ -247,7 +247,7 @@ describe("what is linked", { concurrency: 2 }, () => {
     await a.engine.stop();
     const { device } = (await a.json("devices", "--folder", a.dir))[0];
     const said = await a.json("unlink", a.dir);
-    const of = { dir: a.dir, account: "alice", spaceName: "files", device };
+    const of = { dir: a.dir, account: "alice", spaceName: "home", device };
     assert.deepEqual(said, { ...of, left: null });
     assert.deepEqual(fs.readdirSync(a.dir), ["kept.txt"]);
     assert.equal((await a.run("status", a.dir)).code, 2);

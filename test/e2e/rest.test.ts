@@ -76,7 +76,7 @@ function hashOf(bytes: string | Uint8Array): string {
 async function withFolder(
   world: World,
 ): Promise<{ server: Server; device: Device; alice: Caller }> {
-  const { server, devices } = await world.synced("A");
+  const { server, devices } = await world.plainSynced("A");
   const [device] = devices;
   assert.ok(device);
   return { server, device, alice: await Caller.open(world, server, "alice") };

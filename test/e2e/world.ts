@@ -265,11 +265,23 @@ export class World implements AsyncDisposable {
 
   /** A server, an account `alice`, and devices of it whose engines run and have settled. */
   async synced(...names: string[]): Promise<{ server: Server; devices: Device[] }> {
+    return this.#synced("sealed", names);
+  }
+
+  /** The same in a plain space, the one that the REST calls speak of. */
+  async plainSynced(...names: string[]): Promise<{ server: Server; devices: Device[] }> {
+    return this.#synced("plain", names);
+  }
+
+  async #synced(
+    space: "sealed" | "plain",
+    names: readonly string[],
+  ): Promise<{ server: Server; devices: Device[] }> {
     const server = await this.server();
     const devices = names.map((name) => this.device(name));
     const to = ["--server", server.url, "--account", "alice"];
     await devices[0]?.ok("account", "create", ...to);
-    for (const device of devices) await device.link(server, "alice");
+    for (const device of devices) await device.link(server, "alice", "--space", space);
     await Promise.all(devices.map((device) => device.sync()));
     return { server, devices };
   }

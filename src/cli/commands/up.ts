@@ -127,9 +127,8 @@ async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<vo
   print(`${paint("bold", "Lockstep is up.")}\n`);
   print(`  Server   ${server}`);
   print(`  Folder   ${link.dir}`);
-  print(
-    `  Account  ${link.account}${isOurs ? ` (password and recovery words in ${own.ownServerFile(home)})` : ""}`,
-  );
+  const where = isOurs ? ` (password and recovery words in ${own.ownServerFile(home)})` : "";
+  print(`  Account  ${link.account}${where}`);
   print("\nOn another machine, run:\n");
   print(`  ${paint("bold", `./lockstep join ${code}`)}\n`);
   if (own.isLoopback(server)) {
