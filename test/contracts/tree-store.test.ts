@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
-import { ROOT_NODE } from "#core/ids.ts";
+import { chunkId, ROOT_NODE } from "#core/ids.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
+import { sealedRecordsContract } from "./sealed-records.ts";
 import { agreedRow, treeStoreContract } from "./tree-store.ts";
 
 treeStoreContract("in memory", async (options) => {
@@ -25,6 +26,37 @@ treeStoreContract("in a file", async (options) => {
       await place[Symbol.asyncDispose]();
     },
   };
+});
+
+sealedRecordsContract("in a file", async () => {
+  const place = await newPlace();
+  const store = openDeviceStore(place.path, { folding: true });
+  return {
+    records: store.sealedRecords,
+    async [Symbol.asyncDispose]() {
+      store.close();
+      await place[Symbol.asyncDispose]();
+    },
+  };
+});
+
+test("DB9: what is remembered of sealed contents is there again, but for what was undone", async () => {
+  await using place = await newPlace();
+  const first = openDeviceStore(place.path, { folding: true });
+  const [kept, undone] = ["a", "b"].map((digit) => chunkId(digit.repeat(64)));
+  assert.ok(kept !== undefined && undone !== undefined);
+  first.trees.transaction(() => first.sealedRecords.putInline(kept, new Uint8Array([1])));
+  assert.throws(() =>
+    first.trees.transaction(() => {
+      first.sealedRecords.putInline(undone, new Uint8Array([2]));
+      throw new Error("undone");
+    }),
+  );
+  first.close();
+  const second = openDeviceStore(place.path, { folding: true });
+  assert.deepEqual(second.sealedRecords.inline(kept), new Uint8Array([1]));
+  assert.equal(second.sealedRecords.inline(undone), undefined);
+  second.close();
 });
 
 async function newPlace(): Promise<AsyncDisposable & { path: string }> {

@@ -5,6 +5,7 @@ import { Draw } from "../../src/sim/chance.ts";
 import { DiskOracle } from "../../src/sim/disk-oracle.ts";
 import { openDoors, type Gate } from "../../src/sim/disk-doors.ts";
 import { MemoryMetadata } from "../../src/sim/memory-metadata.ts";
+import { MemorySealedRecords } from "../../src/sim/memory-sealed-records.ts";
 import { MemoryStore } from "../../src/sim/memory-store.ts";
 import { Person } from "../../src/sim/people.ts";
 import { Scheduler } from "../../src/sim/scheduler.ts";
@@ -14,6 +15,7 @@ import { SqliteAccounts } from "../../src/server/metadata/sqlite-accounts.ts";
 import { SqliteFile } from "../../src/server/metadata/sqlite-file.ts";
 import { diskContract, type DiskUnderTest } from "./disk.ts";
 import { journalContract } from "./metadata.ts";
+import { sealedRecordsContract } from "./sealed-records.ts";
 import { treeStoreContract } from "./tree-store.ts";
 
 // The simulator's side of the ports, held to what the real side is held to.
@@ -22,6 +24,11 @@ treeStoreContract("dreamed", async ({ folding }) => {
   const store = new MemoryStore(folding ? foldName : plainNameKey, null);
   return { trees: store, records: store, [Symbol.asyncDispose]: async () => store.close() };
 });
+
+sealedRecordsContract("dreamed", async () => ({
+  records: new MemorySealedRecords(),
+  [Symbol.asyncDispose]: async () => {},
+}));
 
 journalContract("dreamed", async () => {
   const { journals, chunks } = new MemoryMetadata();
