@@ -10,8 +10,7 @@ import { open, seal } from "./sealed.ts";
 /**
  * What one device hands to another through a join code: `["LSG1"][account 16][account key 32]
  * [identity 32][keyring version 8][keyring hash 32]`, and for each space `[id 16][head 8]
- * [chain 32]` after their number in two bytes. Sealed with what the code makes; the server sees none
- * of it.
+ * [chain 32]` after their number in two bytes. Sealed with what the code makes: no server reads it.
  */
 export type JoinPackage = {
   readonly account: AccountId;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
-import { systemChance as chance } from "../../src/platform/chance.ts";
 import { flipped } from "../../test/contracts/sealing-world.ts";
+import { realChance as chance } from "./real-world.ts";
 import { Secrets } from "./secrets.ts";
 
 const masterKey = new Uint8Array(32).fill(9);

@@ -279,5 +279,9 @@ describe("accounts", () => {
     const { proof } = await world.prove("alice");
     const mixed = { ...(await prove("alice")), state: (proof as { state: string }).state };
     assert.equal((await enrol(mixed)).status, 401);
+    // Wrong words are counted with wrong passwords: four of them were tried above.
+    for (let tries = 4; tries < 10; tries++) await prove("alice");
+    const refused = await world.call("POST", "/v1/recoveries", { json: { account: "alice" } });
+    assert.equal(refused.status, 429);
   });
 });

@@ -52,7 +52,7 @@ function linkOf(device: Device) {
 }
 
 suite("accounts that the server cannot open", { concurrency: 2 }, () => {
-  test("T-DD-01, SL1: a file of two accounts is stored once, and the server cannot read it", async () => {
+  test("T-DD-01, SL1: a file of two accounts is stored once, and the server cannot read it [SL6, SA7]", async () => {
     await using world = await World.open();
     const server = await world.server();
     const [a, b, c] = ["A", "B", "C"].map((name) => world.device(name));
@@ -83,7 +83,7 @@ suite("accounts that the server cannot open", { concurrency: 2 }, () => {
     }
   });
 
-  test("T-KY-07: with the 24 words alone everything is back; one wrong word is told", async () => {
+  test("T-KY-07: with the 24 words alone everything is back; one wrong word is told [SA8]", async () => {
     await using world = await World.open();
     const server = await world.server();
     const lost = world.device("lost");
@@ -130,7 +130,7 @@ suite("accounts that the server cannot open", { concurrency: 2 }, () => {
     assert.equal((await world.start(token, signIn).ended).code, 0);
   });
 
-  test("T-KY-06: a revoked device reads nothing that was written afterwards", async () => {
+  test("T-KY-06: a revoked device reads nothing that was written afterwards [SA9]", async () => {
     await using world = await World.open();
     const { server, devices } = await world.synced("A", "B", "C");
     const [a, b, c] = devices;

@@ -173,6 +173,36 @@ describe("what is linked", { concurrency: 2 }, () => {
     assert.deepEqual(others, [], "nobody was enrolled in vain");
   });
 
+  test("CL29: a folder is linked to the sealed space home, with --space plain to files", async () => {
+    await using world = await World.open();
+    const server = await world.server();
+    const [a, b] = [world.device("a"), world.device("b")];
+    const to = ["--server", server.url, "--account", "alice"];
+    const { words } = await a.json("account", "create", ...to);
+    assert.equal(words.split(" ").length, 24);
+    const spaces: [string, ...string[]][] = [
+      ["sealed home"],
+      ["plain files", "--space", "plain"],
+      ["sealed work", "--space-name", "work", "--dedup", "private"],
+      ["plain notes", "--space", "plain", "--space-name", "notes"],
+    ];
+    for (const [expected, ...more] of spaces) {
+      const dirs = [a, b].map((device) => path.join(device.dir, expected));
+      const [first, again] = [
+        await a.json("link", dirs[0] ?? "", ...to, ...more),
+        await b.json("link", dirs[1] ?? "", ...to, ...more),
+      ];
+      assert.equal(`${first.kind} ${first.spaceName}`, expected);
+      assert.equal(again.space, first.space, "the other device finds the same one");
+    }
+    const kinds = await a.run("link", a.at("x"), ...to, "--space", "open");
+    assert.equal(kinds.code, 2);
+    const { code } = await a.json("devices", "add", "--folder", a.at("plain files"));
+    const joined = await b.ok("join", code, b.at("joined"), "--no-sync");
+    assert.match(joined, /of alice now/);
+    assert.match(await b.ok("status", b.at("joined")), /space files/);
+  });
+
   test("CL26: a folder whose home is lost is linked to its space again; what is there is united", async () => {
     await using world = await World.open();
     const { server, devices } = await world.synced("a");
