@@ -27,6 +27,7 @@ import { hasSent } from "./settings.ts";
 import type { Status } from "./status.ts";
 import { Sweeper } from "./sweep.ts";
 import { forgetAgreement } from "./union.ts";
+import { Unsynced } from "./unsynced.ts";
 
 export type EngineWorld = {
   readonly trees: TreeStore;
@@ -107,6 +108,7 @@ export class Engine {
   readonly #guard: MassGuard;
   readonly #sweeper: Sweeper;
   readonly #life: Life;
+  readonly #unsynced: Unsynced;
   readonly #nameKey: (name: string) => string;
   #feeder: Feeder | null = null;
   #feeding: AbortController | null = null;
@@ -133,8 +135,9 @@ export class Engine {
     this.#clock = steadyClock(world.clock);
     this.#life = new Life(world.records, setup.boot);
     const outage = (): Outage | null => this.#life.outage;
+    this.#unsynced = new Unsynced(world.disk);
     const own = { problems: this.#problems, rules: this.#rules, fresh: this.#fresh, outage };
-    const shared = { ...world, ...own, clock: this.#clock };
+    const shared = { ...world, ...own, clock: this.#clock, unsynced: this.#unsynced };
     this.#pauses = new Pauses(this.#clock);
     this.#looking = new Looking(shared);
     const lookAgain = (folder: NodeId): void => this.#looking.lookAgain(folder);
@@ -381,6 +384,7 @@ export class Engine {
     await checkRoot({ ...this.#world, ...this.#setup });
     const { trees } = this.#world;
     this.#reading.verify(await this.#looking.run(signal));
+    if (!(await this.#isDurable())) return { progress: 0, more: true };
     this.#readingDueMs = (await this.#reading.run(signal)) ?? Number.POSITIVE_INFINITY;
     // What was sent and not read back is new no more, though no row says so yet.
     if (!hasSent(this.#world.records)) trees.transaction(() => matchByContent(trees));
@@ -395,10 +399,18 @@ export class Engine {
     this.#problems.retain("write", () => planned.local.map(({ id }) => shownPath(trees, id)));
     this.#problems.retain("send", () => planned.remote.map(({ id }) => shownPath(trees, id)));
     const steps = await this.#execute(local, signal);
+    if (!(await this.#isDurable())) return { progress: steps, more: true };
     const sent = await this.#send(planned.remote, signal);
     const progress = steps + sent.progress;
     if (progress > 0) this.#life.note(this.#world.clock.nowMs());
     return { progress, more: progress > 0 || sent.more || changed };
+  }
+
+  /** Nothing is agreed on, with the server or by a plan, that a power cut may still take back. */
+  async #isDurable(): Promise<boolean> {
+    const lost = await this.#unsynced.sync(this.#world.trees);
+    if (lost.length > 0) this.#looking.lookAtEverything();
+    return lost.length === 0;
   }
 
   /** Plans, and stores what only the device's own records have to change for. */
@@ -432,6 +444,7 @@ export class Engine {
         problems: this.#problems,
         rules: this.#rules,
         nameKey: this.#nameKey,
+        unsynced: this.#unsynced,
         lookAgain: (folder) => this.#looking.lookAgain(folder),
         folderMade: (folder, path) => {
           watcher.watch(folder, path);

@@ -2,14 +2,16 @@ import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { finishParkedMoves } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
-import { look } from "./look.ts";
+import { look, type Look } from "./look.ts";
 import { absenceMs, Matcher, type Arrivals, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
 import type { Outage } from "./outage.ts";
 import { pathOf } from "./paths.ts";
 import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
+import { raced } from "./publish.ts";
 import { PARK_NODE } from "./tree.ts";
+import type { Unsynced } from "./unsynced.ts";
 
 export type LookingWorld = {
   readonly trees: TreeStore;
@@ -19,6 +21,7 @@ export type LookingWorld = {
   readonly problems: Problems;
   readonly rules: IgnoreRules;
   readonly fresh: Fresh;
+  readonly unsynced: Unsynced;
   /** What an outage may have taken from the disk, until everything was looked at. */
   readonly outage: () => Outage | null;
 };
@@ -93,7 +96,7 @@ export class Looking {
       ? "all"
       : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
     this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
-    await this.#makeDurable();
+    await this.#makeDurable(seen);
     const matched = trees.transaction(() =>
       new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
     );
@@ -105,16 +108,19 @@ export class Looking {
 
   /**
    * What the engine put in place before a step failed or the machine stopped may be found now: it
-   * counts as agreed on only when a power cut cannot take it away again.
+   * counts as agreed on only when a power cut cannot take it away again (SPEC EX7).
    */
-  async #makeDurable(): Promise<void> {
-    const { trees, disk } = this.#world;
-    const folders = new Set<string>();
-    for (const { placing } of trees.changed()) {
-      const path = placing === null ? null : pathOf(trees, "local", placing.parent);
-      if (path !== null) folders.add(path);
+  async #makeDurable({ differing }: Look): Promise<void> {
+    const { trees, disk, unsynced } = this.#world;
+    const isUnderWay =
+      unsynced.folders.size > 0 || trees.changed().some(({ placing }) => placing !== null);
+    // Not every step is written ahead: of those before a crash the first look tells.
+    const due = differing.filter(({ isKnown }) => isUnderWay || (isKnown && !this.#hasSeenAll));
+    if (due.length === 0) return;
+    await disk.change.syncFolders(due.map(({ path }) => path));
+    for (const { path, file } of due) {
+      if ((await disk.look.stat(path))?.file !== file) throw raced(path);
     }
-    if (folders.size > 0) await disk.change.syncFolders([...folders]);
   }
 
   /** When the next look is due by itself (ms since 1970). */
