@@ -42,7 +42,10 @@ export type OpenFolder = AsyncDisposable & {
 };
 
 /** What the folder of a sealed space needs beside. */
-export type SealedDoor = Pick<SealedSpaceWorld, "keys" | "keyService" | "ristretto" | "onFallBack">;
+export type SealedDoor = Pick<
+  SealedSpaceWorld,
+  "keys" | "refreshKeys" | "keyService" | "ristretto" | "onFallBack"
+>;
 
 type Surroundings = {
   /** Undefined for a plain space. */

@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { Manifest } from "#core/node.ts";
 import type { ChunkSource, DeviceRecords, TreeStore } from "#sync/ports.ts";
+import { MemorySealedRecords, type SealedImage } from "./memory-sealed-records.ts";
 import { agrees, isEmpty, type FileKey, type NodeRow } from "#sync/tree.ts";
 
 type Side = "remote" | "synced" | "local";
@@ -18,6 +19,7 @@ export type StoreImage = {
   readonly settings: ReadonlyMap<string, string>;
   readonly manifests: ReadonlyMap<ContentHash, Manifest>;
   readonly sources: ReadonlyMap<NodeId, Manifest>;
+  readonly sealed: SealedImage;
 };
 
 /** What an engine meets whose process has ended in the middle of something. */
@@ -35,6 +37,8 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #settings: Map<string, string>;
   readonly #manifests: Map<ContentHash, Manifest>;
   readonly #sources: Map<NodeId, Manifest>;
+  /** What a device of a sealed space has beside. */
+  readonly sealed: MemorySealedRecords;
   readonly #children = new Map<string, Set<NodeId>>();
   readonly #holding = new Map<FileKey, Set<NodeId>>();
   readonly #unsettled = new Set<NodeId>();
@@ -56,6 +60,10 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     this.#settings = new Map(image?.settings);
     this.#manifests = new Map(image?.manifests);
     this.#sources = new Map(image?.sources);
+    this.sealed = new MemorySealedRecords(
+      (map, key, value) => this.#change(map, key, value),
+      image?.sealed,
+    );
     for (const row of image?.rows.values() ?? []) this.#set(row.id, row);
   }
 
@@ -65,6 +73,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       settings: new Map(this.#settings),
       manifests: new Map(this.#manifests),
       sources: new Map(this.#sources),
+      sealed: this.sealed.image(),
     };
   }
 

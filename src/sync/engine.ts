@@ -67,6 +67,7 @@ const HALTING = new Set([
   "signature-bad",
   "epoch-unknown",
   "journal-forked",
+  "journal-went-back",
 ]);
 /** Errors that mean: what was agreed on is void, unite both sides anew and delete nothing. */
 const UNITING = new Set(["reset", "database-old", "diverged"]);

@@ -17,6 +17,8 @@ export type SealedSpaceWorld = {
   readonly ristretto: Ristretto;
   readonly digest: Digest;
   readonly keys: () => SealedKeys;
+  /** Reads the account's keyring again. */
+  readonly refreshKeys: () => Promise<void>;
   readonly keyService: KeyService;
   readonly onFallBack: (code: string, chunks: number) => void;
   readonly trees: Pick<TreeStore, "transaction">;
@@ -28,8 +30,8 @@ export type SealedSpaceWorld = {
 
 /** The two doors that an engine of a sealed space has in the place of a plain one's. */
 export function openSealedSpace(world: SealedSpaceWorld): { seal: Seal; remote: Remote } {
-  const { primitives, trees, sealedRecords, remote } = world;
+  const { sealedRecords: records } = world;
   const sealer = new ChunkSealer(world);
-  const sealed = new SealedRemote({ primitives, remote, trees, records: sealedRecords, sealer });
+  const sealed = new SealedRemote({ ...world, records, sealer });
   return { seal: new SealedSeal({ ...world, sealed }), remote: sealed };
 }

@@ -64,6 +64,7 @@ class Account implements SealedWish {
     };
     return {
       keys: () => keys,
+      refreshKeys: async () => undefined,
       keyService: this.service,
       ristretto,
       onFallBack: (code) => this.fallBacks.push(code),
