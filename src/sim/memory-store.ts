@@ -48,6 +48,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #undo: (() => void)[][] = [];
   #open: (() => void)[] | null = null;
   #closed = false;
+  #changes = 0;
   /** Asked at every commit; true ends the process there, before the commit or after it. */
   crashAt: (moment: "before-commit" | "after-commit") => boolean = () => false;
   /** Told after every transaction that changed something: of the rows, as they were before it. */
@@ -255,7 +256,12 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     return rows.length < 2 ? rows : rows.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  get changes(): number {
+    return this.#changes;
+  }
+
   #set(id: NodeId, row: NodeRow | undefined): void {
+    this.#changes++;
     this.#changed = null;
     const before = this.#rows.get(id);
     if (before !== undefined) this.#index(before, false);

@@ -24,6 +24,8 @@ export type LookingWorld = {
   readonly unsynced: Unsynced;
   /** What an outage may have taken from the disk, until everything was looked at. */
   readonly outage: () => Outage | null;
+  /** Throws WorldError `root-gone` unless the root is the folder that was linked. */
+  readonly seeRoot: () => Promise<void>;
 };
 
 /** A look at everything stands behind the watcher, at least this far apart … */
@@ -75,7 +77,7 @@ export class Looking {
 
   /** Looks at what is due; returns files whose bytes must be read again. */
   async run(signal: AbortSignal): Promise<readonly NodeId[]> {
-    const { trees, clock, watcher } = this.#world;
+    const { clock, watcher, seeRoot } = this.#world;
     if (!this.#started) await this.#start();
     const hints = watcher.take();
     if (hints.overflow) this.#everything = true;
@@ -85,6 +87,24 @@ export class Looking {
     if (!isFull && folders.size === 0) return [];
     this.#everything = false;
     this.#again.clear();
+    try {
+      await seeRoot();
+      return await this.#look(isFull, folders, nowMs, signal);
+    } catch (error) {
+      // Nothing was looked at: what was hinted is not hinted again.
+      if (isFull) this.#everything = true;
+      for (const folder of folders) this.#again.add(folder);
+      throw error;
+    }
+  }
+
+  async #look(
+    isFull: boolean,
+    folders: ReadonlySet<NodeId>,
+    nowMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly NodeId[]> {
+    const { trees, clock } = this.#world;
     // What such a move has left would be seen as a second file of the one inode.
     if (isFull || folders.has(PARK_NODE)) await finishParkedMoves(this.#world.disk);
     const beganMs = clock.monotonicMs();
@@ -151,7 +171,8 @@ export class Looking {
 
   /** Known folders are watched before the first look, so that nothing falls between. */
   async #start(): Promise<void> {
-    const { trees, watcher } = this.#world;
+    const { trees, watcher, seeRoot } = this.#world;
+    await seeRoot();
     for (const id of [ROOT_NODE, ...trees.localFolders()]) {
       const path = pathOf(trees, "local", id);
       if (path !== null) watcher.watch(id, path);

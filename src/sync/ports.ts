@@ -168,6 +168,8 @@ export type ChunkSource = {
  * `work` is kept when it throws or the machine stops before it returns.
  */
 export interface TreeStore {
+  /** Grows with every row that may have become another one: as long as it is the same, none has. */
+  readonly changes: number;
   transaction<T>(work: () => T): T;
   get(id: NodeId): NodeRow | undefined;
   /** Stores a row; one that `isEmpty` is removed. */

@@ -57,9 +57,10 @@ class Machine implements AsyncDisposable {
     const steady = { clock: systemClock, problems: new Problems(), outage: () => outage };
     const shared = { ...this.#store, ...steady, disk: this.#disk, digest: systemDigest };
     const fresh = () => nodeId(randomBytes(16).toString("hex"));
+    const seeRoot = async (): Promise<void> => undefined;
+    const own = { watcher: WATCHER, rules: new IgnoreRules(), fresh, seeRoot };
     const unsynced = new Unsynced(this.#disk);
-    const own = { watcher: WATCHER, rules: new IgnoreRules(), fresh, unsynced };
-    const looking = new Looking({ ...shared, ...own });
+    const looking = new Looking({ ...shared, ...own, unsynced });
     await looking.run(signal);
     const wake = () => undefined;
     const reading = new Reading(
