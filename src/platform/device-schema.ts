@@ -58,7 +58,10 @@ CREATE TABLE sealed_chunks (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE inline_contents (raw BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE manifest_roots (content BLOB PRIMARY KEY, root BLOB NOT NULL) STRICT;
-CREATE TABLE chains (sequence INTEGER PRIMARY KEY, chain BLOB NOT NULL) STRICT;
+CREATE TABLE chains (
+  sequence INTEGER PRIMARY KEY, chain BLOB NOT NULL, commit_id BLOB NOT NULL
+) STRICT;
+CREATE INDEX chains_commit ON chains (commit_id);
 `;
 
 /** Step N leads from `user_version` N to N + 1; a step that was released is never changed. */

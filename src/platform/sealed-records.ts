@@ -1,6 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import { fromHex, toHex } from "#core/bytes.ts";
-import { chunkId, type ChunkId, type ContentHash } from "#core/ids.ts";
+import { chunkId, type ChunkId, type CommitId, type ContentHash } from "#core/ids.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { chunkSecret } from "#crypto/keys.ts";
 import { MAX_BASE_AGE } from "#protocol/limits.ts";
@@ -24,6 +24,8 @@ export class SqliteSealedRecords implements SealedRecords {
   readonly #root: StatementSync;
   readonly #putRoot: StatementSync;
   readonly #chain: StatementSync;
+  readonly #sequence: StatementSync;
+  readonly #last: StatementSync;
   readonly #putChain: StatementSync;
   readonly #forgetChains: StatementSync;
 
@@ -45,7 +47,11 @@ export class SqliteSealedRecords implements SealedRecords {
       "INSERT OR REPLACE INTO manifest_roots (content, root) VALUES (?, ?)",
     );
     this.#chain = file.prepare("SELECT chain FROM chains WHERE sequence = ?");
-    this.#putChain = file.prepare("INSERT OR REPLACE INTO chains (sequence, chain) VALUES (?, ?)");
+    this.#sequence = file.prepare("SELECT sequence FROM chains WHERE commit_id = ?");
+    this.#last = file.prepare("SELECT max(sequence) FROM chains WHERE sequence >= ?");
+    this.#putChain = file.prepare(
+      "INSERT OR REPLACE INTO chains (sequence, chain, commit_id) VALUES (?, ?, ?)",
+    );
     this.#forgetChains = file.prepare("DELETE FROM chains WHERE sequence < ?");
   }
 
@@ -89,8 +95,16 @@ export class SqliteSealedRecords implements SealedRecords {
     return row && toHex(row[0]);
   }
 
-  putChain(sequence: number, chain: string): void {
-    this.#run(this.#putChain, sequence, fromHex(chain));
+  sequenceOf(commit: CommitId): number | undefined {
+    return this.#one<[number]>(this.#sequence, fromHex(commit))?.[0];
+  }
+
+  lastSequence(): number {
+    return this.#one<[number | null]>(this.#last, 0)?.[0] ?? 0;
+  }
+
+  putEntry(sequence: number, entry: { readonly chain: string; readonly commitId: CommitId }): void {
+    this.#run(this.#putChain, sequence, fromHex(entry.chain), fromHex(entry.commitId));
     if (sequence % CHAINS_AT_ONCE !== 0) return;
     this.#run(this.#forgetChains, sequence - MAX_BASE_AGE - CHAINS_AT_ONCE);
   }

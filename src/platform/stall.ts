@@ -1,6 +1,9 @@
 import { WorldError } from "#core/errors.ts";
 import type { Clock } from "#core/world.ts";
 
+/** Ends the watch of a call that is over; one for all, because each call ends one. */
+const OVER = new Error("over");
+
 /**
  * Ends what has made no progress for `idleMs`: its `signal` aborts with a WorldError `offline`, or
  * with the reason of the caller's own signal. Dispose of it when the work is over.
@@ -35,7 +38,7 @@ export class Stall implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#over.abort();
+    this.#over.abort(OVER);
   }
 
   async #watch(): Promise<void> {

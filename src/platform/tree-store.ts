@@ -32,6 +32,7 @@ export class SqliteTreeStore implements TreeStore {
   readonly #counts = new Map<Side, number>();
   /** Rows by id, oldest first; this process alone writes rows. */
   readonly #cache = new Map<NodeId, NodeRow>();
+  #changes = 0;
 
   constructor(file: DeviceFile, folding: boolean) {
     const rows = `SELECT ${READ_COLUMNS} FROM nodes`;
@@ -68,6 +69,7 @@ export class SqliteTreeStore implements TreeStore {
     } catch (error) {
       this.#counts.clear();
       this.#cache.clear();
+      this.#changes++;
       throw error;
     }
   }
@@ -82,7 +84,12 @@ export class SqliteTreeStore implements TreeStore {
     return row;
   }
 
+  get changes(): number {
+    return this.#changes;
+  }
+
   put(row: NodeRow): void {
+    this.#changes++;
     this.#counts.clear();
     try {
       if (isEmpty(row)) this.#remove.run(row.id);

@@ -4,24 +4,32 @@ import { joinPath } from "#core/names.ts";
 import type { Draw } from "./chance.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 
-const SIZES = [12, 12, 12, 12, 40, 3_000, 9_000];
+/** Of the files that people make, in bytes. */
+export const USUAL_SIZES: readonly number[] = [12, 12, 12, 12, 40, 3_000, 9_000];
 
 /** One deed's choices: which file, which name, which bytes. */
 export class Attempt {
   readonly #disk: VirtualDisk;
   readonly #names: readonly string[];
+  readonly #sizes: readonly number[];
   readonly draw: Draw;
   readonly tag: string;
   #count = 0;
 
-  constructor(disk: VirtualDisk, draw: Draw, names: readonly string[], tag: string) {
+  constructor(
+    disk: VirtualDisk,
+    draw: Draw,
+    { names, sizes }: { readonly names: readonly string[]; readonly sizes: readonly number[] },
+    tag: string,
+  ) {
+    this.#sizes = sizes;
     this.#disk = disk;
     this.#names = names;
     this.draw = draw;
     this.tag = tag;
   }
 
-  content(sizeBytes: number = this.draw.pick(SIZES)): Uint8Array {
+  content(sizeBytes: number = this.draw.pick(this.#sizes)): Uint8Array {
     return utf8(`${this.tag}.${this.#count++} `.padEnd(sizeBytes, "~").slice(0, sizeBytes));
   }
 

@@ -1,3 +1,4 @@
+import type { cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
 import { deviceId, ROOT_NODE, type DeviceId, type NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
@@ -7,7 +8,7 @@ import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
-import type { Remote } from "#sync/ports.ts";
+import type { Remote, Seal } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
@@ -19,6 +20,9 @@ import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
+import type { SealedAccount } from "./sealed-account.ts";
+import { Keyring, sealedDoors } from "./sealed-doors.ts";
+import { CHUNKS, SIZES } from "./sealing.ts";
 import { judgeStore } from "./store-oracle.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
@@ -43,6 +47,8 @@ export type DeviceWorld = {
   readonly witness: Witness;
   readonly past: Past;
   readonly conflicts: ConflictOracle;
+  /** Null in a plain space. */
+  readonly account: SealedAccount | null;
   /** What happened in this story, for who counts. */
   readonly happened: Set<string>;
   readonly accuse: (crime: string) => void;
@@ -86,6 +92,8 @@ export class Device {
   #boots = 0;
   #bootedAtMs = 0;
   readonly #judged = new Set<string>();
+  /** Null in a plain space. */
+  readonly #keyring: Keyring | null;
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
   crashDue = false;
@@ -95,7 +103,9 @@ export class Device {
     this.#world = world;
     this.index = index;
     this.name = "ABCD"[index] ?? `D${index}`;
-    this.id = deviceId(String(index + 1).padStart(32, "d"));
+    this.id = idOf(index);
+    const { account } = world;
+    this.#keyring = account === null ? null : new Keyring(account, this.id);
     this.#draw = new Draw(swarm.seed, `device ${index}`);
     this.time = new MachineTime(scheduler);
     this.time.skewMs = swarm.skewsMs[index] ?? 0;
@@ -105,7 +115,8 @@ export class Device {
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     const touch = (path: string): void => world.conflicts.touched(this, path);
-    this.person = new Person(this.disk, witness, swarm.names, touch);
+    const sizes = swarm.sealed === null ? undefined : SIZES;
+    this.person = new Person(this.disk, witness, swarm.names, touch, sizes);
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -150,10 +161,9 @@ export class Device {
           acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
           oracle: this.oracle,
         }),
-        reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY),
+        reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY, this.#chunkSizes()),
         watcher: this.#watcher(actor, draw),
-        remote: this.#remote(actor, draw, await server.enrol(this.id, this.name)),
-        seal: PLAIN_SEAL,
+        ...this.#doors(actor, draw, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
         chance: draw,
         digest: nodeDigest,
@@ -273,12 +283,34 @@ export class Device {
     }));
   }
 
-  #remote(actor: Actor, draw: Draw, token: string | null): Remote {
+  #chunkSizes(): ReturnType<typeof cutSizes> | undefined {
+    const { sealed } = this.#world.swarm;
+    return sealed === null ? undefined : CHUNKS[sealed.domain];
+  }
+
+  #doors(actor: Actor, draw: Draw, token: string | null): { seal: Seal; remote: Remote } {
+    const { swarm, account, happened } = this.#world;
+    const line = this.#line(actor, draw);
+    const remote =
+      token === null
+        ? new VirtualRemote(line)
+        : new WireRemote(line, virtualClock(line.scheduler, actor, this.time), token);
+    const keyring = this.#keyring;
+    const { sealed: sealing, folding } = swarm;
+    if (account === null || keyring === null || sealing === null) {
+      return { seal: PLAIN_SEAL, remote };
+    }
+    const { id: device, store } = this;
+    const own = { device, folding, store, remote, line, happened };
+    return sealedDoors({ account, keyring, sealing, ...own });
+  }
+
+  #line(actor: Actor, draw: Draw): RemoteWorld {
     const { swarm, scheduler, server, past } = this.#world;
     const { lostRequest, lostReply, repeated, latencyMs: latestMs, pageEntries } = swarm;
     const calm = { lostRequest: 0, lostReply: 0, repeated: 0, latestMs, pageEntries, cutShort: 0 };
     const faulty = { ...calm, lostRequest, lostReply, repeated, cutShort: 0.3 };
-    const world: RemoteWorld = {
+    return {
       scheduler,
       server,
       past,
@@ -291,8 +323,6 @@ export class Device {
       onCall: () => this.calls++,
       traffic: this.traffic,
     };
-    if (token === null) return new VirtualRemote(world);
-    return new WireRemote(world, virtualClock(scheduler, actor, this.time), token);
   }
 
   /** A deletion is only ever sent for what is not at its place on this disk. */
@@ -368,6 +398,11 @@ export class Device {
     };
     return { debug: () => undefined, info: say, warn: say, error: say };
   }
+}
+
+/** A device's id, by its number in the story. */
+export function idOf(index: number): DeviceId {
+  return deviceId(String(index + 1).padStart(32, "d"));
 }
 
 function describe(error: unknown): string {

@@ -1,5 +1,4 @@
-import { concat } from "#core/bytes.ts";
-import { ROOT_NODE, type ChunkId, type NodeId } from "#core/ids.ts";
+import { contentHash, ROOT_NODE, type ChunkId, type NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import type { NodeKind } from "#core/node.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
@@ -40,13 +39,14 @@ export class Replay {
     this.#nameKey = folding ? foldName : plainNameKey;
   }
 
-  take(entry: Entry): void {
+  /** `opened` are the entry's changes as a plain space has them. */
+  take(entry: Entry, opened: readonly Change[] = entry.changes): void {
     const { chain: claimed, ...rest } = entry;
     if (entry.sequence !== ++this.#sequence) this.#accuse("does not follow the one before");
     this.#chain = nextChain(nodeDigest, this.#chain, rest);
     if (this.#chain !== claimed) this.#accuse("breaks the chain");
-    for (const change of entry.changes) this.#apply(change);
-    for (const { node } of entry.changes) this.#judge(node);
+    for (const change of opened) this.#apply(change);
+    for (const { node } of opened) this.#judge(node);
   }
 
   #accuse(what: string): void {
@@ -122,7 +122,7 @@ export class Replay {
 export async function journalFaults(server: VirtualServer, folding: boolean): Promise<string[]> {
   const entries = await server.entries();
   const replay = new Replay(folding);
-  for (const entry of entries) replay.take(entry);
+  for (const entry of entries) replay.take(entry, server.opened(entry.changes));
   const rows = [...(await server.tree()).values()];
   return [...replay.wrong, ...treeFaults(rows, replay), ...(await chunkFaults(server, entries))];
 }
@@ -148,7 +148,7 @@ function treeFaults(rows: readonly NodeRow[], { nodes }: Replay): string[] {
 async function chunkFaults(server: VirtualServer, entries: readonly Entry[]): Promise<string[]> {
   const contents = new Map<string, readonly ChunkId[]>();
   for (const { changes } of entries) {
-    for (const change of changes) {
+    for (const change of server.opened(changes)) {
       if (change.kind !== "create" && change.kind !== "update") continue;
       const { content } = readPlainMeta(change.meta);
       if (content.kind === "file") contents.set(content.sha256, change.chunks);
@@ -165,7 +165,7 @@ async function chunkFaults(server: VirtualServer, entries: readonly Entry[]): Pr
   }
   for (const [sha256, chunks] of contents) {
     if (!chunks.every((chunk) => held.has(chunk))) continue;
-    const whole = concat(chunks.map((chunk) => bytes.get(chunk) ?? new Uint8Array(0)));
+    const whole = server.reader.whole(contentHash(sha256), chunks, bytes);
     if (Buffer.from(nodeDigest.sha256(whole)).toString("hex") === sha256) continue;
     wrong.push(`the content ${sha256} cannot be read any more`);
   }

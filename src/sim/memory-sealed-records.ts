@@ -1,23 +1,53 @@
-import type { ChunkId, ContentHash } from "#core/ids.ts";
+import type { ChunkId, CommitId, ContentHash } from "#core/ids.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import type { SealedRecords } from "#sync/ports.ts";
 
-/**
- * What a device of a sealed space remembers. All of it is true of the contents that it is about, so
- * an older database that still has it is no other world.
- */
+/** What a device of a sealed space remembers, as of one moment. */
+export type SealedImage = {
+  readonly sealed: ReadonlyMap<ChunkId, SealedEntry>;
+  readonly inline: ReadonlyMap<ChunkId, Uint8Array>;
+  readonly roots: ReadonlyMap<ContentHash, Uint8Array>;
+  readonly chains: ReadonlyMap<number, string>;
+  readonly commits: ReadonlyMap<CommitId, number>;
+};
+
+/** Sets one of a map's values within the database's transaction. */
+type Write = <K, V>(map: Map<K, V>, key: K, value: V) => void;
+
+/** A sealed space's records in a device's database in memory. */
 export class MemorySealedRecords implements SealedRecords {
-  readonly #sealed = new Map<ChunkId, SealedEntry>();
-  readonly #inline = new Map<ChunkId, Uint8Array>();
-  readonly #roots = new Map<ContentHash, Uint8Array>();
-  readonly #chains = new Map<number, string>();
+  readonly #write: Write;
+  readonly #sealed: Map<ChunkId, SealedEntry>;
+  readonly #inline: Map<ChunkId, Uint8Array>;
+  readonly #roots: Map<ContentHash, Uint8Array>;
+  readonly #chains: Map<number, string>;
+  readonly #commits: Map<CommitId, number>;
+
+  constructor(write: Write, image: SealedImage | undefined) {
+    this.#write = write;
+    this.#sealed = new Map(image?.sealed);
+    this.#inline = new Map(image?.inline);
+    this.#roots = new Map(image?.roots);
+    this.#chains = new Map(image?.chains);
+    this.#commits = new Map(image?.commits);
+  }
+
+  image(): SealedImage {
+    return {
+      sealed: new Map(this.#sealed),
+      inline: new Map(this.#inline),
+      roots: new Map(this.#roots),
+      chains: new Map(this.#chains),
+      commits: new Map(this.#commits),
+    };
+  }
 
   sealed(raw: ChunkId): SealedEntry | undefined {
     return this.#sealed.get(raw);
   }
 
   putSealed(entry: SealedEntry): void {
-    this.#sealed.set(entry.raw, entry);
+    this.#write(this.#sealed, entry.raw, entry);
   }
 
   inline(raw: ChunkId): Uint8Array | undefined {
@@ -25,7 +55,7 @@ export class MemorySealedRecords implements SealedRecords {
   }
 
   putInline(raw: ChunkId, bytes: Uint8Array): void {
-    this.#inline.set(raw, bytes);
+    this.#write(this.#inline, raw, bytes);
   }
 
   root(content: ContentHash): Uint8Array | undefined {
@@ -33,14 +63,23 @@ export class MemorySealedRecords implements SealedRecords {
   }
 
   putRoot(content: ContentHash, root: Uint8Array): void {
-    this.#roots.set(content, root);
+    this.#write(this.#roots, content, root);
   }
 
   chainAt(sequence: number): string | undefined {
     return this.#chains.get(sequence);
   }
 
-  putChain(sequence: number, chain: string): void {
-    this.#chains.set(sequence, chain);
+  sequenceOf(commit: CommitId): number | undefined {
+    return this.#commits.get(commit);
+  }
+
+  lastSequence(): number {
+    return Math.max(0, ...this.#chains.keys());
+  }
+
+  putEntry(sequence: number, entry: { readonly chain: string; readonly commitId: CommitId }): void {
+    this.#write(this.#chains, sequence, entry.chain);
+    this.#write(this.#commits, entry.commitId, sequence);
   }
 }

@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { Manifest } from "#core/node.ts";
 import type { ChunkSource, DeviceRecords, TreeStore } from "#sync/ports.ts";
+import { MemorySealedRecords, type SealedImage } from "./memory-sealed-records.ts";
 import { agrees, isEmpty, type FileKey, type NodeRow } from "#sync/tree.ts";
 
 type Side = "remote" | "synced" | "local";
@@ -18,6 +19,7 @@ export type StoreImage = {
   readonly settings: ReadonlyMap<string, string>;
   readonly manifests: ReadonlyMap<ContentHash, Manifest>;
   readonly sources: ReadonlyMap<NodeId, Manifest>;
+  readonly sealed: SealedImage;
 };
 
 /** What an engine meets whose process has ended in the middle of something. */
@@ -35,6 +37,8 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #settings: Map<string, string>;
   readonly #manifests: Map<ContentHash, Manifest>;
   readonly #sources: Map<NodeId, Manifest>;
+  /** What a device of a sealed space has beside. */
+  readonly sealed: MemorySealedRecords;
   readonly #children = new Map<string, Set<NodeId>>();
   readonly #holding = new Map<FileKey, Set<NodeId>>();
   readonly #unsettled = new Set<NodeId>();
@@ -44,6 +48,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #undo: (() => void)[][] = [];
   #open: (() => void)[] | null = null;
   #closed = false;
+  #changes = 0;
   /** Asked at every commit; true ends the process there, before the commit or after it. */
   crashAt: (moment: "before-commit" | "after-commit") => boolean = () => false;
   /** Told after every transaction that changed something: of the rows, as they were before it. */
@@ -56,6 +61,10 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     this.#settings = new Map(image?.settings);
     this.#manifests = new Map(image?.manifests);
     this.#sources = new Map(image?.sources);
+    this.sealed = new MemorySealedRecords(
+      (map, key, value) => this.#change(map, key, value),
+      image?.sealed,
+    );
     for (const row of image?.rows.values() ?? []) this.#set(row.id, row);
   }
 
@@ -65,6 +74,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       settings: new Map(this.#settings),
       manifests: new Map(this.#manifests),
       sources: new Map(this.#sources),
+      sealed: this.sealed.image(),
     };
   }
 
@@ -246,7 +256,12 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     return rows.length < 2 ? rows : rows.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  get changes(): number {
+    return this.#changes;
+  }
+
   #set(id: NodeId, row: NodeRow | undefined): void {
+    this.#changes++;
     this.#changed = null;
     const before = this.#rows.get(id);
     if (before !== undefined) this.#index(before, false);

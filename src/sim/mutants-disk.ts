@@ -83,8 +83,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "",
   ]),
   mutant("folders-not-synced", "Names are not made durable before they are on record (EX7).", [
-    EXECUTE,
-    "    if (paths.length > 0) await this.#world.disk.change.syncFolders(paths);\n",
+    "sync/unsynced.ts",
+    "    if (paths.size > 0) await this.#disk.change.syncFolders([...paths.values()]);\n",
     "",
   ]),
   mutant(

@@ -1,7 +1,7 @@
 import { utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
-import { Attempt, folderOf, nameOf } from "./attempt.ts";
+import { Attempt, USUAL_SIZES, folderOf, nameOf } from "./attempt.ts";
 import type { Draw } from "./chance.ts";
 import { gone, notFolder, type Inode, type VirtualDisk, type Witness } from "./virtual-disk.ts";
 
@@ -70,6 +70,7 @@ export class Person {
   readonly #disk: VirtualDisk;
   readonly #witness: Witness;
   readonly #names: readonly string[];
+  readonly #sizes: readonly number[];
   readonly #touched: (path: string) => void;
   readonly #open: { readonly inode: Inode; readonly path: string }[] = [];
 
@@ -79,7 +80,9 @@ export class Person {
     witness: Witness,
     names: readonly string[],
     touched: (path: string) => void,
+    sizes: readonly number[] = USUAL_SIZES,
   ) {
+    this.#sizes = sizes;
     this.#touched = touched;
     this.#disk = disk;
     this.#witness = witness;
@@ -94,7 +97,10 @@ export class Person {
   /** One deed; what is gone in the middle of it ends it. `tag` makes its bytes like no others. */
   *does(way: Way, draw: Draw, tag: string): Deed {
     try {
-      yield* this.#act(way, new Attempt(this.#disk, draw, this.#names, tag));
+      yield* this.#act(
+        way,
+        new Attempt(this.#disk, draw, { names: this.#names, sizes: this.#sizes }, tag),
+      );
     } catch (error) {
       if (!(error instanceof WorldError)) throw error;
       yield `gives up ${way}: ${error.code}`;

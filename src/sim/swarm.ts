@@ -1,5 +1,6 @@
 import { Draw } from "./chance.ts";
 import { drawHolding, type Holding } from "./holding.ts";
+import { drawSealing, type Sealing } from "./sealing.ts";
 import { PEOPLES_WAYS, RARER_WAYS, type Way } from "./people.ts";
 
 /** What can go wrong, besides people: each kind is drawn for a story or not. */
@@ -65,6 +66,8 @@ export type Swarm = {
   readonly holding: Holding | null;
   /** The server: its parts over a twin of its schema, or over the schema, or all of it. */
   readonly server: "memory" | "sqlite" | "http";
+  /** Null: the space is plain. */
+  readonly sealed: Sealing | null;
 };
 
 /** What a sweep's stories have in common: nothing, every fault at once, or none and no race. */
@@ -98,7 +101,11 @@ function waits(draw: Draw, pace: number): number {
 
 export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const swarm = withRarities(drawUsual(seed, weather), new Draw(seed, "rarities"), weather);
-  return withLitter(withHolding(swarm, new Draw(seed, "holding")), new Draw(seed, "litter"));
+  const people = withLitter(
+    withHolding(swarm, new Draw(seed, "holding")),
+    new Draw(seed, "litter"),
+  );
+  return withSealing(people, new Draw(seed, "sealing"));
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -160,6 +167,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
     glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
     holding: null,
     server: serverOf(draw.fraction()),
+    sealed: null,
   };
 }
 
@@ -207,6 +215,16 @@ function withLitter(swarm: Swarm, draw: Draw): Swarm {
   return { ...swarm, ways: { ...swarm.ways, "leave-litter": draw.between(1, 4) } };
 }
 
+/** Some spaces are sealed; their server does not go back without being noticed. */
+function withSealing(swarm: Swarm, draw: Draw): Swarm {
+  const sealed = drawSealing(draw, swarm.sequential);
+  if (sealed === null) return swarm;
+  const fates = swarm.fates.map((each) => {
+    return each.fate === "server-restore" ? { ...each, fate: "server-crash" as const } : each;
+  });
+  return { ...swarm, fates, sealed };
+}
+
 /** Every fault there is, at a high rate. */
 function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
   const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
@@ -234,12 +252,13 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances, holding, server } = swarm;
+  const { skewsMs, glances, holding, server, sealed } = swarm;
   return {
     ...swarm,
     skewsMs: skewsMs ?? skewsOf(swarm.devices),
     glances: glances ?? 0,
     holding: holding ?? null,
     server: server ?? "sqlite",
+    sealed: sealed ?? null,
   };
 }

@@ -12,7 +12,7 @@ import type { MachineTime } from "./virtual-clock.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 
 /** Small chunks, so that files of a few KiB have several. */
-const SIZES = cutSizes(11);
+const SMALL_CHUNKS = cutSizes(11);
 
 type Expected = { readonly file: FileKey; readonly stamp: Stamp };
 
@@ -20,6 +20,7 @@ type Expected = { readonly file: FileKey; readonly stamp: Stamp };
 export class VirtualReader implements FileReader {
   readonly #disk: VirtualDisk;
   readonly #gate: Gate;
+  readonly #sizes: typeof SMALL_CHUNKS;
   readonly #time: MachineTime;
   readonly #key: CutKey;
   readonly #meet: (call: string, path: string) => void;
@@ -28,7 +29,9 @@ export class VirtualReader implements FileReader {
     world: { disk: VirtualDisk; time: MachineTime; meet: (call: string, path: string) => void },
     gate: Gate,
     cutKey: Uint8Array,
+    sizes = SMALL_CHUNKS,
   ) {
+    this.#sizes = sizes;
     this.#disk = world.disk;
     this.#time = world.time;
     this.#meet = world.meet;
@@ -77,7 +80,7 @@ export class VirtualReader implements FileReader {
 
   #cut(bytes: Uint8Array): Manifest {
     let at = 0;
-    return splitAll(bytes, SIZES, this.#key).map((lengthBytes) => {
+    return splitAll(bytes, this.#sizes, this.#key).map((lengthBytes) => {
       const chunk = bytes.subarray(at, (at += lengthBytes));
       return { chunk: chunkId(hash("sha256", chunk, "hex")), lengthBytes };
     });

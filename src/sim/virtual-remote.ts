@@ -63,7 +63,7 @@ export class VirtualRemote implements Remote {
         const author = { device, nowMs: server.nowMs };
         const answer = await server.journal.commit(await server.spaceRow(), commit, author);
         if (answer.outcome === "committed") {
-          past.append(answer.sequence, answer.chain, commit.changes);
+          past.append(answer.sequence, answer.chain, server.opened(commit.changes));
         }
         return answer;
       },

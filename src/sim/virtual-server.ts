@@ -5,6 +5,7 @@ import type { DeviceId, NodeId, SpaceId } from "#core/ids.ts";
 import { WorldError } from "#core/errors.ts";
 import type { Clock, LogFields } from "#core/world.ts";
 import type { Entry } from "#protocol/feed.ts";
+import type { Change } from "#protocol/commit.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { Opaque } from "#server/opaque.ts";
 import { Secrets } from "#server/secrets.ts";
@@ -18,10 +19,13 @@ import { tokenHash } from "#server/tokens.ts";
 import type { ChunkIndex, NodeRow, SpaceRow } from "#server/metadata/port.ts";
 import type { Draw } from "./chance.ts";
 import { openServerDatabase, type ServerDatabase } from "./server-database.ts";
+import { PLAIN_READER, type SpaceReader } from "./space-reader.ts";
 import type { Swarm } from "./swarm.ts";
 
 const SPACE = spaceId("5".repeat(32));
 const ACCOUNT = accountId("a".repeat(32));
+const PLAIN = { kind: "plain" } as const;
+const SEALED = { kind: "sealed", keyEpoch: 1, keyEpochSequence: 0 } as const;
 
 /** The real server's parts over its real schema or its twin, and in some stories HTTP around. */
 export class VirtualServer {
@@ -40,6 +44,8 @@ export class VirtualServer {
   life = 0;
   /** Requests under way: who is told when the process ends, if the machine still can. */
   readonly underWay = new Set<() => void>();
+  /** How oracles read what is here. */
+  reader: SpaceReader = PLAIN_READER;
 
   private constructor(database: ServerDatabase, clock: Clock, draw: Draw) {
     this.#database = database;
@@ -52,7 +58,7 @@ export class VirtualServer {
   static async open(
     clock: Clock,
     draw: Draw,
-    { folding, server: kind }: Pick<Swarm, "folding" | "server">,
+    { folding, server: kind, sealed }: Pick<Swarm, "folding" | "server" | "sealed">,
   ): Promise<VirtualServer> {
     const createdMs = clock.nowMs();
     const owner = {
@@ -67,7 +73,7 @@ export class VirtualServer {
       id: SPACE,
       account: ACCOUNT,
       name: "files",
-      kind: "plain",
+      ...(sealed === null ? PLAIN : SEALED),
       folding,
       epoch: newEpoch(draw),
       cutKey: "7".repeat(96),
@@ -154,8 +160,21 @@ export class VirtualServer {
     return true;
   }
 
+  /** From now on commits are closed with the next keys. */
+  async beginKeyEpoch(epoch: number): Promise<void> {
+    // None is left out where a later one is begun first.
+    for (let next = 2; next <= epoch; next++) {
+      await this.#database.journals.setKeyEpoch(SPACE, next);
+    }
+  }
+
   async entries(): Promise<Entry[]> {
     return this.#database.journals.entries(SPACE, 0, 1_000_000);
+  }
+
+  /** Changes as a plain space has them. */
+  opened(changes: readonly Change[]): Change[] {
+    return changes.map((change) => this.reader.change(change));
   }
 
   /** What the newest entry's chain says: a journal's past in one text. */
@@ -167,7 +186,7 @@ export class VirtualServer {
   async contents(): Promise<Set<string>> {
     const hashes = new Set<string>();
     for (const { changes } of await this.entries()) {
-      for (const change of changes) {
+      for (const change of this.opened(changes)) {
         if (change.kind !== "create" && change.kind !== "update") continue;
         const { content } = readPlainMeta(change.meta);
         if (content.kind === "file") hashes.add(content.sha256);
@@ -176,11 +195,16 @@ export class VirtualServer {
     return hashes;
   }
 
-  /** Living nodes by path. */
+  /** Living nodes by path, with names and metas opened. */
   async tree(): Promise<Map<string, NodeRow>> {
     const rows = await this.#database.journals.changedSince(SPACE, 0, 1_000_000);
     const living = new Map<NodeId, NodeRow>();
-    for (const row of rows) if (!row.deleted) living.set(row.id, row);
+    for (const row of rows) {
+      if (row.deleted) continue;
+      const { name, meta } = row;
+      const opened = { name: this.reader.name(name), meta: this.reader.meta(meta) };
+      living.set(row.id, { ...row, ...opened });
+    }
     const pathOf = ({ parent, name }: NodeRow): string => {
       if (parent === ROOT_NODE) return name;
       const folder = living.get(parent);

@@ -97,7 +97,8 @@ export class WireRemote implements Remote {
     const answer = CommitAnswer.safeParse(jsonOf(answered));
     if (!answer.success || answer.data.outcome !== "committed") return;
     const { sequence, chain } = answer.data;
-    this.#world.past.append(sequence, chain, Commit.parse(jsonOf(sent as Uint8Array)).changes);
+    const { past, server } = this.#world;
+    past.append(sequence, chain, server.opened(Commit.parse(jsonOf(sent as Uint8Array)).changes));
   }
 }
 

@@ -1,8 +1,9 @@
 import { foldName, plainNameKey } from "#core/names.ts";
+import type { Entry } from "#protocol/feed.ts";
 import { Draw } from "./chance.ts";
 import { ConflictOracle } from "./conflict-oracle.ts";
 import { CostOracle, slotsOf } from "./cost-oracle.ts";
-import { Device } from "./device.ts";
+import { Device, idOf } from "./device.ts";
 import { answerHolds } from "./holding.ts";
 import type { StoreImage } from "./memory-store.ts";
 import {
@@ -13,12 +14,15 @@ import {
   Ledger,
   toldOf,
   treeOf,
+  keptFolders,
   unmakable,
+  withoutEmptied,
   verdict,
 } from "./oracle.ts";
 import { Past } from "./past.ts";
 import type { Deed, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
+import { SealedAccount } from "./sealed-account.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualServer } from "./virtual-server.ts";
@@ -49,6 +53,7 @@ export class World {
   readonly #swarm: Swarm;
   readonly #scheduler: Scheduler;
   readonly #server: VirtualServer;
+  readonly #account: SealedAccount | null;
   readonly #devices: Device[] = [];
   readonly #ledger = new Ledger();
   readonly #past = new Past();
@@ -70,7 +75,11 @@ export class World {
     this.#draw = new Draw(swarm.seed, "fate");
     this.#people = new Actor("people", 1);
     this.#fate = new Actor("fate", 1);
+    const account = sealedAccount(swarm, server);
+    if (account !== null) server.reader = account.reader;
+    this.#account = account;
     const world = {
+      account,
       swarm,
       scheduler,
       server,
@@ -107,7 +116,7 @@ export class World {
       const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
-      const entries = isSteady ? await this.#server.entries() : [];
+      const entries = isSteady ? openedAll(await this.#server.entries(), this.#server) : [];
       this.#wrong.push(...this.#conflicts.faults(this.#devices, entries, this.#past));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
@@ -147,6 +156,12 @@ export class World {
         this.#befall(fate, this.#device(device), new Draw(this.#swarm.seed, `fate ${id}`));
       });
     }
+    let epochMs = 0;
+    for (const { waitMs, lateMs } of this.#swarm.sealed?.epochs ?? []) {
+      epochMs += waitMs;
+      this.#busy++;
+      this.#scheduler.after(epochMs, this.#fate, "new keys", () => this.#beginEpoch(lateMs));
+    }
     let answerMs = 0;
     for (const { id, device, waitMs } of this.#swarm.holding?.answers ?? []) {
       answerMs += waitMs;
@@ -158,6 +173,20 @@ export class World {
     }
     const isOver = (): boolean => this.#busy === 0 || this.#wrong.length > 0;
     await this.#scheduler.run(isOver, MOST_STORY_STEPS);
+  }
+
+  /** The keyring has the new keys a while before the server asks for them. */
+  #beginEpoch(lateMs: number): void {
+    const account = this.#account;
+    if (account === null) return;
+    account.begin(new Set(this.#devices.map(({ id }) => id)));
+    const { epoch } = account;
+    this.#scheduler.note(`keys of epoch ${epoch}`);
+    this.#happened.add("sealed: new keys");
+    this.#scheduler.after(lateMs, this.#fate, "asks for new keys", () => {
+      this.#busy--;
+      void this.#server.beginKeyEpoch(epoch);
+    });
   }
 
   /** True when a device had asked something. */
@@ -198,7 +227,7 @@ export class World {
   /** One deed after the other, all at rest between: nothing conflicts, everything arrives. */
   async #playInOrder(): Promise<void> {
     await this.#rest();
-    const costs = new CostOracle(this.#devices, this.#server);
+    const costs = new CostOracle(this.#devices, this.#server, this.#swarm.sealed !== null);
     for (const { id, device } of this.#swarm.deeds) {
       if (this.#wrong.length > 0) return;
       await this.#actAlone(id, this.#device(device), costs);
@@ -209,6 +238,7 @@ export class World {
 
   async #actAlone(id: number, device: Device, costs: CostOracle): Promise<void> {
     const before = await costs.snapshot(device);
+    const kept = keptFolders(device.disk, before.ids);
     const { deed, name, way } = this.#deed(id, device.index);
     let steps = 0;
     for (const said of deed) {
@@ -218,7 +248,7 @@ export class World {
         this.#scheduler.note(`${name}'s person ${said}`);
       }
     }
-    const meant = treeOf(device.disk);
+    const meant = withoutEmptied(treeOf(device.disk), kept);
     const slots = slotsOf(device.disk);
     const { nowMs } = this.#scheduler;
     await this.#rest();
@@ -483,12 +513,12 @@ export class World {
 }
 
 /** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine }: Device): boolean {
+function isAtRest({ engine, store }: Device): boolean {
   const status = engine?.status(0);
   if (status === undefined || !status.problems.every(isLasting)) return false;
   if (status.state === "in-sync") return true;
   const { up, down } = status.pending;
-  return status.state === "working" && up === 0 && down === unmakable(status.problems);
+  return status.state === "working" && up === 0 && down === unmakable(status.problems, store);
 }
 
 /** A deed, and `done` when it did something and did not give up. */
@@ -509,4 +539,18 @@ function pickWay(ways: Swarm["ways"], draw: Draw): Way {
     if (left < 0) return way;
   }
   return "write";
+}
+
+/** The account whose space this is; null when it is plain. */
+function sealedAccount(
+  { seed, sealed, devices }: Swarm,
+  server: VirtualServer,
+): SealedAccount | null {
+  if (sealed === null) return null;
+  const ids = Array.from({ length: devices }, (_, index) => idOf(index));
+  return new SealedAccount(server.space, sealed.domain, new Draw(seed, "sealed"), ids);
+}
+
+function openedAll(entries: readonly Entry[], server: VirtualServer): Entry[] {
+  return entries.map((entry) => ({ ...entry, changes: server.opened(entry.changes) }));
 }

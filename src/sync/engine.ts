@@ -15,7 +15,8 @@ import { MassGuard } from "./mass-guard.ts";
 import { matchByContent } from "./match.ts";
 import { Life, type Boot, type Outage } from "./outage.ts";
 import { shownPath } from "./paths.ts";
-import { plan, type LocalOp, type Plan, type RemoteOp } from "./planner.ts";
+import type { LocalOp, RemoteOp } from "./planner.ts";
+import { Planning } from "./planning.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
 import { Pauses } from "./pauses.ts";
 import { Problems } from "./problems.ts";
@@ -27,6 +28,7 @@ import { hasSent } from "./settings.ts";
 import type { Status } from "./status.ts";
 import { Sweeper } from "./sweep.ts";
 import { forgetAgreement } from "./union.ts";
+import { Unsynced } from "./unsynced.ts";
 
 export type EngineWorld = {
   readonly trees: TreeStore;
@@ -66,6 +68,7 @@ const HALTING = new Set([
   "signature-bad",
   "epoch-unknown",
   "journal-forked",
+  "journal-went-back",
 ]);
 /** Errors that mean: what was agreed on is void, unite both sides anew and delete nothing. */
 const UNITING = new Set(["reset", "database-old", "diverged"]);
@@ -105,8 +108,10 @@ export class Engine {
   readonly #downloader: Downloader;
   readonly #sender: Sender;
   readonly #guard: MassGuard;
+  readonly #planning: Planning;
   readonly #sweeper: Sweeper;
   readonly #life: Life;
+  readonly #unsynced: Unsynced;
   readonly #nameKey: (name: string) => string;
   #feeder: Feeder | null = null;
   #feeding: AbortController | null = null;
@@ -123,6 +128,10 @@ export class Engine {
   #settling: { tick: number; resolve: () => void }[] = [];
   #ticks = 0;
   #ended = false;
+  /** Somebody found the root missing or unreadable since a tick found it in order. */
+  #isRootDoubtful = false;
+  /** The present tick found it in order. */
+  #isRootSeen = false;
 
   constructor(world: EngineWorld, setup: EngineSetup) {
     this.#world = world;
@@ -133,16 +142,19 @@ export class Engine {
     this.#clock = steadyClock(world.clock);
     this.#life = new Life(world.records, setup.boot);
     const outage = (): Outage | null => this.#life.outage;
+    this.#unsynced = new Unsynced(world.disk);
     const own = { problems: this.#problems, rules: this.#rules, fresh: this.#fresh, outage };
-    const shared = { ...world, ...own, clock: this.#clock };
+    const shared = { ...world, ...own, clock: this.#clock, unsynced: this.#unsynced };
     this.#pauses = new Pauses(this.#clock);
-    this.#looking = new Looking(shared);
+    this.#looking = new Looking({ ...shared, seeRoot: this.#seeRoot });
     const lookAgain = (folder: NodeId): void => this.#looking.lookAgain(folder);
     this.#reading = new Reading({ ...shared, wall: world.clock }, { wake, lookAgain });
     this.#follower = new Follower({ ...shared, ...setup });
     this.#downloader = new Downloader(shared, wake);
     this.#sender = new Sender({ ...shared, nameKey: this.#nameKey }, wake);
-    this.#guard = new MassGuard({ ...shared, nameKey: this.#nameKey }, setup.holdLimits);
+    const naming = { ...setup, nameKey: this.#nameKey };
+    this.#guard = new MassGuard({ ...shared, ...naming }, setup.holdLimits);
+    this.#planning = new Planning({ ...shared, ...naming, guard: this.#guard });
     this.#sweeper = new Sweeper(world);
     world.watcher.onHint(wake);
   }
@@ -163,6 +175,8 @@ export class Engine {
    * `root-gone`, `signed-out`, `journal-broken`, …).
    */
   async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => this.#wakeUp?.();
+    signal.addEventListener("abort", stop, { once: true });
     try {
       this.#life.begin(this.#world.clock.nowMs());
       await this.#prepare(signal);
@@ -177,6 +191,7 @@ export class Engine {
           : new WorldError("unexpected", messageOf(error), { cause: error });
       throw error;
     } finally {
+      signal.removeEventListener("abort", stop);
       this.#feeding?.abort();
       await Promise.all([
         this.#reading.settleLarge(),
@@ -233,6 +248,7 @@ export class Engine {
       await checkRoot({ ...this.#world, ...this.#setup });
       return null;
     } catch (error) {
+      this.#isRootDoubtful = true;
       this.wake();
       // What passes by itself is met by the next tick.
       return codeOf(error) === "root-gone" ? messageOf(error) : null;
@@ -327,14 +343,11 @@ export class Engine {
       atMostMs === null ? Number.POSITIVE_INFINITY : nowMs + atMostMs,
     );
     const alarm = new AbortController();
-    const stop = (): void => alarm.abort(WOKEN);
-    signal.addEventListener("abort", stop, { once: true });
-    this.#wakeUp = stop;
+    this.#wakeUp = (): void => alarm.abort(WOKEN);
     await this.#world.clock
       .sleep(Math.min(MOST_SLEEP_MS, Math.max(0, dueMs - nowMs)), alarm.signal)
       .catch(() => undefined);
     this.#wakeUp = null;
-    signal.removeEventListener("abort", stop);
   }
 
   #readingDueMs = Number.POSITIVE_INFINITY;
@@ -378,46 +391,48 @@ export class Engine {
   }
 
   async #tick(signal: AbortSignal): Promise<TickResult> {
-    await checkRoot({ ...this.#world, ...this.#setup });
     const { trees } = this.#world;
+    this.#isRootSeen = false;
+    if (this.#isRootDoubtful) await this.#seeRoot();
     this.#reading.verify(await this.#looking.run(signal));
+    if (!(await this.#isDurable())) return { progress: 0, more: true };
     this.#readingDueMs = (await this.#reading.run(signal)) ?? Number.POSITIVE_INFINITY;
     // What was sent and not read back is new no more, though no row says so yet.
-    if (!hasSent(this.#world.records)) trees.transaction(() => matchByContent(trees));
+    if (!hasSent(this.#world.records)) matchByContent(trees);
     this.#applyPages();
     // The feeder wakes the loop with the next page, or when the server answers again.
     if (!this.#isCaughtUp()) return { progress: 0, more: false };
     const resent = await this.#follow(await this.#sender.resend(signal), signal);
     if (resent === "plan-again") return { progress: 1, more: true };
-    const { planned, changed } = this.#plan();
+    const { planned, changed } = this.#planning.run(this.#follower.position.sequence);
     const local = planned.local.filter(({ id }) => !this.#pauses.isPaused(id));
     this.#pending = { up: planned.remote.length, down: planned.local.length };
     this.#problems.retain("write", () => planned.local.map(({ id }) => shownPath(trees, id)));
     this.#problems.retain("send", () => planned.remote.map(({ id }) => shownPath(trees, id)));
+    // Nothing is done to a root, or told of it, that is not the one that was linked.
+    if (local.length + planned.remote.length > 0) await this.#seeRoot();
     const steps = await this.#execute(local, signal);
+    if (!(await this.#isDurable())) return { progress: steps, more: true };
     const sent = await this.#send(planned.remote, signal);
     const progress = steps + sent.progress;
     if (progress > 0) this.#life.note(this.#world.clock.nowMs());
     return { progress, more: progress > 0 || sent.more || changed };
   }
 
-  /** Plans, and stores what only the device's own records have to change for. */
-  #plan(): { planned: Plan; changed: boolean } {
-    const { trees } = this.#world;
-    return trees.transaction(() => {
-      const changed = this.#guard.prepare(this.#follower.position.sequence);
-      const planned = plan(trees, {
-        nameKey: this.#nameKey,
-        device: this.#setup.deviceName,
-        date: this.#world.clock.today(),
-        fresh: this.#fresh,
-        withhold: this.#guard.withhold,
-      });
-      for (const row of planned.records) trees.put(row);
-      this.#guard.store();
-      return { planned, changed };
-    });
+  /** Nothing is agreed on, with the server or by a plan, that a power cut may still take back. */
+  async #isDurable(): Promise<boolean> {
+    const lost = await this.#unsynced.sync(this.#world.trees);
+    if (lost.length > 0) this.#looking.lookAtEverything();
+    return lost.length === 0;
   }
+
+  /** Once a tick, and not at all in one that neither looks nor does anything (SPEC RT2). */
+  readonly #seeRoot = async (): Promise<void> => {
+    if (this.#isRootSeen) return;
+    await checkRoot({ ...this.#world, ...this.#setup });
+    this.#isRootSeen = true;
+    this.#isRootDoubtful = false;
+  };
 
   async #execute(ops: readonly LocalOp[], signal: AbortSignal): Promise<number> {
     if (ops.length === 0) {
@@ -432,6 +447,7 @@ export class Engine {
         problems: this.#problems,
         rules: this.#rules,
         nameKey: this.#nameKey,
+        unsynced: this.#unsynced,
         lookAgain: (folder) => this.#looking.lookAgain(folder),
         folderMade: (folder, path) => {
           watcher.watch(folder, path);

@@ -14,6 +14,7 @@ import type { Problems } from "./problems.ts";
 import * as publish from "./publish.ts";
 import type { Staged } from "./stage.ts";
 import { PARK_NODE, type LocalSide, type NodeRow } from "./tree.ts";
+import type { Unsynced } from "./unsynced.ts";
 
 export type ExecuteWorld = publish.PublishWorld & {
   readonly trees: TreeStore;
@@ -21,6 +22,7 @@ export type ExecuteWorld = publish.PublishWorld & {
   readonly problems: Problems;
   readonly rules: IgnoreRules;
   readonly nameKey: (name: string) => string;
+  readonly unsynced: Unsynced;
   /** Asks for another look at a folder whose contents were not as planned. */
   readonly lookAgain: (folder: NodeId) => void;
   /** Tells of a folder that the engine made (to be watched) or removed. */
@@ -49,8 +51,6 @@ export class Executor {
   readonly #state = new Map<NodeId, State>();
   /** Nodes whose folder is being made by somebody who waits for them to leave. */
   readonly #waiting = new Set<NodeId>();
-  /** Folders whose entries changed: they may be moved before those are made durable. */
-  readonly #folders = new Set<NodeId>();
   /** Files whose bytes the engine put in place: others may be built from their chunks. */
   readonly #written = new Map<NodeId, ContentHash>();
   readonly #failed = new Set<NodeId>();
@@ -131,12 +131,13 @@ export class Executor {
 
   /** Makes the folders touched so far durable, then stores what was done in them. */
   async flush(): Promise<void> {
-    const folders = [...this.#folders].map((id) => pathOf(this.#draft, "local", id));
-    const paths = folders.filter((path) => path !== null);
-    if (paths.length > 0) await this.#world.disk.change.syncFolders(paths);
-    this.#folders.clear();
+    const { unsynced, lookAgain } = this.#world;
+    for (const folder of await unsynced.sync(this.#draft)) lookAgain(folder);
     this.#unstored = 0;
-    const records = this.#draft.records();
+    // What lies in a folder that was not where it should be is found by the next look.
+    const isDurable = ({ local }: NodeRow): boolean =>
+      local === null || !unsynced.folders.has(local.parent);
+    const records = this.#draft.records().filter(isDurable);
     if (records.length === 0) return;
     this.#world.trees.transaction(() => {
       for (const row of records) this.#world.trees.put(row);
@@ -319,7 +320,7 @@ export class Executor {
 
   async #makeFolder(row: NodeRow, place: Place): Promise<void> {
     const path = this.#childPath(place);
-    this.#touch(place.parent);
+    this.#world.unsynced.note(place.parent);
     this.#done(row, await publish.createFolder(this.#world, path, place));
     this.#world.folderMade(row.id, path);
     this.#tellOf(row, "created", path);
@@ -331,7 +332,7 @@ export class Executor {
     const from = this.#path(row.id);
     const paths = { from, to: this.#childPath(to) };
     const shownFrom = shownPath(this.#draft, row.id);
-    this.#touch(local.parent, to.parent);
+    this.#world.unsynced.note(local.parent, to.parent);
     const moved = await publish.move(this.#world, row, paths, local, to);
     this.#done(row, moved);
     const event = { kind: "moved", where: this.#whereOf(row.id), node: row.kind } as const;
@@ -341,7 +342,7 @@ export class Executor {
   async #park(id: NodeId): Promise<void> {
     const row = this.#draft.get(id);
     if (!row?.local || row.local.parent === PARK_NODE) return;
-    this.#touch(row.local.parent, PARK_NODE);
+    this.#world.unsynced.note(row.local.parent, PARK_NODE);
     this.#done(row, await publish.park(this.#world, row, this.#path(id), row.local));
   }
 
@@ -349,7 +350,7 @@ export class Executor {
     const { local } = row;
     if (local === null) return;
     const path = this.#path(row.id);
-    this.#touch(local.parent);
+    this.#world.unsynced.note(local.parent);
     try {
       const held = await publish.remove(this.#world, row, path, local);
       if (held !== null) this.#held.set(row.id, held);
@@ -415,7 +416,7 @@ export class Executor {
     const { parent, name } = local;
     const placing = { parent, name, content, file: staged.stat.file };
     this.#store([{ ...row, displacing: local.file, placing }]);
-    this.#touch(parent);
+    this.#world.unsynced.note(parent);
     const after = await publish.replace(this.#world, row, path, local, content, staged);
     this.#done(row, after, content);
     this.#tellOf(row, "changed", path);
@@ -429,7 +430,7 @@ export class Executor {
       const { place, content } = op.target;
       if (!(await this.#freePlace(id, place))) return;
       const path = this.#childPath(place);
-      this.#touch(place.parent);
+      this.#world.unsynced.note(place.parent);
       const after = await publish.create(this.#world, path, place, content, staged);
       this.#done(row, after, content);
       if (content.kind === "file") this.#written.set(id, content.sha256);
@@ -437,17 +438,12 @@ export class Executor {
     } else if (op.kind === "replace" && row.local !== null) {
       const { local } = row;
       const path = this.#path(id);
-      this.#touch(local.parent);
+      this.#world.unsynced.note(local.parent);
       const after = await publish.replace(this.#world, row, path, local, op.content, staged);
       this.#done(row, after, op.content);
       if (op.content.kind === "file") this.#written.set(id, op.content.sha256);
       this.#tellOf(row, "changed", path);
     }
-  }
-
-  /** Before a step, because one that fails in its middle has changed names too. */
-  #touch(...folders: readonly NodeId[]): void {
-    for (const folder of folders) this.#folders.add(folder);
   }
 
   #done(row: NodeRow, local: LocalSide, written = local.content): void {

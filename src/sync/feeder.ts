@@ -9,6 +9,9 @@ const RETRY_MOST_MS = 20_000;
 /** Pages held for the engine at most: fetching waits while it works. */
 const MAX_PAGES = 4;
 
+/** Ends a question for another one. */
+const NUDGED = new Error("asked anew");
+
 export type Page = { readonly cursor: string; readonly feed: Feed };
 
 /**
@@ -49,7 +52,7 @@ export class Feeder {
   /** Asks the server at once how far it is, instead of waiting to be told. */
   refresh(): void {
     this.#wanted++;
-    this.#nudge.abort();
+    this.#nudge.abort(NUDGED);
   }
 
   /** The newest sequence that the server is known to have. */
@@ -61,8 +64,12 @@ export class Feeder {
   async next(signal: AbortSignal): Promise<void> {
     if (this.#pages.length > 0 || signal.aborted) return;
     await new Promise<void>((resolve) => {
-      this.#waiting.add(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      const done = (): void => {
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      signal.addEventListener("abort", done, { once: true });
     });
   }
 
@@ -81,9 +88,12 @@ export class Feeder {
   /** Runs until the signal aborts or the server says something that waiting does not heal. */
   async run(signal: AbortSignal): Promise<void> {
     let more = false;
+    let both = AbortSignal.any([signal, this.#nudge.signal]);
     while (!signal.aborted) {
-      this.#nudge = new AbortController();
-      const both = AbortSignal.any([signal, this.#nudge.signal]);
+      if (this.#nudge.signal.aborted) {
+        this.#nudge = new AbortController();
+        both = AbortSignal.any([signal, this.#nudge.signal]);
+      }
       try {
         const cursor = this.#cursor;
         const wanted = this.#wanted;
@@ -111,8 +121,12 @@ export class Feeder {
 
   async #waitForRoom(signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#room = resolve;
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      const done = (): void => {
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#room = done;
+      signal.addEventListener("abort", done, { once: true });
     });
   }
 

@@ -55,9 +55,14 @@ const MAX_SAMPLE = 10;
 const NOBODY: ByDirection = { up: [], down: [] };
 const NO_HOLDS: Holds = { holds: [], approved: NOBODY, rejected: NOBODY, answers: [] };
 
+/** As stored: as long as it is the same, so are the holds and the answers to them. */
+export function holdsText(records: DeviceRecords): string {
+  return records.setting(HOLDS) ?? "";
+}
+
 export function readHolds(records: DeviceRecords): Holds {
-  const text = records.setting(HOLDS);
-  return text === undefined ? NO_HOLDS : (JSON.parse(text) as Holds);
+  const text = holdsText(records);
+  return text === "" ? NO_HOLDS : (JSON.parse(text) as Holds);
 }
 
 export function writeHolds(records: DeviceRecords, holds: Holds): void {

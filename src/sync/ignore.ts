@@ -76,7 +76,7 @@ export class IgnoreRules {
     };
     apply(this.#builtIn, names.join("/"));
     let folder = "";
-    for (let depth = 0; depth < names.length; depth++) {
+    for (let depth = 0; this.#byFolder.size > 0 && depth < names.length; depth++) {
       const own = this.#byFolder.get(folder);
       if (own !== undefined) apply(own.rules, names.slice(depth).join("/"));
       folder = joinPath(folder, names[depth] ?? "");

@@ -17,6 +17,12 @@ export type Found = {
 
 export type Trouble = { readonly path: string; readonly code: string; readonly message: string };
 
+export type Differing = {
+  readonly path: string;
+  readonly file: FileKey;
+  readonly isKnown: boolean;
+};
+
 /** What one look at some folders saw, kept as differences from the local tree. */
 export type Look = {
   /** Folders that were listed, and what differs in each. */
@@ -30,6 +36,8 @@ export type Look = {
    */
   readonly vacated: ReadonlySet<NodeId>;
   readonly blinded: ReadonlyMap<NodeId, Blindness>;
+  /** Where something differs: the folder, and whether the local tree knew it. */
+  readonly differing: readonly Differing[];
   readonly troubles: readonly Trouble[];
   /** Ignore rules changed: everything must be looked at again. */
   readonly rulesChanged: boolean;
@@ -80,6 +88,7 @@ class Walk {
   readonly displaced = new Set<NodeId>();
   readonly vacated = new Set<NodeId>();
   readonly blinded = new Map<NodeId, Blindness>();
+  readonly differing: Differing[] = [];
   readonly troubles: Trouble[] = [];
   rulesChanged = false;
   unsteady = false;
@@ -149,6 +158,8 @@ class Walk {
       const seen = await this.#see(joinPath(path, entry.name), entry, row);
       if (seen !== null) found.push(seen);
     }
+    const isKnown = base !== null;
+    if (found.length > 0) this.differing.push({ path, file: listing.file, isKnown });
     for (const left of rows.values()) for (const row of left) this.missing.add(row.id);
   }
 

@@ -2,14 +2,16 @@ import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { finishParkedMoves } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
-import { look } from "./look.ts";
+import { look, type Look } from "./look.ts";
 import { absenceMs, Matcher, type Arrivals, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
 import type { Outage } from "./outage.ts";
 import { pathOf } from "./paths.ts";
 import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
+import { raced } from "./publish.ts";
 import { PARK_NODE } from "./tree.ts";
+import type { Unsynced } from "./unsynced.ts";
 
 export type LookingWorld = {
   readonly trees: TreeStore;
@@ -19,8 +21,11 @@ export type LookingWorld = {
   readonly problems: Problems;
   readonly rules: IgnoreRules;
   readonly fresh: Fresh;
+  readonly unsynced: Unsynced;
   /** What an outage may have taken from the disk, until everything was looked at. */
   readonly outage: () => Outage | null;
+  /** Throws WorldError `root-gone` unless the root is the folder that was linked. */
+  readonly seeRoot: () => Promise<void>;
 };
 
 /** A look at everything stands behind the watcher, at least this far apart … */
@@ -72,7 +77,7 @@ export class Looking {
 
   /** Looks at what is due; returns files whose bytes must be read again. */
   async run(signal: AbortSignal): Promise<readonly NodeId[]> {
-    const { trees, clock, watcher } = this.#world;
+    const { clock, watcher, seeRoot } = this.#world;
     if (!this.#started) await this.#start();
     const hints = watcher.take();
     if (hints.overflow) this.#everything = true;
@@ -82,6 +87,24 @@ export class Looking {
     if (!isFull && folders.size === 0) return [];
     this.#everything = false;
     this.#again.clear();
+    try {
+      await seeRoot();
+      return await this.#look(isFull, folders, nowMs, signal);
+    } catch (error) {
+      // Nothing was looked at: what was hinted is not hinted again.
+      if (isFull) this.#everything = true;
+      for (const folder of folders) this.#again.add(folder);
+      throw error;
+    }
+  }
+
+  async #look(
+    isFull: boolean,
+    folders: ReadonlySet<NodeId>,
+    nowMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly NodeId[]> {
+    const { trees, clock } = this.#world;
     // What such a move has left would be seen as a second file of the one inode.
     if (isFull || folders.has(PARK_NODE)) await finishParkedMoves(this.#world.disk);
     const beganMs = clock.monotonicMs();
@@ -93,7 +116,7 @@ export class Looking {
       ? "all"
       : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
     this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
-    await this.#makeDurable();
+    await this.#makeDurable(seen);
     const matched = trees.transaction(() =>
       new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
     );
@@ -105,16 +128,19 @@ export class Looking {
 
   /**
    * What the engine put in place before a step failed or the machine stopped may be found now: it
-   * counts as agreed on only when a power cut cannot take it away again.
+   * counts as agreed on only when a power cut cannot take it away again (SPEC EX7).
    */
-  async #makeDurable(): Promise<void> {
-    const { trees, disk } = this.#world;
-    const folders = new Set<string>();
-    for (const { placing } of trees.changed()) {
-      const path = placing === null ? null : pathOf(trees, "local", placing.parent);
-      if (path !== null) folders.add(path);
+  async #makeDurable({ differing }: Look): Promise<void> {
+    const { trees, disk, unsynced } = this.#world;
+    const isUnderWay =
+      unsynced.folders.size > 0 || trees.changed().some(({ placing }) => placing !== null);
+    // Not every step is written ahead: of those before a crash the first look tells.
+    const due = differing.filter(({ isKnown }) => isUnderWay || (isKnown && !this.#hasSeenAll));
+    if (due.length === 0) return;
+    await disk.change.syncFolders(due.map(({ path }) => path));
+    for (const { path, file } of due) {
+      if ((await disk.look.stat(path))?.file !== file) throw raced(path);
     }
-    if (folders.size > 0) await disk.change.syncFolders([...folders]);
   }
 
   /** When the next look is due by itself (ms since 1970). */
@@ -145,7 +171,8 @@ export class Looking {
 
   /** Known folders are watched before the first look, so that nothing falls between. */
   async #start(): Promise<void> {
-    const { trees, watcher } = this.#world;
+    const { trees, watcher, seeRoot } = this.#world;
+    await seeRoot();
     for (const id of [ROOT_NODE, ...trees.localFolders()]) {
       const path = pathOf(trees, "local", id);
       if (path !== null) watcher.watch(id, path);

@@ -379,14 +379,17 @@ export function matchByContent(trees: TreeStore): number {
     if (row.local?.blind === "absent") note(gone, row, content.sha256);
     else if (row.synced === null && row.remote === null) note(come, row, content.sha256);
   }
-  let joined = 0;
-  for (const [sha256, from] of gone) {
-    const to = come.get(sha256);
-    if (!from || !to?.local?.content || !from.synced) continue;
-    if (!sameBody(to.local.content, from.synced.content)) continue;
-    trees.put({ ...to, local: null });
-    trees.put({ ...from, local: to.local });
-    joined++;
-  }
-  return joined;
+  if (gone.size === 0 || come.size === 0) return 0;
+  return trees.transaction(() => {
+    let joined = 0;
+    for (const [sha256, from] of gone) {
+      const to = come.get(sha256);
+      if (!from || !to?.local?.content || !from.synced) continue;
+      if (!sameBody(to.local.content, from.synced.content)) continue;
+      trees.put({ ...to, local: null });
+      trees.put({ ...from, local: to.local });
+      joined++;
+    }
+    return joined;
+  });
 }

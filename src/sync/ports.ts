@@ -1,4 +1,4 @@
-import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
+import type { ChunkId, CommitId, ContentHash, NodeId } from "#core/ids.ts";
 import type { Content, FileContent, Manifest } from "#core/node.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
@@ -168,6 +168,8 @@ export type ChunkSource = {
  * `work` is kept when it throws or the machine stops before it returns.
  */
 export interface TreeStore {
+  /** Grows with every row that may have become another one: as long as it is the same, none has. */
+  readonly changes: number;
   transaction<T>(work: () => T): T;
   get(id: NodeId): NodeRow | undefined;
   /** Stores a row; one that `isEmpty` is removed. */
@@ -215,7 +217,11 @@ export interface SealedRecords {
   putRoot(content: ContentHash, root: Uint8Array): void;
   /** The journal's chain after an entry, of the latest MAX_BASE_AGE and a few more. */
   chainAt(sequence: number): string | undefined;
-  putChain(sequence: number, chain: string): void;
+  /** Which of these entries a commit became. */
+  sequenceOf(commit: CommitId): number | undefined;
+  /** Of the newest entry that was read, or was promised for a commit; 0 before the first. */
+  lastSequence(): number;
+  putEntry(sequence: number, entry: { readonly chain: string; readonly commitId: CommitId }): void;
 }
 
 /** The server's key service: it helps to seal and learns nothing of what. */

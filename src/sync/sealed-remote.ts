@@ -1,10 +1,10 @@
 import { assert } from "#core/assert.ts";
-import { WorldError } from "#core/errors.ts";
+import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
 import { openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
-import type { Entry, Feed } from "#protocol/feed.ts";
+import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
 import type { Remote, SealedRecords, TreeStore } from "./ports.ts";
@@ -33,17 +33,48 @@ export class SealedRemote implements Remote {
     this.#world = world;
   }
 
+  /** Throws WorldError `journal-went-back` where a plain space's says `reset`, and more often. */
   async changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
-    const feed = await this.#world.remote.changes(cursor, waitMs, signal);
+    // A commit may be answered before a feed that was asked for earlier.
+    const seen = this.#world.records.lastSequence();
+    const feed = await this.#feed(cursor, waitMs, signal);
+    if (feed.head < seen) throw wentBack(seen, feed.head);
     if (!feed.entries.every((entry) => this.#isKnown(entry))) await this.#world.refreshKeys();
     return feed;
   }
 
+  /** What a reset says is which journal the server has now: the device's own is not given up. */
+  async #feed(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
+    const { remote, records } = this.#world;
+    try {
+      return await remote.changes(cursor, waitMs, signal);
+    } catch (error) {
+      if (codeOf(error) !== "reset") throw error;
+      const { head } = await remote.changes(CURSOR_START, 0, signal);
+      throw wentBack(records.lastSequence(), head);
+    }
+  }
+
+  /** Throws WorldError `journal-forked` where a plain space's says `diverged`, and more often. */
   async commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
     const answer = await this.#world.remote.commit(commit, signal);
+    if (answer.outcome === "committed") this.#hold(commit, answer);
+    if (answer.outcome === "refused" && answer.code === "diverged") {
+      throw forked(commit.base.sequence, "the server says that it never had it");
+    }
     const isOld = answer.outcome === "refused" && answer.code === "epoch-old";
     if (isOld) await this.#world.refreshKeys();
     return answer;
+  }
+
+  /** What the server said of a commit has to be what its journal says (SPEC SL11). */
+  #hold({ commitId }: Commit, { sequence, chain }: { sequence: number; chain: string }): void {
+    const { records, trees } = this.#world;
+    const known = { chain: records.chainAt(sequence), sequence: records.sequenceOf(commitId) };
+    if ((known.chain ?? chain) !== chain || (known.sequence ?? sequence) !== sequence) {
+      throw forked(sequence, "the server says that it is this device's commit");
+    }
+    trees.transaction(() => records.putEntry(sequence, { chain, commitId }));
   }
 
   /** True when this device knows who sent it, and has the keys that it is closed with. */
@@ -139,4 +170,15 @@ export class SealedRemote implements Remote {
       yield { id: entry.raw, bytes: openChunk(primitives, entry, bytes) };
     }
   }
+}
+
+/** Whoever keeps the journal lost its end, or hides it: a person has to know, and to decide. */
+function wentBack(from: number, to: number): WorldError {
+  const message = `The server went back from #${from} to #${to}; nothing is done before you say so.`;
+  return new WorldError("journal-went-back", message);
+}
+
+function forked(sequence: number, because: string): WorldError {
+  const message = `The server's journal is not the one known at #${sequence}: ${because}.`;
+  return new WorldError("journal-forked", message);
 }

@@ -9,7 +9,6 @@ import * as manifests from "#crypto/manifest.ts";
 import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type FileBody } from "#crypto/meta.ts";
 import { openName, sealName } from "#crypto/names.ts";
 import type { Primitives } from "#crypto/primitives.ts";
-import { keysOfEpoch } from "#crypto/keys.ts";
 import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
@@ -54,6 +53,10 @@ const FAULTS: Readonly<Record<CommitFault, { code: string; because: string }>> =
   "unknown-base": { code: "journal-forked", because: "its device saw a past that is not here" },
   "other-base": { code: "journal-forked", because: "its device saw another past than this device" },
 };
+
+/** A signature says nothing of where in the journal its commit stands, or how often. */
+const AGAIN = { code: "journal-broken", because: "the same commit stands before it" };
+const CHANGED = { code: "journal-forked", because: "another one was there when it was seen first" };
 
 /** A sealed space's seal (SPEC SL1, SL9). */
 export class SealedSeal implements Seal {
@@ -157,11 +160,11 @@ export class SealedSeal implements Seal {
 
   check(entry: Entry): void {
     const { primitives, keys, records, sealedRecords } = this.#world;
-    const { device, base, keyEpoch, signature, sequence, chain } = entry;
+    const { device, base, keyEpoch, signature, sequence, chain, commitId } = entry;
     if (!device || !base || keyEpoch === undefined || signature === undefined) {
       throw faulty(sequence, FAULTS["bad-signature"]);
     }
-    keysOfEpoch(keys().epochs, keyEpoch);
+    if (!keys().epochs.has(keyEpoch)) throw faulty(sequence, FAULTS["other-epoch"]);
     const facts = this.#facts({ ...entry, base }, device, keyEpoch);
     const epoch = this.#epochAt(keyEpoch, sequence);
     const verdict = checkCommit(primitives, facts, signature, {
@@ -170,8 +173,12 @@ export class SealedSeal implements Seal {
       chainAt: (at) => (at === 0 ? CHAIN_START : sealedRecords.chainAt(at)),
     });
     if (verdict !== "sound") throw faulty(sequence, FAULTS[verdict]);
+    if ((sealedRecords.sequenceOf(commitId) ?? sequence) !== sequence)
+      throw faulty(sequence, AGAIN);
+    // What was read before a union, or promised for a commit, is still the journal's past.
+    if ((sealedRecords.chainAt(sequence) ?? chain) !== chain) throw faulty(sequence, CHANGED);
     writeKeyEpoch(records, epoch);
-    sealedRecords.putChain(sequence, chain);
+    sealedRecords.putEntry(sequence, { chain, commitId });
   }
 
   /** Epochs only grow; one begins right before the first entry that is closed in it. */

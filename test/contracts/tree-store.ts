@@ -246,6 +246,30 @@ function transactionContract(name: string, open: OpenTreeStore): void {
     assert.equal(store.records.count("local"), 1);
   });
 
+  test(`DB4: ${name}: what counts rows that change tells of those taken back, and of no look`, async () => {
+    await using store = await open({ folding: true });
+    const { trees, records } = store;
+    put(store, 1);
+    const { changes } = trees;
+    trees.get(id(1));
+    trees.named("local", ROOT_NODE, "1");
+    records.setSetting("cursor", "1");
+    trees.transaction(() => trees.changed());
+    assert.equal(trees.changes, changes);
+    put(store, 2);
+    const grown = trees.changes;
+    assert.ok(grown > changes);
+    let within = 0;
+    assert.throws(() =>
+      trees.transaction(() => {
+        put(store, 3);
+        within = trees.changes;
+        fail();
+      }),
+    );
+    assert.ok(within > grown && trees.changes > within);
+  });
+
   test(`DB4: ${name}: a transaction in another is part of it`, async () => {
     await using store = await open({ folding: true });
     const { trees } = store;

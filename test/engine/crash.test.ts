@@ -11,6 +11,7 @@ import { IgnoreRules } from "#sync/ignore.ts";
 import type { LocalOp } from "#sync/planner.ts";
 import { Problems } from "#sync/problems.ts";
 import type { NodeRow } from "#sync/tree.ts";
+import { Unsynced } from "#sync/unsynced.ts";
 import { treeOf, World, type Device } from "./world.ts";
 
 function rowOf(device: Device, name: string): NodeRow {
@@ -105,10 +106,12 @@ async function moveAndDie(world: World, { dir, name }: Device, op: LocalOp): Pro
     get: (target, method) =>
       method === "syncFolders" ? die : Reflect.get(target, method).bind(target),
   });
+  const used = { ...disk, change };
   const executor = new Executor(
     {
       ...store,
-      disk: { ...disk, change },
+      disk: used,
+      unsynced: new Unsynced(used),
       clock: systemClock,
       problems: new Problems(),
       rules: new IgnoreRules(),

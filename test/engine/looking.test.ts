@@ -16,6 +16,7 @@ import { Looking } from "#sync/looking.ts";
 import type { Disk, TreeStore, Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 import { PARK_NODE } from "#sync/tree.ts";
+import { Unsynced } from "#sync/unsynced.ts";
 
 const { signal } = new AbortController();
 
@@ -52,6 +53,7 @@ async function withFolder(
   const looking = new Looking({
     ...store,
     disk: { ...real, look },
+    unsynced: new Unsynced(real),
     watcher,
     clock: systemClock,
     problems: new Problems(),

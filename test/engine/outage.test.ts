@@ -17,6 +17,7 @@ import type { Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 import { Reading } from "#sync/reading.ts";
 import type { NodeRow } from "#sync/tree.ts";
+import { Unsynced } from "#sync/unsynced.ts";
 
 const { signal } = new AbortController();
 const MINUTE_MS = 60_000;
@@ -56,7 +57,10 @@ class Machine implements AsyncDisposable {
     const steady = { clock: systemClock, problems: new Problems(), outage: () => outage };
     const shared = { ...this.#store, ...steady, disk: this.#disk, digest: systemDigest };
     const fresh = () => nodeId(randomBytes(16).toString("hex"));
-    const looking = new Looking({ ...shared, watcher: WATCHER, rules: new IgnoreRules(), fresh });
+    const seeRoot = async (): Promise<void> => undefined;
+    const own = { watcher: WATCHER, rules: new IgnoreRules(), fresh, seeRoot };
+    const unsynced = new Unsynced(this.#disk);
+    const looking = new Looking({ ...shared, ...own, unsynced });
     await looking.run(signal);
     const wake = () => undefined;
     const reading = new Reading(

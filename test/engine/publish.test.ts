@@ -14,6 +14,7 @@ import type { Disk } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 import { agreedSide, create, replace, stageLink } from "#sync/publish.ts";
 import { PARK_NODE, type LocalSide, type NodeRow } from "#sync/tree.ts";
+import { Unsynced } from "#sync/unsynced.ts";
 
 const BYTES = "what the server has";
 const PLACE = { parent: ROOT_NODE, name: "f" };
@@ -127,10 +128,12 @@ suite("a process that ends in the middle of a step", () => {
       const change = new Proxy(real.change, {
         get: (target, name) => (name === "link" ? link : Reflect.get(target, name).bind(target)),
       });
+      const used = { look: real.look, stage: real.stage, change };
       const executor = new Executor(
         {
           ...store,
-          disk: { look: real.look, stage: real.stage, change },
+          disk: used,
+          unsynced: new Unsynced(used),
           clock: systemClock,
           problems: new Problems(),
           rules: new IgnoreRules(),

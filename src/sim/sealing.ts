@@ -1,0 +1,38 @@
+import { cutSizes } from "#chunking/cut.ts";
+import type { Domain } from "#crypto/chunk.ts";
+import type { Draw } from "./chance.ts";
+
+/** How a story's space is sealed, and what happens to its keys. */
+export type Sealing = {
+  readonly domain: Domain;
+  /** Share of questions that the key service does not answer. */
+  readonly away: number;
+  /** When new keys begin, and how long after that a device's keyring says so. */
+  readonly epochs: readonly { readonly waitMs: number; readonly lateMs: number }[];
+};
+
+/** In a shared space some chunks are large enough to be shared. */
+export const CHUNKS = { private: cutSizes(11), shared: cutSizes(13) } as const;
+/** Inline, at its limit and beyond, and several chunks. */
+export const SIZES: readonly number[] = [
+  12, 12, 12, 40, 3_000, 4_096, 4_097, 9_000, 20_000, 45_000, 45_000,
+];
+
+/** One story in so many has a sealed space. */
+const SHARE = 0.25;
+const PRIVATE_SHARE = 0.7;
+const EPOCHS_SHARE = 0.4;
+
+export function drawSealing(draw: Draw, sequential: boolean): Sealing | null {
+  if (!draw.chance(SHARE)) return null;
+  const domain = draw.chance(PRIVATE_SHARE) ? "private" : "shared";
+  const count = !sequential && draw.chance(EPOCHS_SHARE) ? draw.between(1, 4) : 0;
+  return {
+    domain,
+    away: draw.chance(0.5) ? 0 : draw.fraction() * 0.5,
+    epochs: Array.from({ length: count }, () => ({
+      waitMs: draw.below(draw.pick([50, 500, 8_000])),
+      lateMs: draw.below(draw.pick([1, 400, 4_000])),
+    })),
+  };
+}

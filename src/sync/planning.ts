@@ -1,0 +1,80 @@
+import type { Clock } from "#core/world.ts";
+import { holdsText } from "./holds.ts";
+import type { MassGuard } from "./mass-guard.ts";
+import type { Fresh } from "./normalise.ts";
+import { plan, type Plan } from "./planner.ts";
+import type { DeviceRecords, TreeStore } from "./ports.ts";
+
+export type PlanningWorld = {
+  readonly trees: TreeStore;
+  readonly records: DeviceRecords;
+  readonly clock: Clock;
+  readonly guard: MassGuard;
+  readonly fresh: Fresh;
+  readonly nameKey: (name: string) => string;
+  readonly deviceName: string;
+};
+
+/**
+ * All that a plan follows from, beside this device's name and limits: while it is the same, so is
+ * the plan. The wait for more deletions, which ends by time, is the guard's to tell.
+ */
+type Source = {
+  /** Of the three trees (see `TreeStore.changes`). */
+  readonly changes: number;
+  /** How far the server was followed. */
+  readonly sequence: number;
+  /** Part of conflict copies' names. */
+  readonly today: string;
+  /** What is held, and what people have said to it. */
+  readonly holds: string;
+};
+
+/** Plans, unless what there is to plan on is what the last plan was made of. */
+export class Planning {
+  readonly #world: PlanningWorld;
+  #last: { readonly plan: Plan; readonly source: Source } | null = null;
+
+  constructor(world: PlanningWorld) {
+    this.#world = world;
+  }
+
+  /**
+   * The plan, with what only the device's own records have to change for stored. `sequence`: how far
+   * the server was followed. `changed`: rows changed for an answer of people, so there is more to do.
+   */
+  run(sequence: number): { readonly planned: Plan; readonly changed: boolean } {
+    const { trees, clock, guard, fresh, nameKey, deviceName: device } = this.#world;
+    const last = this.#last;
+    if (last !== null && !guard.isWaiting && isSame(last.source, this.#source(sequence))) {
+      return { planned: last.plan, changed: false };
+    }
+    const done = trees.transaction(() => {
+      const changed = guard.prepare(sequence);
+      const date = clock.today();
+      const planned = plan(trees, { nameKey, device, date, fresh, withhold: guard.withhold });
+      for (const row of planned.records) trees.put(row);
+      guard.store();
+      return { planned, changed };
+    });
+    // The plan of the rows that it made is the same plan (SPEC PL10). What an answer changed is
+    // compared once more: what is in a folder may be back when the folder is.
+    const source = this.#source(sequence);
+    this.#last = done.changed ? null : { plan: done.planned, source };
+    return done;
+  }
+
+  #source(sequence: number): Source {
+    const { trees, records, clock } = this.#world;
+    return { changes: trees.changes, sequence, today: clock.today(), holds: holdsText(records) };
+  }
+}
+
+function isSame(left: Source, right: Source): boolean {
+  return (
+    left.changes === right.changes &&
+    left.sequence === right.sequence &&
+    left.today === right.today &&
+    left.holds === right.holds
+  );
+}
