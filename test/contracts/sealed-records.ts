@@ -2,20 +2,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { toHex } from "#core/bytes.ts";
-import { chunkId, contentHash } from "#core/ids.ts";
+import { chunkId, commitId, contentHash } from "#core/ids.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { chunkSecret } from "#crypto/keys.ts";
 import { MAX_BASE_AGE } from "#protocol/limits.ts";
-import type { SealedRecords } from "#sync/ports.ts";
+import type { SealedRecords, TreeStore } from "#sync/ports.ts";
 
 /** What a device of a sealed space remembers, in a database that nobody else has. */
-export type OpenSealedRecords = () => Promise<
-  AsyncDisposable & { readonly records: SealedRecords }
->;
+export type OpenSealedRecords = () => Promise<SealedRecordsUnderTest>;
+
+type SealedRecordsUnderTest = AsyncDisposable & {
+  readonly records: SealedRecords;
+  readonly trees: Pick<TreeStore, "transaction">;
+};
 
 const idOf = (number: number) => chunkId(number.toString(16).padStart(64, "0"));
 const hashOf = (number: number) => contentHash(number.toString(16).padStart(64, "0"));
 const chainOf = (number: number): string => number.toString(16).padStart(64, "f");
+const commitOf = (number: number) => commitId(number.toString(16).padStart(32, "0"));
+const entryOf = (number: number) => ({ chain: chainOf(number), commitId: commitOf(number) });
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
 
 const anyEntry: fc.Arbitrary<SealedEntry> = fc
@@ -69,18 +74,48 @@ export function sealedRecordsContract(store: string, open: OpenSealedRecords): v
     assert.equal(records.sealed(idOf(1)), undefined);
   });
 
-  test(`DB9: the chain of every entry that a commit may be planned on is there (${store})`, async () => {
+  test(`DB9: every entry that a commit may be planned on is known (${store})`, async () => {
     await using under = await open();
-    const { records } = under;
+    const { records, trees } = under;
+    assert.equal(records.lastSequence(), 0);
     const last = MAX_BASE_AGE + 1_100;
-    for (let sequence = 1; sequence <= last; sequence++) {
-      records.putChain(sequence, chainOf(sequence));
-    }
+    trees.transaction(() => {
+      for (let sequence = 1; sequence <= last; sequence++) {
+        records.putEntry(sequence, entryOf(sequence));
+      }
+    });
     for (let sequence = last; sequence >= last - MAX_BASE_AGE; sequence--) {
       assert.equal(records.chainAt(sequence), chainOf(sequence));
+      assert.equal(records.sequenceOf(commitOf(sequence)), sequence);
     }
+    assert.equal(records.lastSequence(), last);
     assert.equal(records.chainAt(last + 1), undefined);
-    records.putChain(last, chainOf(1));
-    assert.equal(records.chainAt(last), chainOf(1));
+    assert.equal(records.sequenceOf(commitOf(last + 1)), undefined);
+    records.putEntry(last + 5, entryOf(last + 5));
+    assert.equal(records.lastSequence(), last + 5);
+    assert.equal(records.chainAt(last + 4), undefined);
+  });
+
+  test(`DB9: what a transaction that failed remembered is forgotten (${store})`, async () => {
+    await using under = await open();
+    const { records, trees } = under;
+    const [entry] = fc.sample(anyEntry, 1);
+    assert.ok(entry !== undefined);
+    trees.transaction(() => records.putInline(idOf(1), new Uint8Array([1])));
+    assert.throws(() =>
+      trees.transaction(() => {
+        records.putSealed(entry);
+        records.putInline(idOf(1), new Uint8Array([2]));
+        records.putRoot(hashOf(1), new Uint8Array([3]));
+        records.putEntry(1, entryOf(1));
+        throw new Error("undone");
+      }),
+    );
+    assert.equal(records.sealed(entry.raw), undefined);
+    assert.deepEqual(records.inline(idOf(1)), new Uint8Array([1]));
+    assert.equal(records.root(hashOf(1)), undefined);
+    assert.equal(records.chainAt(1), undefined);
+    assert.equal(records.sequenceOf(commitOf(1)), undefined);
+    assert.equal(records.lastSequence(), 0);
   });
 }

@@ -5,7 +5,6 @@ import { Draw } from "../../src/sim/chance.ts";
 import { DiskOracle } from "../../src/sim/disk-oracle.ts";
 import { openDoors, type Gate } from "../../src/sim/disk-doors.ts";
 import { MemoryMetadata } from "../../src/sim/memory-metadata.ts";
-import { MemorySealedRecords } from "../../src/sim/memory-sealed-records.ts";
 import { MemoryStore } from "../../src/sim/memory-store.ts";
 import { Person } from "../../src/sim/people.ts";
 import { Scheduler } from "../../src/sim/scheduler.ts";
@@ -25,10 +24,10 @@ treeStoreContract("dreamed", async ({ folding }) => {
   return { trees: store, records: store, [Symbol.asyncDispose]: async () => store.close() };
 });
 
-sealedRecordsContract("dreamed", async () => ({
-  records: new MemorySealedRecords(),
-  [Symbol.asyncDispose]: async () => {},
-}));
+sealedRecordsContract("dreamed", async () => {
+  const store = new MemoryStore(foldName, null);
+  return { records: store.sealed, trees: store, [Symbol.asyncDispose]: async () => store.close() };
+});
 
 journalContract("dreamed", async () => {
   const { journals, chunks } = new MemoryMetadata();
