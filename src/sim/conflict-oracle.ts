@@ -1,4 +1,4 @@
-import type { DeviceId } from "#core/ids.ts";
+import type { DeviceId, NodeId } from "#core/ids.ts";
 import { sameContent, samePlace } from "#core/node.ts";
 import type { Entry } from "#protocol/feed.ts";
 import { readConflictName } from "#sync/conflict.ts";
@@ -50,11 +50,18 @@ export class ConflictOracle {
         if (change.kind !== "create" && change.kind !== "move") continue;
         const copy = readConflictName(change.name);
         if (copy === null || copy.device !== party.name) continue;
+        if (this.#isPersons(party, change.name)) continue;
         if (this.#isReal(party, this.#nameKey(copy.of), sequence, entries, past)) continue;
         wrong.push(`${party.name} made ${change.name}, and nobody else had touched ${copy.of}`);
       }
     }
     return wrong;
+  }
+
+  /** True of a name like a copy's that the person gave, as editors do beside what they open. */
+  #isPersons({ id }: Party, name: string): boolean {
+    const touches = this.#touches.get(id)?.get(this.#nameKey(name)) ?? [];
+    return touches.some((touch) => touch.name === name);
   }
 
   #isReal(
@@ -64,19 +71,52 @@ export class ConflictOracle {
     entries: readonly Entry[],
     past: Past,
   ): boolean {
-    const touches = this.#touches.get(id)?.get(key) ?? [];
-    const first = touches[0];
-    if (first === undefined) return false;
+    const own = this.#touches.get(id);
+    const names = [...this.#namesWith(key, entries, past)];
+    const touches = names.flatMap((known) => own?.get(known) ?? []);
+    if (touches.length === 0) return false;
+    const level = Math.min(...touches.map((touch) => touch.level));
     // Two spellings of what the space takes for one name are in each other's way at one device.
-    const spellings = new Set(touches.map(({ name }) => name));
+    const spellings = new Set((own?.get(key) ?? []).map(({ name }) => name));
     for (const name of this.#namesLike(key, entries)) spellings.add(name);
     if (spellings.size > 1) return true;
     return entries.some(({ sequence, device, changes }) => {
-      if (device === id || sequence <= first.level || sequence > until) return false;
-      return changes.some(({ node }) =>
-        past.ever(node).some(({ name }) => [this.#keyOf(name), this.#nameKey(name)].includes(key)),
-      );
+      if (device === id || sequence <= level || sequence > until) return false;
+      return changes.some(({ node }) => this.#wasAtOrBelow(node, key, past));
     });
+  }
+
+  /**
+   * True of a node that ever had the name, and of what was ever below one: a folder that one
+   * person deletes stays for what another one does in it.
+   */
+  #wasAtOrBelow(top: NodeId, key: string, past: Past): boolean {
+    const seen = new Set<NodeId>();
+    const pending = [top];
+    for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+      if (seen.has(node)) continue;
+      seen.add(node);
+      for (const { name, parent } of past.ever(node)) {
+        if (this.#isNamed(name, key)) return true;
+        pending.push(parent);
+      }
+    }
+    return false;
+  }
+
+  #isNamed(name: string, key: string): boolean {
+    return this.#keyOf(name) === key || this.#nameKey(name) === key;
+  }
+
+  /** The name, and each other that a node of this name ever had: a person may know that one. */
+  #namesWith(key: string, entries: readonly Entry[], past: Past): Set<string> {
+    const keys = new Set([key]);
+    for (const { node } of entries.flatMap(({ changes }) => changes)) {
+      const names = past.ever(node).map(({ name }) => name);
+      if (!names.some((name) => this.#isNamed(name, key))) continue;
+      for (const name of names) keys.add(this.#keyOf(name)).add(this.#nameKey(name));
+    }
+    return keys;
   }
 
   /** A conflict copy is in the way of what it was made beside. */
