@@ -20,6 +20,8 @@ type Party = { readonly id: DeviceId; readonly name: string; readonly store: Mem
 export class ConflictOracle {
   readonly #nameKey: (name: string) => string;
   readonly #touches = new Map<DeviceId, Map<string, Touch[]>>();
+  /** The same of what is in folders of these names. */
+  readonly #within = new Map<DeviceId, Map<string, Touch[]>>();
   readonly #levels = new Map<DeviceId, number>();
 
   constructor(nameKey: (name: string) => string) {
@@ -29,14 +31,19 @@ export class ConflictOracle {
   /** A person at this device made, wrote or renamed something to this path. */
   touched({ id, store }: Party, path: string): void {
     const level = this.#levelOf(id, store);
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    let own = this.#touches.get(id);
-    if (own === undefined) {
-      own = new Map();
-      this.#touches.set(id, own);
-    }
+    const folders = path.split("/");
+    const name = folders.pop() ?? "";
+    this.#note(this.#touches, id, { name, level });
+    // A folder in which one person works stays, whatever another one does to it.
+    for (const folder of folders) this.#note(this.#within, id, { name: folder, level });
+  }
+
+  #note(into: Map<DeviceId, Map<string, Touch[]>>, id: DeviceId, touch: Touch): void {
+    const { name } = touch;
+    const own = into.get(id) ?? new Map<string, Touch[]>();
+    into.set(id, own);
     for (const key of new Set([this.#nameKey(name), this.#keyOf(name)])) {
-      own.set(key, [...(own.get(key) ?? []), { name, level }]);
+      own.set(key, [...(own.get(key) ?? []), touch]);
     }
   }
 
@@ -73,7 +80,11 @@ export class ConflictOracle {
   ): boolean {
     const own = this.#touches.get(id);
     const names = [...this.#namesWith(key, entries, past)];
-    const touches = names.flatMap((known) => own?.get(known) ?? []);
+    const within = this.#within.get(id);
+    const touches = names.flatMap((known) => [
+      ...(own?.get(known) ?? []),
+      ...(within?.get(known) ?? []),
+    ]);
     if (touches.length === 0) return false;
     const level = Math.min(...touches.map((touch) => touch.level));
     // Two spellings of what the space takes for one name are in each other's way at one device.
