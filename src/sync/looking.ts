@@ -128,9 +128,8 @@ export class Looking {
   }
 
   #doubtOf(id: NodeId): Trouble {
-    const message =
-      "It is gone from here, and may be in a folder that cannot be read: it counts as deleted when " +
-      "it is not found there. Make that folder readable, or put it back.";
+    const detail = "it counts as deleted when it is not found there";
+    const message = `It is gone from here, and may be in a folder that cannot be read: ${detail}.`;
     return { path: shownPath(this.#world.trees, id), code: "missing", message };
   }
 
