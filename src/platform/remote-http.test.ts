@@ -287,3 +287,29 @@ test("HC8: a download that breaks off keeps what came whole", async () => {
     [frames[0]?.id],
   );
 });
+
+test("HC6: a download that breaks off before its first chunk is asked for again, with pauses", async () => {
+  const bytes = new TextEncoder().encode("a chunk");
+  const id = idOf(bytes);
+  const whole = frameOf(id, bytes);
+  // The connection breaks, and a proxy ends the body as if that were all.
+  const ends: ((response: ServerResponse) => void)[] = [
+    (response) => response.write(whole.subarray(0, -1), () => response.destroy()),
+    (response) => response.end(whole.subarray(0, 20)),
+  ];
+  for (const end of ends) {
+    let broken = 3;
+    await using server = await openStranger((_, response) => {
+      response.writeHead(200, { "content-type": FRAMES_MEDIA_TYPE });
+      if (broken-- > 0) end(response);
+      else response.end(whole);
+    });
+    const got = await Array.fromAsync(server.remote.fetch([id]));
+    assert.deepEqual(got, [{ id, bytes }]);
+    assert.equal(server.clock.pausesMs.length, 3);
+    broken = Number.POSITIVE_INFINITY;
+    const asked = server.asked();
+    await assert.rejects(Array.fromAsync(server.remote.fetch([id])), { retryable: true });
+    assert.equal(server.asked() - asked, 4);
+  }
+});

@@ -1,6 +1,6 @@
 import { assert } from "#core/assert.ts";
 import { concat, toHex } from "#core/bytes.ts";
-import { WorldError } from "#core/errors.ts";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
 import { MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
@@ -13,8 +13,9 @@ import { MAX_BATCH_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_IDS } from "#protocol/limit
 import { MAX_FEED_ENTRIES, MAX_FEED_WAIT_MS, MAX_JSON_BYTES } from "#protocol/limits.ts";
 import { fillRoute } from "#protocol/routes.ts";
 import type { Remote } from "#sync/ports.ts";
+import { retrying } from "./retrying.ts";
 import { jsonBody, ServerHttp } from "./server-http.ts";
-import type { ServerWorld } from "./server-http.ts";
+import type { Call, ServerWorld } from "./server-http.ts";
 
 /** What the feed may take beyond the time that it was asked to wait. */
 const FEED_GRACE_MS = 15_000;
@@ -24,11 +25,13 @@ const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
+  readonly #world: ServerWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
 
   constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
+    this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
     this.#space = world.space;
@@ -118,31 +121,54 @@ export class HttpRemote implements Remote {
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncGenerator<ChunkFrame> {
     if (chunks.length === 0) return;
     const asked = chunks.slice(0, MAX_CHUNK_IDS);
-    const stream = this.#server.stream(
-      {
-        method: "POST",
-        path: fillRoute("chunksFetch", { space: this.#space }),
-        body: jsonBody({ chunks: asked }),
-        repeatable: true,
-        maxAnswerBytes: MAX_BATCH_BYTES + MAX_CHUNK_BYTES,
-      },
-      FRAMES_MEDIA_TYPE,
-      signal,
-    );
-    let given = 0;
+    // A body that breaks off before its first chunk has given nothing, like no answer at all.
+    const { first, others } = await retrying(this.#world, () => this.#begin(asked, signal), signal);
     try {
-      for await (const frame of readFrames(stream)) {
-        this.#verify(frame, asked[given]);
-        given++;
-        yield frame;
-      }
+      yield first;
+      yield* others;
     } catch (error) {
       signal?.throwIfAborted();
       // What came is whole and verified: whoever asked goes on from there.
-      if (given > 0 && isBrokenOff(error)) return;
-      throw error;
+      if (!isBrokenOff(error)) throw error;
+    } finally {
+      await others.return(undefined);
     }
-    if (given === 0) throw strange("answered with none of the chunks");
+  }
+
+  /** Asks once, and waits for the first chunk. */
+  async #begin(
+    asked: readonly ChunkId[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly first: ChunkFrame; readonly others: AsyncGenerator<ChunkFrame> }> {
+    const call: Call = {
+      method: "POST",
+      path: fillRoute("chunksFetch", { space: this.#space }),
+      body: jsonBody({ chunks: asked }),
+      // Whoever waits for the first chunk tries it again.
+      repeatable: false,
+      maxAnswerBytes: MAX_BATCH_BYTES + MAX_CHUNK_BYTES,
+    };
+    const others = this.#verified(this.#server.stream(call, FRAMES_MEDIA_TYPE, signal), asked);
+    try {
+      const { done, value } = await others.next();
+      if (done === true) throw strange("answered with none of the chunks");
+      return { first: value, others };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isBrokenOff(error)) throw error;
+      throw new WorldError(codeOf(error), messageOf(error), { cause: error, retryable: true });
+    }
+  }
+
+  async *#verified(
+    stream: AsyncIterable<Uint8Array>,
+    asked: readonly ChunkId[],
+  ): AsyncGenerator<ChunkFrame> {
+    let given = 0;
+    for await (const frame of readFrames(stream)) {
+      this.#verify(frame, asked[given++]);
+      yield frame;
+    }
   }
 
   #verify({ id, bytes }: ChunkFrame, asked: ChunkId | undefined): void {

@@ -53,6 +53,10 @@ function rowsOf({ disk, store }: Witnessed, inode: Inode): NodeRow[] {
 function judgeRemoval(witnessed: Witnessed, { kind, from, inode }: Step): void {
   const { name, accuse } = witnessed;
   if (kind === "rename" && inode.kind === "folder") {
+    // What a person puts there after the last look comes back at once.
+    const { store } = witnessed;
+    const isKnown = rowsOf(witnessed, inode).some(({ id }) => pathOf(store, "local", id) === from);
+    if (!isKnown) return;
     accuse(`${name} takes the folder ${from} away with all that is in it`);
   }
   for (const { remote, synced, local } of rowsOf(witnessed, inode)) {
@@ -86,8 +90,11 @@ function judgeMove(witnessed: Witnessed, { inode }: Step, to: string): void {
 
 function judgeArrival({ name, store, accuse }: Witnessed, { from, to, inode }: Step): void {
   const staged = splitPath(from).at(-1) ?? "";
-  const remote = store.get(nodeId(staged.slice(0, NODE_ID_LENGTH)))?.remote;
+  const { remote, local } = store.get(nodeId(staged.slice(0, NODE_ID_LENGTH))) ?? {};
   if (!remote || remote.content.kind !== "file") return;
+  // A file that gets an inode of its own keeps the time that it has here.
+  const isCopy = staged.endsWith("-copy");
+  const expectedMs = isCopy && local ? Number(local.stamp.mtimeNs / 1_000_000n) : remote.mtimeMs;
   const mtimeMs = Number(inode.mtimeNs / 1_000_000n);
-  if (mtimeMs !== remote.mtimeMs) accuse(`${name} puts ${to} in place with another time`);
+  if (mtimeMs !== expectedMs) accuse(`${name} puts ${to} in place with another time`);
 }

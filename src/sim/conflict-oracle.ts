@@ -1,4 +1,4 @@
-import type { DeviceId } from "#core/ids.ts";
+import type { DeviceId, NodeId } from "#core/ids.ts";
 import { sameContent, samePlace } from "#core/node.ts";
 import type { Entry } from "#protocol/feed.ts";
 import { readConflictName } from "#sync/conflict.ts";
@@ -20,6 +20,8 @@ type Party = { readonly id: DeviceId; readonly name: string; readonly store: Mem
 export class ConflictOracle {
   readonly #nameKey: (name: string) => string;
   readonly #touches = new Map<DeviceId, Map<string, Touch[]>>();
+  /** The same of what is in folders of these names. */
+  readonly #within = new Map<DeviceId, Map<string, Touch[]>>();
   readonly #levels = new Map<DeviceId, number>();
 
   constructor(nameKey: (name: string) => string) {
@@ -29,14 +31,19 @@ export class ConflictOracle {
   /** A person at this device made, wrote or renamed something to this path. */
   touched({ id, store }: Party, path: string): void {
     const level = this.#levelOf(id, store);
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    let own = this.#touches.get(id);
-    if (own === undefined) {
-      own = new Map();
-      this.#touches.set(id, own);
-    }
+    const folders = path.split("/");
+    const name = folders.pop() ?? "";
+    this.#note(this.#touches, id, { name, level });
+    // A folder in which one person works stays, whatever another one does to it.
+    for (const folder of folders) this.#note(this.#within, id, { name: folder, level });
+  }
+
+  #note(into: Map<DeviceId, Map<string, Touch[]>>, id: DeviceId, touch: Touch): void {
+    const { name } = touch;
+    const own = into.get(id) ?? new Map<string, Touch[]>();
+    into.set(id, own);
     for (const key of new Set([this.#nameKey(name), this.#keyOf(name)])) {
-      own.set(key, [...(own.get(key) ?? []), { name, level }]);
+      own.set(key, [...(own.get(key) ?? []), touch]);
     }
   }
 
@@ -50,11 +57,18 @@ export class ConflictOracle {
         if (change.kind !== "create" && change.kind !== "move") continue;
         const copy = readConflictName(change.name);
         if (copy === null || copy.device !== party.name) continue;
+        if (this.#isPersons(party, change.name)) continue;
         if (this.#isReal(party, this.#nameKey(copy.of), sequence, entries, past)) continue;
         wrong.push(`${party.name} made ${change.name}, and nobody else had touched ${copy.of}`);
       }
     }
     return wrong;
+  }
+
+  /** True of a name like a copy's that the person gave, as editors do beside what they open. */
+  #isPersons({ id }: Party, name: string): boolean {
+    const touches = this.#touches.get(id)?.get(this.#nameKey(name)) ?? [];
+    return touches.some((touch) => touch.name === name);
   }
 
   #isReal(
@@ -64,19 +78,56 @@ export class ConflictOracle {
     entries: readonly Entry[],
     past: Past,
   ): boolean {
-    const touches = this.#touches.get(id)?.get(key) ?? [];
-    const first = touches[0];
-    if (first === undefined) return false;
+    const own = this.#touches.get(id);
+    const names = [...this.#namesWith(key, entries, past)];
+    const within = this.#within.get(id);
+    const touches = names.flatMap((known) => [
+      ...(own?.get(known) ?? []),
+      ...(within?.get(known) ?? []),
+    ]);
+    if (touches.length === 0) return false;
+    const level = Math.min(...touches.map((touch) => touch.level));
     // Two spellings of what the space takes for one name are in each other's way at one device.
-    const spellings = new Set(touches.map(({ name }) => name));
+    const spellings = new Set((own?.get(key) ?? []).map(({ name }) => name));
     for (const name of this.#namesLike(key, entries)) spellings.add(name);
     if (spellings.size > 1) return true;
     return entries.some(({ sequence, device, changes }) => {
-      if (device === id || sequence <= first.level || sequence > until) return false;
-      return changes.some(({ node }) =>
-        past.ever(node).some(({ name }) => [this.#keyOf(name), this.#nameKey(name)].includes(key)),
-      );
+      if (device === id || sequence <= level || sequence > until) return false;
+      return changes.some(({ node }) => this.#wasAtOrBelow(node, key, past));
     });
+  }
+
+  /**
+   * True of a node that ever had the name, and of what was ever below one: a folder that one
+   * person deletes stays for what another one does in it.
+   */
+  #wasAtOrBelow(top: NodeId, key: string, past: Past): boolean {
+    const seen = new Set<NodeId>();
+    const pending = [top];
+    for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+      if (seen.has(node)) continue;
+      seen.add(node);
+      for (const { name, parent } of past.ever(node)) {
+        if (this.#isNamed(name, key)) return true;
+        pending.push(parent);
+      }
+    }
+    return false;
+  }
+
+  #isNamed(name: string, key: string): boolean {
+    return this.#keyOf(name) === key || this.#nameKey(name) === key;
+  }
+
+  /** The name, and each other that a node of this name ever had: a person may know that one. */
+  #namesWith(key: string, entries: readonly Entry[], past: Past): Set<string> {
+    const keys = new Set([key]);
+    for (const { node } of entries.flatMap(({ changes }) => changes)) {
+      const names = past.ever(node).map(({ name }) => name);
+      if (!names.some((name) => this.#isNamed(name, key))) continue;
+      for (const name of names) keys.add(this.#keyOf(name)).add(this.#nameKey(name));
+    }
+    return keys;
   }
 
   /** A conflict copy is in the way of what it was made beside. */

@@ -29,8 +29,8 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("incomplete-look-deletes", "A look that was not whole proves absences (SC7).", [
     MATCH,
-    "    if (!this.#look.unsteady) for (const id",
-    "    for (const id",
+    "    if (!this.#look.unsteady) {",
+    "    {",
   ]),
   mutant("one-look-deletes", "One look is enough for a deletion (SC6).", [
     MATCH,

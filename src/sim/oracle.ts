@@ -1,12 +1,15 @@
 import { toHex } from "#core/bytes.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
+import { foldName, joinPath, PRIVATE_FOLDER } from "#core/names.ts";
+import { samePlace } from "#core/node.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
+import { pathOf } from "#sync/paths.ts";
 import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
 import { journalFaults } from "./journal-oracle.ts";
+import type { MemoryStore } from "./memory-store.ts";
 import { show } from "./people.ts";
 import { remoteFaults, sharedInodes } from "./store-oracle.ts";
 import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
@@ -84,9 +87,20 @@ export function isLasting({ code }: Problem): boolean {
   return LASTING.has(code);
 }
 
-/** How many steps cannot be done here: for them there is always work. */
-export function unmakable(problems: readonly Problem[]): number {
-  return problems.filter(({ code }) => STEPS.has(code)).length;
+/**
+ * How many steps cannot be done here: for them there is always work. What the server has under the
+ * name of a folder that could not go, or below it, waits for that.
+ */
+export function unmakable(problems: readonly Problem[], store: MemoryStore): number {
+  const kept = new Set(problems.flatMap(({ code, path }) => (code === "not-empty" ? [path] : [])));
+  const others = problems.filter(({ code, path }) => STEPS.has(code) && !isCovered(path, kept));
+  if (kept.size === 0) return others.length;
+  const own = store.changed().filter(({ id, local, remote }) => {
+    if (remote === null) return kept.has(pathOf(store, "local", id) ?? "");
+    const isThere = local !== null && samePlace(local, remote);
+    return !isThere && isCovered(pathOf(store, "remote", id) ?? "", kept);
+  });
+  return others.length + own.length;
 }
 
 /** Of what people name in a story, Word's temporary files are ignored. */
@@ -135,6 +149,26 @@ export function toldOf(devices: readonly Device[]): Set<string> {
 
 /** What a folder is that holds only what is ignored: elsewhere it is a folder or nothing. */
 const LITTER = "folder of litter";
+
+/** The folders of a device that hold only what is ignored and that the server does not have. */
+export function keptFolders(disk: VirtualDisk, server: ReadonlyMap<string, unknown>): Set<string> {
+  return new Set([...litterFolders(disk)].filter((path) => !server.has(path)));
+}
+
+/** A tree without those of these folders in which nothing is any more: at last they go. */
+export function withoutEmptied(
+  tree: ReadonlyMap<string, string>,
+  kept: ReadonlySet<string>,
+): Map<string, string> {
+  const isOver = (path: string): boolean => kept.has(path) && tree.get(path) === "folder";
+  const paths = [...tree.keys()];
+  return new Map(
+    [...tree].filter(([path]) => {
+      const below = paths.filter((other) => other.startsWith(`${path}/`));
+      return !isOver(path) || !below.every(isOver);
+    }),
+  );
+}
 
 function isLitter(one: string, other: string): boolean {
   return one === LITTER && (other === "folder" || other === "nothing");
@@ -232,8 +266,10 @@ function localPath({ store }: Device, id: NodeId): string {
 
 /** True when the path or a folder above it is among these. */
 function isCovered(path: string, among: ReadonlySet<string>): boolean {
-  for (let at = path; at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
-    if (among.has(at)) return true;
+  // What folds to a told name may wait for what has that one.
+  const told = new Set([...among].map(foldName));
+  for (let at = foldName(path); at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
+    if (told.has(at)) return true;
   }
   return false;
 }
@@ -287,7 +323,7 @@ export async function verdict(
       const { path, code, message } = problem;
       wrong.push(`${device.name} still reports a problem with ${path}: ${code}: ${message}`);
     }
-    if (pending.up > 0 || pending.down > unmakable(problems)) {
+    if (pending.up > 0 || pending.down > unmakable(problems, device.store)) {
       wrong.push(`${device.name} still has work`);
     }
   }

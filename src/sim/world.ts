@@ -253,8 +253,12 @@ export class World {
     const { nowMs } = this.#scheduler;
     await this.#rest();
     const tookMs = this.#scheduler.nowMs - nowMs;
-    // A link that a disk does not take is tried again after pauses.
-    if (tookMs > LONGEST_REST_MS && this.#swarm.ways["make-outside-link"] === undefined) {
+    // What a disk does not take is tried again after pauses.
+    const isRetried = this.#devices.some(({ engine }) =>
+      engine?.status(0).problems.some(isLasting),
+    );
+    const isLinked = this.#swarm.ways["make-outside-link"] !== undefined;
+    if (tookMs > LONGEST_REST_MS && !isRetried && !isLinked) {
       this.#accuse(`after ${way} on ${name} it took ${tookMs} ms until all were at rest`);
     }
     const told = toldOf(this.#devices);

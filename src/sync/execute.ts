@@ -109,17 +109,29 @@ export class Executor {
    */
   async publish(files: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
     const staged = new Map(files);
-    for (const id of nodes) await this.#try(id, () => this.#stageLink(id, staged));
-    const ready = nodes.filter((id) => staged.has(id));
+    const ready: NodeId[] = [];
+    for (const id of nodes) {
+      const isPossible = await this.#try(id, () => this.#stageLink(id, staged));
+      if (isPossible && staged.has(id)) ready.push(id);
+    }
     this.#store(ready.flatMap((id) => this.#announced(id, staged.get(id) ?? null)));
     for (const id of ready) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
     await this.flush();
+  }
+
+  /** Throws when a folder that could not go has the name: what is to be there waits for that. */
+  async #expectFree({ parent, name }: Place): Promise<void> {
+    for (const { id } of this.#draft.named("local", parent, name)) {
+      const problem = this.#world.problems.at("write", shownPath(this.#draft, id));
+      if (problem?.code === "not-empty") throw new WorldError(problem.code, problem.message);
+    }
   }
 
   /** Links need no bytes from anywhere: they are staged here. */
   async #stageLink(id: NodeId, staged: Map<NodeId, Staged>): Promise<void> {
     const op = this.#contentOp(id);
     if (op === undefined) return;
+    if (op.kind === "create") await this.#expectFree(op.target.place);
     const content = op.kind === "create" ? op.target.content : op.kind === "replace" && op.content;
     if (!content || content.kind !== "symlink") return;
     const place = op.kind === "create" ? op.target.place : this.#draft.get(id)?.local;
@@ -257,7 +269,9 @@ export class Executor {
     }
     for (const other of this.#draft.named("local", place.parent, place.name)) {
       if (other.id === id || other.local === null) continue;
-      if (!(await this.#vacate(other.id))) return false;
+      if (await this.#vacate(other.id)) continue;
+      await this.#try(id, () => this.#expectFree(place));
+      return false;
     }
     return true;
   }

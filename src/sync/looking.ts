@@ -2,11 +2,11 @@ import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { finishParkedMoves } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
-import { look, type Look } from "./look.ts";
+import { look, type Look, type Trouble } from "./look.ts";
 import { absenceMs, Matcher, type Arrivals, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
 import type { Outage } from "./outage.ts";
-import { pathOf } from "./paths.ts";
+import { pathOf, shownPath } from "./paths.ts";
 import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 import { raced } from "./publish.ts";
@@ -115,15 +115,22 @@ export class Looking {
     const lookedAt = isFull
       ? "all"
       : seen.folders.map(({ id }) => pathOf(trees, "local", id) ?? "");
-    this.#world.problems.replaceBelow("look", lookedAt, seen.troubles, nowMs);
     await this.#makeDurable(seen);
     const matched = trees.transaction(() =>
       new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
     );
+    const troubles = [...seen.troubles, ...matched.doubted.map((id) => this.#doubtOf(id))];
+    this.#world.problems.replaceBelow("look", lookedAt, troubles, nowMs);
     if (isFull && !seen.unsteady) this.#hasSeenAll = true;
     if (matched.lost) this.#everything = true;
     await this.#follow(matched.folders, matched.gone);
     return matched.verify;
+  }
+
+  #doubtOf(id: NodeId): Trouble {
+    const detail = "it counts as deleted when it is not found there";
+    const message = `It is gone from here, and may be in a folder that cannot be read: ${detail}.`;
+    return { path: shownPath(this.#world.trees, id), code: "missing", message };
   }
 
   /**

@@ -26,6 +26,8 @@ export type Matched = {
   readonly gone: readonly NodeId[];
   /** Something is gone that may stand where nobody has looked: everything must be looked at. */
   readonly lost: boolean;
+  /** Nodes that are missing and may stand in a folder that cannot be listed. */
+  readonly doubted: readonly NodeId[];
 };
 
 /** Remembers which folders got a new file lately. */
@@ -63,6 +65,7 @@ export class Matcher {
   readonly #verify: NodeId[] = [];
   readonly #folders: NodeId[] = [];
   readonly #gone: NodeId[] = [];
+  readonly #doubted: NodeId[] = [];
   /** Missing nodes whose inode, under its only name, is another node's new content. */
   readonly #usedUp = new Set<NodeId>();
   /** Files and links that no node was found for yet. */
@@ -93,13 +96,18 @@ export class Matcher {
     }
     for (const [id, blind] of this.#look.blinded) this.#blind(id, blind);
     // A look that is not whole proves no absence (SPEC SC7).
-    if (!this.#look.unsteady) for (const id of this.#missing) this.#miss(id);
+    if (!this.#look.unsteady) {
+      const unseen = this.#unseenFolders();
+      for (const id of this.#missing) this.#miss(id, unseen);
+      if (this.#isFull) for (const row of unseen) this.#noteUnseen(row);
+    }
     return {
       changed: this.#changed,
       verify: this.#verify,
       folders: this.#folders,
       gone: this.#gone,
       lost: this.#lost,
+      doubted: this.#doubted,
     };
   }
 
@@ -240,7 +248,7 @@ export class Matcher {
       racy: isSuspect || (before?.racy ?? false),
       // A folder can be there and still not let itself be listed.
       blind: this.#isUnreadable(id) ? "unreadable" : null,
-      missedMs: null,
+      missedMs: before !== null && this.#isUnreadable(id) ? unreadableMs(before, entry) : null,
       parkedFrom: this.#parkedFrom(place, before),
     };
     const blank = { id, kind: entry.kind as NodeRow["kind"], remote: null, synced: null };
@@ -293,7 +301,9 @@ export class Matcher {
     const row = this.#trees.get(id);
     if (!row?.local || this.#look.blinded.has(id)) return;
     if (row.local.blind === "unreadable") {
-      this.#put({ ...row, local: { ...row.local, blind: null } });
+      this.#put({ ...row, local: { ...row.local, blind: null, missedMs: null } });
+      // What went missing meanwhile may stand in it.
+      if (!this.#isFull) this.#lost = true;
     }
   }
 
@@ -303,7 +313,39 @@ export class Matcher {
     this.#put({ ...row, local: { ...row.local, blind, missedMs: null } });
   }
 
-  #miss(id: NodeId): void {
+  /** Folders on this disk that cannot be listed. */
+  #unseenFolders(): readonly NodeRow[] {
+    if (this.#missing.size === 0 && !this.#isFull) return [];
+    const isGone = (id: NodeId): boolean => this.#missing.has(id) && !this.#claimed.has(id);
+    return this.#trees.changed().filter(({ id, kind, local }) => {
+      if (kind !== "folder" || local?.blind !== "unreadable") return false;
+      for (let at = id; !isGone(at);) {
+        const parent = this.#trees.get(at)?.local?.parent;
+        if (parent === undefined) return true;
+        at = parent;
+      }
+      return false;
+    });
+  }
+
+  /** Everything else was looked at: what goes missing from now on did not go there. */
+  #noteUnseen(row: NodeRow): void {
+    if (row.local === null || row.local.missedMs !== null) return;
+    this.#put({ ...row, local: { ...row.local, missedMs: this.#nowMs } });
+  }
+
+  /**
+   * True when a node that is missing may have gone where nobody can look (SPEC SC7): one of these
+   * folders was not like that yet when everything was last looked at, and the node there.
+   */
+  #isDoubted(row: NodeRow, local: LocalSide, unseen: readonly NodeRow[]): boolean {
+    if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return false;
+    const others = unseen.filter(({ id }) => id !== row.id);
+    if (local.blind === "unreadable") return others.length > 0;
+    return others.some((folder) => folder.local?.missedMs === null);
+  }
+
+  #miss(id: NodeId, unseen: readonly NodeRow[]): void {
     if (this.#claimed.has(id)) return;
     const row = this.#trees.get(id);
     if (!row?.local) return;
@@ -314,6 +356,10 @@ export class Matcher {
       // It went from the engine's own folder, or the machine lost it: no person deleted it, so it
       // comes back, with all that is in it.
       this.#forget(row, null);
+    } else if (this.#isDoubted(row, local, unseen)) {
+      this.#doubted.push(id);
+      if (local.blind === "unreadable") return;
+      this.#put({ ...row, local: { ...local, blind: "unreadable", missedMs: null } });
     } else if (this.#isCertain(row, local)) {
       this.#forget(row);
     } else if (local.missedMs === null || local.missedMs > this.#nowMs) {
@@ -359,6 +405,11 @@ export class Matcher {
       this.#put({ ...row, local: null, ...(base === null ? { synced: null } : {}) });
     }
   }
+}
+
+/** Since when everything else was looked at while a folder could not be, as it is now. */
+function unreadableMs({ blind, stamp, missedMs }: LocalSide, entry: Entry): number | null {
+  return blind === "unreadable" && sameStamp(stamp, entry.stamp) ? missedMs : null;
 }
 
 /**

@@ -40,8 +40,8 @@ export class Planning {
   }
 
   /**
-   * The plan, with what only the device's own records have to change for stored. `sequence`: how far
-   * the server was followed. `changed`: rows changed for an answer of people, so there is more to do.
+   * The plan, after what only the device's own records have to change for was stored. `sequence`:
+   * how far the server was followed. `changed`: rows changed for an answer of people: plan again.
    */
   run(sequence: number): { readonly planned: Plan; readonly changed: boolean } {
     const { trees, clock, guard, fresh, nameKey, deviceName: device } = this.#world;

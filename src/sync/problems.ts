@@ -26,6 +26,10 @@ export class Problems {
     this.#tell?.({ kind: "problem", ...trouble });
   }
 
+  at(source: ProblemSource, path: string): Problem | undefined {
+    return this.#own(source).get(path);
+  }
+
   clear(source: ProblemSource, path: string): void {
     this.#bySource.get(source)?.delete(path);
   }

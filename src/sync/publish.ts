@@ -101,15 +101,21 @@ async function displace(
   await disk.change.rename(path, held);
   const stat = await disk.look.stat(held);
   if (stat?.file === local.file && sameBytesStamp(stat.stamp, local.stamp)) return held;
-  try {
-    await disk.change.link(held, path);
-    await disk.change.remove(held);
-  } catch (error) {
-    // The name is taken again: what was moved comes back beside it, by way of park.
-    if (codeOf(error) !== "exists") throw error;
-    const parked = await freeParkName(disk, row.id, local);
-    await disk.change.rename(held, joinPath(PARK_FOLDER, parked));
+  if (stat?.kind !== "folder") {
+    try {
+      await disk.change.link(held, path);
+      await disk.change.remove(held);
+      throw raced(path);
+    } catch (error) {
+      if (codeOf(error) !== "exists") throw error;
+    }
+  } else if ((await disk.look.stat(path)) === null) {
+    await disk.change.rename(held, path);
+    throw raced(path);
   }
+  // The name is taken again: what was moved comes back beside it, by way of park.
+  const parked = await freeParkName(disk, row.id, local);
+  await disk.change.rename(held, joinPath(PARK_FOLDER, parked));
   throw raced(path);
 }
 

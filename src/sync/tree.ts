@@ -75,7 +75,8 @@ export type LocalSide = Place & {
   readonly racy: boolean;
   readonly blind: Blindness | null;
   /**
-   * When it was first missed (ms since 1970 by this device's clock); only with `blind: "absent"`.
+   * With `blind: "absent"`: when it was first missed (ms since 1970 by this device's clock). Of a
+   * folder that is unreadable: when everything else was first looked at since it is as it is.
    */
   readonly missedMs: number | null;
   /** Set while the node waits under a temporary name: where it came from. */

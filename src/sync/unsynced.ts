@@ -5,8 +5,8 @@ import { pathOf } from "./paths.ts";
 import type { Disk } from "./ports.ts";
 
 /**
- * Folders whose entries the engine changed and that a power cut may still take back. Nothing in them
- * counts as agreed on before: what is agreed on and then missing is a deletion (SPEC EX7).
+ * Folders whose entries the engine changed and that a power cut may still take back. Nothing in
+ * them counts as agreed on before: what is agreed on and then missing is a deletion (SPEC EX7).
  */
 export class Unsynced {
   readonly #disk: Disk;
@@ -26,8 +26,9 @@ export class Unsynced {
   }
 
   /**
-   * Makes the entries of all these folders durable, where the view has them; returns those that
-   * are not there at this moment: they stay, and a look has to find them. Throws WorldError when a disk fails.
+   * Makes the entries of all these folders durable, where the view has them; returns those that are
+   * not there at this moment: they stay, and a look has to find them. Throws WorldError when a disk
+   * fails.
    */
   async sync(view: TreeView): Promise<readonly NodeId[]> {
     if (this.#folders.size === 0) return [];

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { WorldError } from "#core/errors.ts";
-import { nodeId, ROOT_NODE } from "#core/ids.ts";
+import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { FOLDER } from "#core/node.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
@@ -24,7 +24,14 @@ const { signal } = new AbortController();
 async function withFolder(
   work: (
     looking: Looking,
-    world: { root: string; refused: Set<string>; looks: () => number; trees: TreeStore },
+    world: {
+      root: string;
+      refused: Set<string>;
+      looks: () => number;
+      trees: TreeStore;
+      problems: Problems;
+      later: (ms: number) => void;
+    },
   ) => Promise<void>,
 ): Promise<void> {
   const base = mkdtempSync(join(tmpdir(), "lockstep-looking-"));
@@ -50,24 +57,39 @@ async function withFolder(
     trouble: () => null,
   };
   const store = openDeviceStore(join(base, "device.sqlite"), { folding: true });
+  let aheadMs = 0;
+  const later = (ms: number): void => {
+    aheadMs += ms;
+  };
+  const problems = new Problems();
   const looking = new Looking({
     ...store,
     disk: { ...real, look },
     unsynced: new Unsynced(real),
     watcher,
-    clock: systemClock,
-    problems: new Problems(),
+    clock: { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs },
+    problems,
     rules: new IgnoreRules(),
     fresh: () => nodeId(randomBytes(16).toString("hex")),
     outage: () => null,
     seeRoot: async () => undefined,
   });
   try {
-    await work(looking, { root, refused, looks: () => lists, trees: store.trees });
+    await work(looking, { root, refused, looks: () => lists, trees: store.trees, problems, later });
   } finally {
     store.close();
     rmSync(base, { recursive: true });
   }
+}
+
+/** The server has a file of the root as well. */
+function agreeOn(trees: TreeStore, called: string): NodeId {
+  const row = trees.named("local", ROOT_NODE, called)[0];
+  assert(row?.local);
+  const { parent, name, file } = row.local;
+  const content = { kind: "symlink", target: "stands for any" } as const;
+  trees.put({ ...row, synced: { parent, name, content, file } });
+  return row.id;
 }
 
 /** Looks until nothing more is wanted; gives how many looks that took. */
@@ -108,6 +130,83 @@ suite("a folder that cannot be listed", () => {
       await rest(looking);
       looking.lookAtEverything();
       await rest(looking);
+    });
+  });
+});
+
+suite("what goes missing beside a folder that cannot be listed", () => {
+  /** As an engine looks that is told of nothing, until it believes that something is gone. */
+  const lookAll = async (looking: Looking, later: (ms: number) => void): Promise<void> => {
+    for (let time = 0; time < 4; time++) {
+      looking.lookAtEverything();
+      await looking.run(signal);
+      later(5_000);
+    }
+    assert(!looking.wanted && !looking.isDoubtful);
+  };
+
+  test("SC10: it may stand there: it is no deletion before that folder can be listed", async () => {
+    await withFolder(async (looking, { root, refused, trees, problems, later }) => {
+      mkdirSync(join(root, "private"));
+      writeFileSync(join(root, "f"), "f");
+      await rest(looking);
+      const id = agreeOn(trees, "f");
+      renameSync(join(root, "f"), join(root, "private", "f"));
+      refused.add("private");
+      await lookAll(looking, later);
+      assert.equal(trees.get(id)?.local?.blind, "unreadable");
+      assert.equal(problems.list().find(({ path }) => path === "f")?.code, "missing");
+      refused.clear();
+      await lookAll(looking, later);
+      const row = trees.get(id);
+      assert.equal(row?.local?.blind, null);
+      assert.equal(row.local.parent, trees.named("local", ROOT_NODE, "private")[0]?.id);
+      assert.deepEqual(problems.list(), []);
+    });
+  });
+
+  test("SC10: what is not in that folder when it can be listed again is deleted", async () => {
+    await withFolder(async (looking, { root, refused, trees, problems, later }) => {
+      mkdirSync(join(root, "private"));
+      writeFileSync(join(root, "f"), "f");
+      await rest(looking);
+      const id = agreeOn(trees, "f");
+      rmSync(join(root, "f"));
+      refused.add("private");
+      await lookAll(looking, later);
+      assert(trees.get(id)?.local);
+      refused.clear();
+      looking.lookAgain(trees.named("local", ROOT_NODE, "private")[0]?.id ?? ROOT_NODE);
+      await looking.run(signal);
+      // It asks for a look at everything, and for the second that any deletion needs.
+      assert(looking.wanted);
+      await lookAll(looking, later);
+      assert.equal(trees.get(id)?.local, null);
+      assert.deepEqual(problems.list(), []);
+    });
+  });
+
+  test("SC10: a folder that stays unreadable keeps no later deletion back", async () => {
+    await withFolder(async (looking, { root, refused, trees, later }) => {
+      mkdirSync(join(root, "private"));
+      for (const name of ["f", "g"]) writeFileSync(join(root, name), name);
+      await rest(looking);
+      const [early, late] = [agreeOn(trees, "f"), agreeOn(trees, "g")];
+      rmSync(join(root, "f"));
+      refused.add("private");
+      await lookAll(looking, later);
+      rmSync(join(root, "g"));
+      await lookAll(looking, later);
+      assert.equal(trees.get(late)?.local, null);
+      assert.equal(trees.get(early)?.local?.blind, "unreadable");
+      // Its entries, or who may read it, are others now.
+      const again = join(root, "h");
+      writeFileSync(again, "h");
+      await lookAll(looking, later);
+      const third = agreeOn(trees, "h");
+      renameSync(again, join(root, "private", "h"));
+      await lookAll(looking, later);
+      assert.equal(trees.get(third)?.local?.blind, "unreadable");
     });
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -12,7 +12,7 @@ import { Executor } from "#sync/execute.ts";
 import { IgnoreRules } from "#sync/ignore.ts";
 import type { Disk } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
-import { agreedSide, create, replace, stageLink } from "#sync/publish.ts";
+import { agreedSide, create, remove, replace, stageLink } from "#sync/publish.ts";
 import { PARK_NODE, type LocalSide, type NodeRow } from "#sync/tree.ts";
 import { Unsynced } from "#sync/unsynced.ts";
 
@@ -75,6 +75,42 @@ suite("a person who is as quick as the engine", () => {
     assert.equal(local.file, stagedFile);
     const agreed = { ...PLACE, content: CONTENT, file: stagedFile };
     assert.deepEqual(agreedSide(rowWith(local), local, CONTENT), agreed);
+  });
+
+  test("EX3: a folder that is put where a file was being deleted stands there again with all in it", async () => {
+    const root = mkdtempSync(join(tmpdir(), "lockstep-publish-"));
+    await using real = openDisk(root);
+    try {
+      for (const folder of ["park", "hold"]) {
+        mkdirSync(join(root, ".lockstep", folder), { recursive: true });
+      }
+      writeFileSync(join(root, "f"), BYTES);
+      const { file, stamp } = (await real.look.stat("f")) ?? assert.fail("no f");
+      const local: LocalSide = {
+        ...{ ...PLACE, content: CONTENT, file, stamp, executable: false },
+        ...{ racy: false, blind: null, missedMs: null, parkedFrom: null },
+      };
+      const rename: Disk["change"]["rename"] = async (from, to) => {
+        if (from === "f") {
+          renameSync(join(root, "f"), join(root, "g"));
+          mkdirSync(join(root, "f"));
+          writeFileSync(join(root, "f", "in it"), BYTES);
+        }
+        await real.change.rename(from, to);
+      };
+      const change = new Proxy(real.change, {
+        get: (target, name) =>
+          name === "rename" ? rename : Reflect.get(target, name).bind(target),
+      });
+      const disk = { look: real.look, stage: real.stage, change };
+      const row = { ...rowWith(local), id: nodeId("a".repeat(32)) };
+      const world = { disk, clock: systemClock };
+      await assert.rejects(remove(world, row, "f", local), { code: "raced" });
+      assert.deepEqual(readdirSync(join(root, "f")), ["in it"]);
+      assert.deepEqual(readdirSync(join(root, ".lockstep", "hold")), []);
+    } finally {
+      rmSync(root, { recursive: true });
+    }
   });
 });
 
