@@ -150,9 +150,9 @@ export class HttpRemote implements Remote {
     };
     const others = this.#verified(this.#server.stream(call, FRAMES_MEDIA_TYPE, signal), asked);
     try {
-      const { done, value } = await others.next();
-      if (done === true) throw strange("answered with none of the chunks");
-      return { first: value, others };
+      const next = await others.next();
+      if (next.done === true) throw strange("answered with none of the chunks");
+      return { first: next.value, others };
     } catch (error) {
       signal?.throwIfAborted();
       if (!isBrokenOff(error)) throw error;

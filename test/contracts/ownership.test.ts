@@ -32,7 +32,7 @@ async function session(person: Person, space: string, bytes: Uint8Array): Promis
   const id = sha256(bytes);
   const seen: unknown[] = [];
   const note = ({ status, headers, bytes: body }: Answer): void => {
-    seen.push([status, [...headers].toSorted(), new TextDecoder().decode(body)]);
+    seen.push([status, Object.fromEntries(headers), new TextDecoder().decode(body)]);
   };
   const ask = async () => {
     const json = { chunks: [id] };

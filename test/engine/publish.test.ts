@@ -18,6 +18,14 @@ import { Unsynced } from "#sync/unsynced.ts";
 
 const BYTES = "what the server has";
 const PLACE = { parent: ROOT_NODE, name: "f" };
+/** Of a file's local side, where nothing is odd about it. */
+const STEADY = {
+  executable: false,
+  racy: false,
+  blind: null,
+  missedMs: null,
+  parkedFrom: null,
+} as const;
 const CONTENT: Content = {
   kind: "file",
   sizeBytes: BYTES.length,
@@ -87,8 +95,11 @@ suite("a person who is as quick as the engine", () => {
       writeFileSync(join(root, "f"), BYTES);
       const { file, stamp } = (await real.look.stat("f")) ?? assert.fail("no f");
       const local: LocalSide = {
-        ...{ ...PLACE, content: CONTENT, file, stamp, executable: false },
-        ...{ racy: false, blind: null, missedMs: null, parkedFrom: null },
+        ...PLACE,
+        ...STEADY,
+        content: CONTENT,
+        file,
+        stamp,
       };
       const rename: Disk["change"]["rename"] = async (from, to) => {
         if (from === "f") {
@@ -128,9 +139,13 @@ suite("what waits in park", () => {
       const stat = await disk.change.makeSymlink(path, "a");
       const { file, stamp } = stat;
       const local: LocalSide = {
-        ...{ parent: PARK_NODE, name: "waiting", parkedFrom: PLACE, file, stamp },
-        ...{ content: { kind: "symlink", target: "a" }, executable: false },
-        ...{ racy: false, blind: null, missedMs: null },
+        ...STEADY,
+        parent: PARK_NODE,
+        name: "waiting",
+        parkedFrom: PLACE,
+        file,
+        stamp,
+        content: { kind: "symlink", target: "a" },
       };
       const blank = { remote: null, synced: null, displacing: null, placing: null };
       const row: NodeRow = { id, kind: "symlink", ...blank, local };

@@ -163,7 +163,7 @@ export type Append = {
 /**
  * `cut key`: what files of this server's spaces are cut by, one for all accounts, so that equal
  * files are stored once. `opaque setup`: the server's side of passwords, closed with the master
-   * key.
+ * key.
  */
 export type Drawn = "cut key" | "opaque setup";
 
