@@ -77,9 +77,9 @@ const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
 
 /** Stories on the server's own schema take half as long again as those on its twin … */
-const SQLITE_SHARE = 0.04;
+const SQLITE_SHARE = 0.02;
 /** … and those through its HTTP layer three times as long. */
-const HTTP_SHARE = 0.02;
+const HTTP_SHARE = 0.01;
 
 function serverOf(fraction: number): Swarm["server"] {
   if (fraction < HTTP_SHARE) return "http";

@@ -70,7 +70,11 @@ watcherContract("a dreamed disk", async () => {
 async function openServer(kind: "memory" | "sqlite" | "http"): Promise<RemoteUnderTest> {
   const { scheduler, actor, draw, time } = dream;
   const clock = virtualClock(scheduler, actor, time);
-  const server = await VirtualServer.open(clock, draw, { folding: true, sealed: null, server: kind });
+  const server = await VirtualServer.open(clock, draw, {
+    folding: true,
+    sealed: null,
+    server: kind,
+  });
   const latestMs = 0;
   const faults = { lostRequest: 0, lostReply: 0, repeated: 0, latestMs, cutShort: 0 };
   const remoteOf = async (digit: string): Promise<Remote> => {
@@ -87,6 +91,9 @@ async function openServer(kind: "memory" | "sqlite" | "http"): Promise<RemoteUnd
       onCommit: () => {},
       onCall: () => {},
       traffic: { sentBytes: 0, fetchedBytes: 0 },
+      accuse: (crime) => {
+        throw new Error(crime);
+      },
     };
     const token = await server.enrol(device, `device ${digit}`);
     return token === null ? new VirtualRemote(world) : new WireRemote(world, clock, token);
