@@ -151,6 +151,15 @@ export function toldOf(devices: readonly Device[]): Set<string> {
 /** What a folder is that holds only what is ignored: elsewhere it is a folder or nothing. */
 const LITTER = "folder of litter";
 
+/** True where something that the server has waits for the name of a folder that could not go. */
+export function isKeptBack({ engine, store }: Device): boolean {
+  const problems = engine?.status(0).problems ?? [];
+  if (!problems.some(({ code }) => code === "not-empty")) return false;
+  return store.changed().some(({ remote, local }) => {
+    return remote !== null && (local === null || !samePlace(local, remote));
+  });
+}
+
 /** The folders of a device that hold only what is ignored and that the server does not have. */
 export function keptFolders(disk: VirtualDisk, server: ReadonlyMap<string, unknown>): Set<string> {
   return new Set([...litterFolders(disk)].filter((path) => !server.has(path)));

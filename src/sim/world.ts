@@ -10,6 +10,7 @@ import {
   conflictCopies,
   differences,
   disagreements,
+  isKeptBack,
   isLasting,
   Ledger,
   toldOf,
@@ -268,6 +269,8 @@ export class World {
     const costs = new CostOracle(this.#devices, this.#server, this.#swarm.sealed !== null);
     for (const { id, device } of this.#swarm.deeds) {
       if (this.#wrong.length > 0) return;
+      // Its person does not see what others did, and may be in their way.
+      if (this.#devices.some(isKeptBack)) break;
       await this.#actAlone(id, this.#device(device), costs);
     }
     const copies = conflictCopies(this.#device(0).disk);
