@@ -25,6 +25,9 @@ const CONTENT: Content = {
   executable: false,
 };
 
+/** Of what was seen, read and left alone. */
+const CALM = { executable: false, racy: false, blind: null, missedMs: null } as const;
+
 /** Puts a staged file in place while a person does something the moment it is there. */
 async function createWhile(person: (path: string) => void): Promise<{
   local: LocalSide;
@@ -87,8 +90,12 @@ suite("a person who is as quick as the engine", () => {
       writeFileSync(join(root, "f"), BYTES);
       const { file, stamp } = (await real.look.stat("f")) ?? assert.fail("no f");
       const local: LocalSide = {
-        ...{ ...PLACE, content: CONTENT, file, stamp, executable: false },
-        ...{ racy: false, blind: null, missedMs: null, parkedFrom: null },
+        ...PLACE,
+        content: CONTENT,
+        file,
+        stamp,
+        ...CALM,
+        parkedFrom: null,
       };
       const rename: Disk["change"]["rename"] = async (from, to) => {
         if (from === "f") {
@@ -128,9 +135,13 @@ suite("what waits in park", () => {
       const stat = await disk.change.makeSymlink(path, "a");
       const { file, stamp } = stat;
       const local: LocalSide = {
-        ...{ parent: PARK_NODE, name: "waiting", parkedFrom: PLACE, file, stamp },
-        ...{ content: { kind: "symlink", target: "a" }, executable: false },
-        ...{ racy: false, blind: null, missedMs: null },
+        parent: PARK_NODE,
+        name: "waiting",
+        parkedFrom: PLACE,
+        file,
+        stamp,
+        content: { kind: "symlink", target: "a" },
+        ...CALM,
       };
       const blank = { remote: null, synced: null, displacing: null, placing: null };
       const row: NodeRow = { id, kind: "symlink", ...blank, local };
