@@ -20,6 +20,7 @@ const WAYS = [
   "other-chain",
   "other-sequence",
   "say-diverged",
+  "land-all",
   "other-chunk",
   "chunk-order",
   "flip-chunk",
@@ -151,7 +152,8 @@ export class Cheater {
     const isDue = this.#began && !this.told && lie !== undefined;
     const told = isDue ? lie(entry, this.#telling()) : null;
     if (told !== null) this.told = true;
-    for (const each of told ?? [entry]) this.#show(each, this.told && rechained);
+    const isNew = rechained || way === "land-all";
+    for (const each of told ?? [entry]) this.#show(each, this.told && isNew);
   }
 
   #telling() {
@@ -189,6 +191,7 @@ export class Cheater {
     if (way === "fork" || (way === "forget" && !this.told))
       return this.#swallow(honest, commit, signal);
     const answer = await honest.commit(commit, signal);
+    if (way === "land-all" && answer.outcome === "refused") return this.#land(commit);
     if (answer.outcome !== "committed" || this.told) return answer;
     if (way === "other-chain") {
       this.told = true;
@@ -203,10 +206,18 @@ export class Cheater {
   async #swallow(honest: Remote, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
     // It takes as long as any other call.
     await honest.missing([], signal);
+    if (this.way === "fork") return this.#land(commit);
+    this.told = true;
+    const { sequence, chain } = this.#chained({ ...commit, device: this.#victim, timeMs: 0 });
+    return { outcome: "committed", sequence, chain };
+  }
+
+  /** Lets land, for the victim, what the journal's rules forbid. */
+  #land(commit: Commit): CommitAnswer {
     this.told = true;
     const known = this.#shown.find(({ commitId }) => commitId === commit.commitId);
     const entry = known ?? this.#chained({ ...commit, device: this.#victim, timeMs: 0 });
-    if (known === undefined && this.way === "fork") this.#shown.push(entry);
+    if (known === undefined) this.#shown.push(entry);
     return { outcome: "committed", sequence: entry.sequence, chain: entry.chain };
   }
 

@@ -67,7 +67,7 @@ export class SealedRemote implements Remote {
     return answer;
   }
 
-  /** What the server said of a commit has to be what its journal says (SPEC SL11). */
+  /** What the server said of a commit has to be what its journal says (SPEC SL12). */
   #hold({ commitId }: Commit, { sequence, chain }: { sequence: number; chain: string }): void {
     const { records, trees } = this.#world;
     const known = { chain: records.chainAt(sequence), sequence: records.sequenceOf(commitId) };

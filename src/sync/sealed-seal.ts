@@ -61,6 +61,7 @@ const CHANGED = { code: "journal-forked", because: "another one was there when i
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
   readonly inlineBytes = MAX_INLINE_BYTES;
+  readonly trusts = false;
 
   constructor(world: SealedWorld) {
     this.#world = world;
