@@ -34,6 +34,11 @@ export class ConflictOracle {
     const folders = path.split("/");
     const name = folders.pop() ?? "";
     this.#note(this.#touches, id, { name, level });
+    // What this device was not level with is known by another name elsewhere.
+    for (const { local, remote } of store.changed()) {
+      if (local?.name !== name || remote === null || remote.name === name) continue;
+      this.#note(this.#touches, id, { name: remote.name, level });
+    }
     // A folder in which one person works stays, whatever another one does to it.
     for (const folder of folders) this.#note(this.#within, id, { name: folder, level });
   }

@@ -172,6 +172,7 @@ function* moveFaults(
   for (const [inode, from] of before.slots) {
     const to = after.slots.get(inode);
     if (to === undefined || to.path === from.path || inode.isShared) continue;
+    if (isIgnored(to.path)) continue;
     const isOwnMove = to.folder !== from.folder || to.name !== from.name;
     // An inode of two names has one slot only: the server knows both.
     const wasThere = holderOf(before.slots, to)?.kind === inode.kind || before.ids.has(to.path);

@@ -12,6 +12,7 @@ import type { Remote, Seal } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
+import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
@@ -37,6 +38,15 @@ const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
 /** What makes a device or the server forget: only then are both sides united anew. */
 const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
+/** What a device says that has found its server lying. */
+const STOPS = new Set([
+  "journal-broken",
+  "journal-forked",
+  "journal-went-back",
+  "signature-bad",
+  "device-unknown",
+  "epoch-unknown",
+]);
 /** From the last look to the commit it takes less than this. */
 const PUT_BACK_NS = 4_000_000_000n;
 
@@ -83,6 +93,10 @@ export class Device {
    * and what took a held name may have to give it up.
    */
   hasAsked = false;
+  /** Where the server lies to this device. */
+  cheater: Cheater | null = null;
+  /** The code with which it stopped for good, because of a lie. */
+  stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
@@ -135,7 +149,7 @@ export class Device {
   }
 
   async start(): Promise<void> {
-    if (this.engine !== null) return;
+    if (this.engine !== null || this.stopped !== null) return;
     const { swarm, scheduler, server, accuse } = this.#world;
     this.#lives++;
     const actor = new Actor(this.name, this.#draw.pick([1, 1, 3, 10]));
@@ -242,7 +256,8 @@ export class Device {
     const { past, accuse } = this.#world;
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
-    judgeStore({ name, disk, oracle, past, nameKey: this.#nameKey, accuse }, store);
+    const isCheated = (): boolean => this.cheater?.told === true;
+    judgeStore({ name, disk, oracle, past, nameKey: this.#nameKey, isCheated, accuse }, store);
     return store;
   }
 
@@ -261,6 +276,11 @@ export class Device {
     if (engine !== this.engine || error instanceof Crashed) return;
     this.engine = null;
     const why = error instanceof WorldError ? `${error.code}: ${error.message}` : describe(error);
+    if (this.cheater?.told === true && error instanceof WorldError && STOPS.has(error.code)) {
+      this.stopped = error.code;
+      this.#world.scheduler.note(`${this.name} stops: ${why}`);
+      return;
+    }
     this.#world.accuse(`the engine of ${this.name} ended: ${why}`);
   }
 
@@ -291,10 +311,11 @@ export class Device {
   #doors(actor: Actor, draw: Draw, token: string | null): { seal: Seal; remote: Remote } {
     const { swarm, account, happened } = this.#world;
     const line = this.#line(actor, draw);
-    const remote =
+    const honest =
       token === null
         ? new VirtualRemote(line)
         : new WireRemote(line, virtualClock(line.scheduler, actor, this.time), token);
+    const remote = this.cheater?.wrap(honest) ?? honest;
     const keyring = this.#keyring;
     const { sealed: sealing, folding } = swarm;
     if (account === null || keyring === null || sealing === null) {

@@ -251,4 +251,14 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     "      const from = place.offsetBytes - offsetBytes;",
     "      const from = (place.offsetBytes - offsetBytes) >> 1;",
   ]),
+  mutant("growth-is-not-told", "A waiting request is answered without what came (JN22).", [
+    "server/http/feed.ts",
+    "  return grown ? readFeed(parts.journal, space, cursor, limit) : feed;",
+    "  return feed;",
+  ]),
+  mutant("landed-is-a-conflict", "A commit that landed is answered as one that did not (HC2).", [
+    "server/http/commits.ts",
+    '    if (outcome.outcome === "refused") return context.json(outcome, 409);',
+    '    if (outcome.outcome !== "missing-chunks") return context.json(outcome, 409);',
+  ]),
 ];

@@ -79,7 +79,7 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** Codes of problems that last until a person does something about them. */
-const LASTING = new Set(["unsupported-kind", "outside-root", "not-empty"]);
+const LASTING = new Set(["unsupported-kind", "outside-root", "not-empty", "restored"]);
 /** Those for which a step waits on this disk. */
 const STEPS = new Set(["outside-root", "not-empty"]);
 
@@ -144,11 +144,21 @@ export function differences(
 /** The paths of all problems that these devices tell of. */
 export function toldOf(devices: readonly Device[]): Set<string> {
   const problems = devices.flatMap(({ engine }) => engine?.status(0).problems ?? []);
-  return new Set(problems.map(({ path }) => path));
+  // What comes back from an outage is the same everywhere all the same.
+  return new Set(problems.flatMap(({ code, path }) => (code === "restored" ? [] : [path])));
 }
 
 /** What a folder is that holds only what is ignored: elsewhere it is a folder or nothing. */
 const LITTER = "folder of litter";
+
+/** True where something that the server has waits for the name of a folder that could not go. */
+export function isKeptBack({ engine, store }: Device): boolean {
+  const problems = engine?.status(0).problems ?? [];
+  if (!problems.some(({ code }) => code === "not-empty")) return false;
+  return store.changed().some(({ remote, local }) => {
+    return remote !== null && (local === null || !samePlace(local, remote));
+  });
+}
 
 /** The folders of a device that hold only what is ignored and that the server does not have. */
 export function keptFolders(disk: VirtualDisk, server: ReadonlyMap<string, unknown>): Set<string> {

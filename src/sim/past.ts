@@ -1,5 +1,5 @@
 import type { NodeId } from "#core/ids.ts";
-import { sameBody, type Content } from "#core/node.ts";
+import { sameBody, type Content, type Place } from "#core/node.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
@@ -40,12 +40,36 @@ export class Past {
   /** Everything that a node ever was, in all lines. */
   readonly #ever = new Map<NodeId, RemoteSide[]>();
 
+  /** Each place and each content that somebody gave a node, and `gone` where somebody deleted it. */
+  readonly #deeds = new Map<NodeId, Set<string>>();
+
   constructor() {
     this.#moments.set(CHAIN_START, { line: this.#line, sequence: 0 });
   }
 
+  /** A device says so, whether or not it ever lands. */
+  claim(changes: readonly Change[]): void {
+    for (const change of changes) {
+      const deeds = this.#deeds.get(change.node) ?? new Set();
+      this.#deeds.set(change.node, deeds);
+      if (change.kind === "delete") deeds.add(GONE);
+      if (change.kind === "create" || change.kind === "move") deeds.add(placeText(change));
+      if (change.kind === "create" || change.kind === "update") {
+        deeds.add(contentText(readPlainMeta(change.meta).content));
+      }
+    }
+  }
+
+  /** True of a state of a node that its people made, each half of it at some time. */
+  wasMade(node: NodeId, side: RemoteSide | null): boolean {
+    const deeds = this.#deeds.get(node);
+    if (side === null) return deeds?.has(GONE) === true;
+    return deeds?.has(placeText(side)) === true && deeds.has(contentText(side.content));
+  }
+
   /** A commit landed; the same one told twice changes nothing. */
   append(sequence: number, chain: string, changes: readonly Change[]): void {
+    this.claim(changes);
     if (this.#moments.has(chain)) return;
     const nodes = new Set<NodeId>();
     for (const change of changes) {
@@ -91,6 +115,17 @@ export class Past {
   ever(node: NodeId): readonly RemoteSide[] {
     return this.#ever.get(node) ?? [];
   }
+}
+
+const GONE = "gone";
+
+function placeText({ parent, name }: Place): string {
+  return `at ${parent}/${name}`;
+}
+
+function contentText(content: Content): string {
+  if (content.kind === "file") return `${content.sha256} ${content.executable}`;
+  return content.kind === "symlink" ? `to ${content.target}` : content.kind;
 }
 
 function applied(before: RemoteSide | null, change: Change, sequence: number): RemoteSide | null {

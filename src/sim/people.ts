@@ -393,6 +393,7 @@ export class Person {
 
   *#makeExecutable(path: string): Deed {
     const inode = this.#disk.expect(path);
+    this.#touched(path);
     this.#disk.setExecutable(inode, !inode.executable);
     yield `makes ${path} ${inode.executable ? "executable" : "plain"}`;
   }

@@ -5,7 +5,8 @@ import { rootKey, signingSeed, spaceKeys, type SpaceKeys } from "#crypto/keys.ts
 import { evaluate, evaluationKey, readRequest, type EvaluationKey } from "#crypto/oprf.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
-import type { Draw } from "./chance.ts";
+import { Draw } from "./chance.ts";
+import type { Swarm } from "./swarm.ts";
 import { SealedReader, type SpaceReader } from "./space-reader.ts";
 import { virtualPrimitives } from "./virtual-primitives.ts";
 import { virtualRistretto } from "./virtual-ristretto.ts";
@@ -36,6 +37,16 @@ export class SealedAccount {
     this.begin(new Set(devices));
   }
 
+  /** The account whose space a story's is; null when that is plain. */
+  static of(
+    { seed, sealed }: Pick<Swarm, "seed" | "sealed">,
+    space: SpaceId,
+    devices: readonly DeviceId[],
+  ): SealedAccount | null {
+    if (sealed === null) return null;
+    return new SealedAccount(space, sealed.domain, new Draw(seed, "sealed"), devices);
+  }
+
   get #oprf() {
     const { hashes, chance } = this.primitives;
     return { hashes, chance, ristretto: virtualRistretto };
@@ -44,10 +55,6 @@ export class SealedAccount {
   /** The newest epoch. */
   get epoch(): number {
     return this.#epochs.size;
-  }
-
-  isMember(device: DeviceId): boolean {
-    return this.#members.get(this.epoch)?.has(device) ?? false;
   }
 
   /** New keys, for these devices alone. */

@@ -1,5 +1,6 @@
 import { cutSizes } from "#chunking/cut.ts";
 import type { Domain } from "#crypto/chunk.ts";
+import { CHEAT_WAYS, type Cheat } from "./cheater.ts";
 import type { Draw } from "./chance.ts";
 
 /** How a story's space is sealed, and what happens to its keys. */
@@ -9,6 +10,8 @@ export type Sealing = {
   readonly away: number;
   /** When new keys begin, and how long after that a device's keyring says so. */
   readonly epochs: readonly { readonly waitMs: number; readonly lateMs: number }[];
+  /** Null: the server tells the truth. */
+  readonly cheat: Cheat | null;
 };
 
 /** In a shared space some chunks are large enough to be shared. */
@@ -22,8 +25,12 @@ export const SIZES: readonly number[] = [
 const SHARE = 0.25;
 const PRIVATE_SHARE = 0.7;
 const EPOCHS_SHARE = 0.4;
+const CHEAT_SHARE = 0.3;
 
-export function drawSealing(draw: Draw, sequential: boolean): Sealing | null {
+export function drawSealing(
+  draw: Draw,
+  { sequential, devices }: { readonly sequential: boolean; readonly devices: number },
+): Sealing | null {
   if (!draw.chance(SHARE)) return null;
   const domain = draw.chance(PRIVATE_SHARE) ? "private" : "shared";
   const count = !sequential && draw.chance(EPOCHS_SHARE) ? draw.between(1, 4) : 0;
@@ -34,5 +41,15 @@ export function drawSealing(draw: Draw, sequential: boolean): Sealing | null {
       waitMs: draw.below(draw.pick([50, 500, 8_000])),
       lateMs: draw.below(draw.pick([1, 400, 4_000])),
     })),
+    cheat: !sequential && draw.chance(CHEAT_SHARE) ? drawCheat(draw, devices) : null,
+  };
+}
+
+function drawCheat(draw: Draw, devices: number): Cheat {
+  return {
+    way: draw.pick(CHEAT_WAYS),
+    device: draw.below(devices),
+    waitMs: draw.below(draw.pick([200, 2_000, 20_000])),
+    rechained: draw.chance(0.7),
   };
 }

@@ -18,6 +18,8 @@ type Judged = {
   readonly oracle: DiskOracle;
   readonly past: Past;
   readonly nameKey: (name: string) => string;
+  /** The server lies to this device: it may know less than others, but nothing that nobody made. */
+  readonly isCheated: () => boolean;
   readonly accuse: (crime: string) => void;
 };
 
@@ -47,8 +49,12 @@ class StoreOracle {
   }
 
   judge(before: ReadonlyMap<NodeId, NodeRow | undefined>): void {
-    const { past, name, accuse } = this.#judged;
+    const { past, name, accuse, isCheated } = this.#judged;
     const { chain, sequence } = readPosition(this.#store, "");
+    if (isCheated()) {
+      this.#judgeCheated(before);
+      return;
+    }
     const moment = past.moment(chain);
     if (moment === undefined) {
       accuse(`${name} is at ${sequence} of a journal that never was`);
@@ -70,6 +76,15 @@ class StoreOracle {
       const held = this.#store.get(id)?.remote ?? null;
       if (sameSide(held, past.at(id, moment))) continue;
       accuse(`${name} has ${shown(held)} as the server's at ${sequence}`);
+    }
+  }
+
+  #judgeCheated(before: ReadonlyMap<NodeId, NodeRow | undefined>): void {
+    const { past, name, accuse } = this.#judged;
+    for (const [id, row] of before) {
+      const held = this.#store.get(id)?.remote ?? null;
+      if (row?.remote === held || (held === null && !row?.remote)) continue;
+      if (!past.wasMade(id, held)) accuse(`${name} takes ${shown(held)} over, and nobody made it`);
     }
   }
 

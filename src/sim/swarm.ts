@@ -77,9 +77,9 @@ const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
 
 /** Stories on the server's own schema take half as long again as those on its twin … */
-const SQLITE_SHARE = 0.04;
+const SQLITE_SHARE = 0.02;
 /** … and those through its HTTP layer three times as long. */
-const HTTP_SHARE = 0.02;
+const HTTP_SHARE = 0.01;
 
 function serverOf(fraction: number): Swarm["server"] {
   if (fraction < HTTP_SHARE) return "http";
@@ -217,12 +217,15 @@ function withLitter(swarm: Swarm, draw: Draw): Swarm {
 
 /** Some spaces are sealed; their server does not go back without being noticed. */
 function withSealing(swarm: Swarm, draw: Draw): Swarm {
-  const sealed = drawSealing(draw, swarm.sequential);
+  const sealed = drawSealing(draw, swarm);
   if (sealed === null) return swarm;
   const fates = swarm.fates.map((each) => {
     return each.fate === "server-restore" ? { ...each, fate: "server-crash" as const } : each;
   });
-  return { ...swarm, fates, sealed };
+  if (sealed.cheat === null) return { ...swarm, fates, sealed };
+  // A device that forgets cannot know better; and nobody is asked anything.
+  const lasting = fates.filter(({ fate }) => fate !== "roll-back" && fate !== "power-cut");
+  return { ...swarm, fates: lasting, sealed, holding: null };
 }
 
 /** Every fault there is, at a high rate. */

@@ -20,6 +20,8 @@ export type RemoteWorld = LineWorld & {
   readonly onCommit: (commit: Commit) => void;
   /** Bytes of chunks that went over it. */
   readonly traffic: Traffic;
+  /** Told of what the server must not do. */
+  readonly accuse: (crime: string) => void;
 };
 
 /** A device's remote that calls the server's parts themselves, over a line with faults. */

@@ -177,6 +177,11 @@ export class VirtualServer {
     return changes.map((change) => this.reader.change(change));
   }
 
+  async openedEntries(): Promise<Entry[]> {
+    const entries = await this.entries();
+    return entries.map((entry) => ({ ...entry, changes: this.opened(entry.changes) }));
+  }
+
   /** What the newest entry's chain says: a journal's past in one text. */
   get head(): string {
     return this.#database.head();

@@ -1,3 +1,4 @@
+import { codeOf } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { CommitAnswer, Commit } from "#protocol/commit.ts";
@@ -8,6 +9,7 @@ import { nodeDigest } from "#server/digest.ts";
 import type { Remote } from "#sync/ports.ts";
 import { VirtualLine } from "./virtual-line.ts";
 import { sumOf, type RemoteWorld } from "./virtual-remote.ts";
+import { jsonOf, wireFault } from "./wire-oracle.ts";
 
 /** Where the story's server says that it is. */
 const ORIGIN = "http://server";
@@ -72,17 +74,21 @@ export class WireRemote implements Remote {
     const what = CALLS[last] ?? last;
     if (what === "changes") url.searchParams.set("limit", String(pageEntries));
     const request = async (): Promise<Answer> => {
-      const { status, headers, ...body } = await readAll(await server.request(url.href, init));
-      if (what === "commit") this.#note(init.body, body.bytes);
-      return { status, headers, ...body };
+      const before = { life: server.life, head: server.head, nowMs: server.nowMs };
+      const answer = await readAll(await server.request(url.href, init));
+      if (what === "commit") this.#note(init.body, answer.bytes);
+      if (server.life === before.life) this.#judge(what, answer, before);
+      return answer;
     };
+    const { life } = server;
     // The client's own patience ends it.
-    const { status, headers, bytes } = await this.#line.ask(
-      what,
-      null,
-      request,
-      signal ?? undefined,
-    );
+    const asking = this.#line.ask(what, null, request, signal ?? undefined);
+    const { status, headers, bytes } = await asking.catch((error: unknown) => {
+      // What is lost on the line is known to be lost: only the server can be silent.
+      const isSilent = codeOf(signal?.reason) === "offline" && server.life === life;
+      if (isSilent) this.#world.accuse(`the server does not answer ${what}`);
+      throw error;
+    });
     // Where no reply is lost, none breaks off either.
     const isCut = what === "fetch" && bytes.length > 1 && lostReply > 0;
     const isShort = isCut && draw.chance(cutShort);
@@ -90,6 +96,18 @@ export class WireRemote implements Remote {
       ? brokenOff(bytes.subarray(0, draw.between(1, bytes.length - 1)))
       : bytes;
     return new Response(body as Uint8Array<ArrayBuffer>, { status, headers });
+  }
+
+  #judge(
+    what: string,
+    { status, bytes }: Answer,
+    before: { readonly head: string; readonly nowMs: number },
+  ): void {
+    const { server, accuse } = this.#world;
+    const isGrown = server.head !== before.head;
+    const times = { askedMs: before.nowMs, answeredMs: server.nowMs };
+    const fault = wireFault({ what, status, bytes, isGrown, ...times });
+    if (fault !== null) accuse(fault);
   }
 
   /** What landed is told at the moment in which it did. */
@@ -100,10 +118,6 @@ export class WireRemote implements Remote {
     const { past, server } = this.#world;
     past.append(sequence, chain, server.opened(Commit.parse(jsonOf(sent as Uint8Array)).changes));
   }
-}
-
-function jsonOf(bytes: Uint8Array): unknown {
-  return JSON.parse(new TextDecoder().decode(bytes));
 }
 
 async function readAll(response: Response): Promise<Answer> {

@@ -1,6 +1,6 @@
 import { foldName, plainNameKey } from "#core/names.ts";
-import type { Entry } from "#protocol/feed.ts";
 import { Draw } from "./chance.ts";
+import { Cheater } from "./cheater.ts";
 import { ConflictOracle } from "./conflict-oracle.ts";
 import { CostOracle, slotsOf } from "./cost-oracle.ts";
 import { Device, idOf } from "./device.ts";
@@ -10,6 +10,7 @@ import {
   conflictCopies,
   differences,
   disagreements,
+  isKeptBack,
   isLasting,
   Ledger,
   toldOf,
@@ -22,7 +23,9 @@ import {
 import { Past } from "./past.ts";
 import type { Deed, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
+import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
+import { PLAIN_READER } from "./space-reader.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualServer } from "./virtual-server.ts";
@@ -75,8 +78,9 @@ export class World {
     this.#draw = new Draw(swarm.seed, "fate");
     this.#people = new Actor("people", 1);
     this.#fate = new Actor("fate", 1);
-    const account = sealedAccount(swarm, server);
-    if (account !== null) server.reader = account.reader;
+    const ids = Array.from({ length: swarm.devices }, (_, index) => idOf(index));
+    const account = SealedAccount.of(swarm, server.space, ids);
+    server.reader = account?.reader ?? PLAIN_READER;
     this.#account = account;
     const world = {
       account,
@@ -92,6 +96,7 @@ export class World {
     for (let index = 0; index < swarm.devices; index++) {
       this.#devices.push(new Device(world, index));
     }
+    this.#hireCheater();
     scheduler.afterStep = () => this.#bury();
   }
 
@@ -105,10 +110,21 @@ export class World {
     return new World(swarm, scheduler, server);
   }
 
+  #hireCheater(): void {
+    const cheat = this.#swarm.sealed?.cheat ?? null;
+    if (cheat === null) return;
+    const device = this.#device(cheat.device);
+    const draw = new Draw(this.#swarm.seed, "cheat");
+    device.cheater = new Cheater(cheat, device.id, draw, ({ changes }) => {
+      this.#past.claim(this.#server.opened(changes));
+    });
+  }
+
   async play(): Promise<Outcome> {
     for (const device of this.#devices) await device.start();
     if (this.#swarm.sequential) await this.#playInOrder();
     else await this.#playAtOnce();
+    if (this.#swarm.sealed?.cheat) return this.#reckon();
     if (this.#wrong.length === 0) await this.#heal();
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
@@ -116,16 +132,31 @@ export class World {
       const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
-      const entries = isSteady ? openedAll(await this.#server.entries(), this.#server) : [];
+      const entries = isSteady ? await this.#server.openedEntries() : [];
       this.#wrong.push(...this.#conflicts.faults(this.#devices, entries, this.#past));
     }
     if (this.#wrong.length === 0 && this.#swarm.seed % 4 === 0) await this.#expectRest();
     if (this.#wrong.length === 0 && this.#swarm.seed % 16 === 1) await this.#expectReasons();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#expectSameAfterRestart();
+    return this.#outcome();
+  }
+
+  #outcome(): Outcome {
     for (const device of this.#devices) device.kill();
     const { hash, steps } = this.#scheduler;
     return { hash, steps, wrong: this.#wrong, happened: [...this.#happened] };
+  }
+
+  /** A lie was told: whoever was lied to has stopped, or has all that the others have. */
+  async #reckon(): Promise<Outcome> {
+    if (this.#wrong.length === 0) await this.#mend();
+    if (this.#wrong.length > 0) return this.#outcome();
+    const [devices, server, scheduler] = [this.#devices, this.#server, this.#scheduler];
+    const world = { devices, server, scheduler, happened: this.#happened, people: this.#people };
+    const crimes = await reckon({ ...world, ledger: this.#ledger, wrong: this.#wrong });
+    for (const crime of crimes) this.#accuse(crime);
+    return this.#outcome();
   }
 
   /** True when a device or the server went back to what it knew before. */
@@ -161,6 +192,14 @@ export class World {
       epochMs += waitMs;
       this.#busy++;
       this.#scheduler.after(epochMs, this.#fate, "new keys", () => this.#beginEpoch(lateMs));
+    }
+    const cheat = this.#swarm.sealed?.cheat ?? null;
+    if (cheat !== null) {
+      this.#busy++;
+      this.#scheduler.after(cheat.waitMs, this.#fate, `cheats: ${cheat.way}`, () => {
+        this.#busy--;
+        this.#device(cheat.device).cheater?.begin();
+      });
     }
     let answerMs = 0;
     for (const { id, device, waitMs } of this.#swarm.holding?.answers ?? []) {
@@ -230,6 +269,8 @@ export class World {
     const costs = new CostOracle(this.#devices, this.#server, this.#swarm.sealed !== null);
     for (const { id, device } of this.#swarm.deeds) {
       if (this.#wrong.length > 0) return;
+      // Its person does not see what others did, and may be in their way.
+      if (this.#devices.some(isKeptBack)) break;
       await this.#actAlone(id, this.#device(device), costs);
     }
     const copies = conflictCopies(this.#device(0).disk);
@@ -372,6 +413,11 @@ export class World {
 
   /** Whatever went wrong goes wrong no more. */
   async #heal(): Promise<void> {
+    await this.#mend();
+    await this.#rest();
+  }
+
+  async #mend(): Promise<void> {
     this.#scheduler.note("everything heals");
     this.#server.restart(true);
     for (const device of this.#devices) {
@@ -383,7 +429,6 @@ export class World {
       for (const { inode } of device.disk.everything()) inode.barred = false;
       if (!device.isRunning) await device.start();
     }
-    await this.#rest();
   }
 
   /** Runs until all devices are in sync, and two looks in a row found nothing to do. */
@@ -543,18 +588,4 @@ function pickWay(ways: Swarm["ways"], draw: Draw): Way {
     if (left < 0) return way;
   }
   return "write";
-}
-
-/** The account whose space this is; null when it is plain. */
-function sealedAccount(
-  { seed, sealed, devices }: Swarm,
-  server: VirtualServer,
-): SealedAccount | null {
-  if (sealed === null) return null;
-  const ids = Array.from({ length: devices }, (_, index) => idOf(index));
-  return new SealedAccount(server.space, sealed.domain, new Draw(seed, "sealed"), ids);
-}
-
-function openedAll(entries: readonly Entry[], server: VirtualServer): Entry[] {
-  return entries.map((entry) => ({ ...entry, changes: server.opened(entry.changes) }));
 }

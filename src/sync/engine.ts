@@ -459,7 +459,8 @@ export class Engine {
       ops,
     );
     await executor.rearrange(signal);
-    const failed = await this.#downloader.run(executor, ops, signal);
+    const possible = await executor.possible(ops);
+    const failed = await this.#downloader.run(executor, possible, signal);
     for (const { id } of ops) {
       if (failed.has(id) || executor.failed.has(id)) this.#pauses.failed(id);
       else if (executor.raced.has(id)) this.#pauses.raced(id);

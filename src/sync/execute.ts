@@ -109,29 +109,42 @@ export class Executor {
    */
   async publish(files: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
     const staged = new Map(files);
-    const ready: NodeId[] = [];
-    for (const id of nodes) {
-      const isPossible = await this.#try(id, () => this.#stageLink(id, staged));
-      if (isPossible && staged.has(id)) ready.push(id);
-    }
+    for (const id of nodes) await this.#try(id, () => this.#stageLink(id, staged));
+    const ready = nodes.filter((id) => staged.has(id));
     this.#store(ready.flatMap((id) => this.#announced(id, staged.get(id) ?? null)));
     for (const id of ready) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
     await this.flush();
   }
 
-  /** Throws when a folder that could not go has the name: what is to be there waits for that. */
-  async #expectFree({ parent, name }: Place): Promise<void> {
-    for (const { id } of this.#draft.named("local", parent, name)) {
-      const problem = this.#world.problems.at("write", shownPath(this.#draft, id));
-      if (problem?.code === "not-empty") throw new WorldError(problem.code, problem.message);
+  /** Steps without those of files whose name a folder has that could not go: nothing is fetched. */
+  async possible(ops: readonly LocalOp[]): Promise<LocalOp[]> {
+    const possible: LocalOp[] = [];
+    for (const op of ops) {
+      const isFree = !this.#isContentCreate(op) || !(await this.#isNameKept(op));
+      if (isFree) possible.push(op);
     }
+    return possible;
+  }
+
+  /** True when a folder that could not go has the name: what is to be there waits for that. */
+  async #isNameKept(op: LocalOp): Promise<boolean> {
+    const place = op.kind === "create" ? op.target.place : op.kind === "move" ? op.to : null;
+    for (const { id } of place === null
+      ? []
+      : this.#draft.named("local", place.parent, place.name)) {
+      const problem = this.#world.problems.at("write", shownPath(this.#draft, id));
+      if (problem?.code !== "not-empty" || id === op.id) continue;
+      const error = new WorldError(problem.code, problem.message);
+      await this.#try(op.id, () => Promise.reject(error));
+      return true;
+    }
+    return false;
   }
 
   /** Links need no bytes from anywhere: they are staged here. */
   async #stageLink(id: NodeId, staged: Map<NodeId, Staged>): Promise<void> {
     const op = this.#contentOp(id);
     if (op === undefined) return;
-    if (op.kind === "create") await this.#expectFree(op.target.place);
     const content = op.kind === "create" ? op.target.content : op.kind === "replace" && op.content;
     if (!content || content.kind !== "symlink") return;
     const place = op.kind === "create" ? op.target.place : this.#draft.get(id)?.local;
@@ -231,7 +244,12 @@ export class Executor {
     let state: State = "done";
     for (const op of this.#ops.get(id) ?? []) {
       if (op.kind === "replace" || this.#isContentCreate(op)) continue;
-      if (!(await this.#prepare(op)) || !(await this.#try(id, () => this.#step(op)))) {
+      if (!(await this.#prepare(op))) {
+        await this.#isNameKept(op);
+        state = "blocked";
+        break;
+      }
+      if (!(await this.#try(id, () => this.#step(op)))) {
         state = "blocked";
         break;
       }
@@ -269,9 +287,7 @@ export class Executor {
     }
     for (const other of this.#draft.named("local", place.parent, place.name)) {
       if (other.id === id || other.local === null) continue;
-      if (await this.#vacate(other.id)) continue;
-      await this.#try(id, () => this.#expectFree(place));
-      return false;
+      if (!(await this.#vacate(other.id))) return false;
     }
     return true;
   }

@@ -7,6 +7,7 @@ import { nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import type { Entry, Feed } from "#protocol/feed.ts";
 import type { Tell } from "./events.ts";
+import { Judging } from "./judging.ts";
 import { approveRemotely, isGoing } from "./holds.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { DeviceRecords, Seal, TreeStore } from "./ports.ts";
@@ -51,8 +52,12 @@ export class Follower {
   /** Nodes that this device's commands changed at the server last. */
   readonly #commanded = new Set<NodeId>();
 
+  /** Null where the server's word is enough. */
+  readonly #judging: Judging | null;
+
   constructor(world: FollowWorld) {
     this.#world = world;
+    this.#judging = world.seal.trusts ? null : new Judging(world);
   }
 
   get position(): Position {
@@ -80,8 +85,11 @@ export class Follower {
       for (const entry of feed.entries) {
         chain = this.#verified(entry, sequence, chain);
         this.#world.seal.check(entry);
+        this.#judging?.before(entry);
         sequence = entry.sequence;
-        if (this.#applyEntry(entry)) continue;
+        const isOwn = this.#applyEntry(entry);
+        this.#judging?.after(entry);
+        if (isOwn) continue;
         foreign = true;
         for (const change of entry.changes) {
           if (change.kind === "delete" && change.approved === true) approved.push(change.node);
@@ -145,6 +153,7 @@ export class Follower {
       const path = shownPath(trees, change.node);
       const trouble = { path, code: codeOf(error), message: messageOf(error) };
       problems.report("follow", trouble, clock.nowMs());
+      this.#judging?.noteUnread(change.node);
       return;
     }
     if (row === null) return;

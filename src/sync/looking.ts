@@ -5,7 +5,7 @@ import type { IgnoreRules } from "./ignore.ts";
 import { look, type Look, type Trouble } from "./look.ts";
 import { absenceMs, Matcher, type Arrivals, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
-import type { Outage } from "./outage.ts";
+import { missingOf, OUTAGE_TOLD_MS, type Outage } from "./outage.ts";
 import { pathOf, shownPath } from "./paths.ts";
 import type { Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
@@ -120,7 +120,10 @@ export class Looking {
       new Matcher(this.#matchWorld(), seen, nowMs, isFull).run(),
     );
     const troubles = [...seen.troubles, ...matched.doubted.map((id) => this.#doubtOf(id))];
-    this.#world.problems.replaceBelow("look", lookedAt, troubles, nowMs);
+    const { problems } = this.#world;
+    problems.replaceBelow("look", lookedAt, troubles, nowMs);
+    for (const path of matched.restored) problems.report("outage", missingOf(path), nowMs);
+    problems.expire("outage", nowMs - OUTAGE_TOLD_MS);
     if (isFull && !seen.unsteady) this.#hasSeenAll = true;
     if (matched.lost) this.#everything = true;
     await this.#follow(matched.folders, matched.gone);

@@ -5,6 +5,7 @@ import type { Fresh } from "./normalise.ts";
 import { LARGE_BYTES } from "./reading.ts";
 import { parkedPlace } from "./hold.ts";
 import { isLostName, type Outage } from "./outage.ts";
+import { shownPath } from "./paths.ts";
 import type { Entry, TreeStore } from "./ports.ts";
 import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
 
@@ -28,6 +29,8 @@ export type Matched = {
   readonly lost: boolean;
   /** Nodes that are missing and may stand in a folder that cannot be listed. */
   readonly doubted: readonly NodeId[];
+  /** Where the machine lost what comes back from the server. */
+  readonly restored: readonly string[];
 };
 
 /** Remembers which folders got a new file lately. */
@@ -66,6 +69,7 @@ export class Matcher {
   readonly #folders: NodeId[] = [];
   readonly #gone: NodeId[] = [];
   readonly #doubted: NodeId[] = [];
+  readonly #restored: string[] = [];
   /** Missing nodes whose inode, under its only name, is another node's new content. */
   readonly #usedUp = new Set<NodeId>();
   /** Files and links that no node was found for yet. */
@@ -108,6 +112,7 @@ export class Matcher {
       gone: this.#gone,
       lost: this.#lost,
       doubted: this.#doubted,
+      restored: this.#restored,
     };
   }
 
@@ -355,6 +360,7 @@ export class Matcher {
     } else if (local.parkedFrom !== null || (this.#isFull && isLostName(row, this.#outage))) {
       // It went from the engine's own folder, or the machine lost it: no person deleted it, so it
       // comes back, with all that is in it.
+      if (local.parkedFrom === null) this.#restored.push(shownPath(this.#trees, id));
       this.#forget(row, null);
     } else if (this.#isDoubted(row, local, unseen)) {
       this.#doubted.push(id);

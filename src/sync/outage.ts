@@ -1,6 +1,7 @@
 import { toHex } from "#core/bytes.ts";
 import type { Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
+import type { Trouble } from "./look.ts";
 import type { DeviceRecords } from "./ports.ts";
 import type { NodeRow, Stamp } from "./tree.ts";
 
@@ -71,6 +72,25 @@ export class Life {
   end(): void {
     if (this.#boot !== null) this.#records.setSetting(RUNNING, null);
   }
+}
+
+/** How long people see what an outage did, beside the log. */
+export const OUTAGE_TOLD_MS = 24 * 3_600_000;
+
+const FROM_SERVER = "it comes back from the server";
+
+/** Said of a file that was left blank: its last save may never have been sent. */
+export function blankOf(path: string): Trouble {
+  const detail = "what was saved in it just before and not yet sent is lost";
+  const message = `It was blank after the machine went down: ${FROM_SERVER}; ${detail}.`;
+  return { path, code: "restored", message };
+}
+
+/** Said of what is missing: a person may have deleted it just before. */
+export function missingOf(path: string): Trouble {
+  const detail = "delete it again if you had deleted it";
+  const message = `It was missing after the machine went down: ${FROM_SERVER}; ${detail}.`;
+  return { path, code: "restored", message };
 }
 
 /** True for what is missing after an outage because its name may never have reached the disk. */

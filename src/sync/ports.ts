@@ -237,6 +237,8 @@ export interface KeyService {
 export interface Seal {
   /** Contents up to this size travel in their node's meta, and need no chunk. */
   readonly inlineBytes: number;
+  /** Whether the server is believed to have judged what it lets into its journal. */
+  readonly trusts: boolean;
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;

@@ -4,7 +4,7 @@ import type { Trouble } from "./look.ts";
 export type Problem = Trouble & { readonly sinceMs: number };
 
 /** Which part of the engine a problem comes from: each replaces only its own. */
-export type ProblemSource = "look" | "read" | "write" | "send" | "follow";
+export type ProblemSource = "look" | "read" | "write" | "send" | "follow" | "outage";
 
 const MAX_PROBLEMS = 10_000;
 
@@ -40,6 +40,12 @@ export class Problems {
     if (own.size === 0) return;
     const due = new Set(stillDue());
     for (const path of own.keys()) if (!due.has(path)) own.delete(path);
+  }
+
+  /** Drops what a source only had to tell, a while after it did. */
+  expire(source: ProblemSource, beforeMs: number): void {
+    const own = this.#own(source);
+    for (const [path, { sinceMs }] of own) if (sinceMs < beforeMs) own.delete(path);
   }
 
   /** Replaces all problems of a source at and below a folder ("": everywhere). */

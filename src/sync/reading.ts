@@ -2,7 +2,7 @@ import { codeOf, messageOf } from "#core/errors.ts";
 import type { NodeId } from "#core/ids.ts";
 import type { Clock, Digest } from "#core/world.ts";
 import { sameStamp } from "./look.ts";
-import { isLostContent, type Outage } from "./outage.ts";
+import { blankOf, isLostContent, type Outage } from "./outage.ts";
 import { pathOf } from "./paths.ts";
 import type { Digested, DeviceRecords, FileReader, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
@@ -277,6 +277,7 @@ export class Reading {
     const synced =
       isLost && row.synced !== null ? { ...row.synced, content, file: local.file } : row.synced;
     this.#trees.put({ ...row, synced, local: read });
+    if (isLost) this.#problems.report("outage", blankOf(job.path), nowMs);
     this.#records.putManifest(sha256, manifest);
     this.#records.setSources(id, manifest);
   }

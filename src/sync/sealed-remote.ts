@@ -67,7 +67,7 @@ export class SealedRemote implements Remote {
     return answer;
   }
 
-  /** What the server said of a commit has to be what its journal says (SPEC SL11). */
+  /** What the server said of a commit has to be what its journal says (SPEC SL12). */
   #hold({ commitId }: Commit, { sequence, chain }: { sequence: number; chain: string }): void {
     const { records, trees } = this.#world;
     const known = { chain: records.chainAt(sequence), sequence: records.sequenceOf(commitId) };
@@ -166,7 +166,7 @@ export class SealedRemote implements Remote {
     const ids = entries.map(({ chunk }) => chunk);
     for await (const { bytes } of remote.fetch(ids, signal)) {
       const entry = entries[at++];
-      assert(entry !== undefined, "no more chunks than were asked for");
+      if (entry === undefined) throw unasked();
       yield { id: entry.raw, bytes: openChunk(primitives, entry, bytes) };
     }
   }
@@ -181,4 +181,8 @@ function wentBack(from: number, to: number): WorldError {
 function forked(sequence: number, because: string): WorldError {
   const message = `The server's journal is not the one known at #${sequence}: ${because}.`;
   return new WorldError("journal-forked", message);
+}
+
+export function unasked(): WorldError {
+  return new WorldError("bad-chunk", "The server sent more chunks than it was asked for.");
 }

@@ -1,4 +1,3 @@
-import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { chunkId, type ContentHash, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
 import type { FileContent, Manifest } from "#core/node.ts";
@@ -24,7 +23,7 @@ import type {
 } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { readKeyEpoch, writeKeyEpoch } from "./settings.ts";
-import type { SealedRemote } from "./sealed-remote.ts";
+import { unasked, type SealedRemote } from "./sealed-remote.ts";
 
 export type SealedWorld = {
   readonly space: SpaceId;
@@ -62,6 +61,7 @@ const CHANGED = { code: "journal-forked", because: "another one was there when i
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
   readonly inlineBytes = MAX_INLINE_BYTES;
+  readonly trusts = false;
 
   constructor(world: SealedWorld) {
     this.#world = world;
@@ -248,7 +248,7 @@ export class SealedSeal implements Seal {
         });
       }
     }
-    assert(stored.length === entries.length, "no more pieces than were asked for");
+    if (stored.length > entries.length) throw unasked();
     return stored;
   }
 }

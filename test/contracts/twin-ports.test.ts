@@ -91,6 +91,9 @@ async function openServer(kind: "memory" | "sqlite" | "http"): Promise<RemoteUnd
       onCommit: () => {},
       onCall: () => {},
       traffic: { sentBytes: 0, fetchedBytes: 0 },
+      accuse: (crime) => {
+        throw new Error(crime);
+      },
     };
     const token = await server.enrol(device, `device ${digit}`);
     return token === null ? new VirtualRemote(world) : new WireRemote(world, clock, token);

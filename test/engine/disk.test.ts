@@ -187,7 +187,13 @@ suite("writing", () => {
     assert(!existsSync(a.path("d")));
     const problems = () => b.engine.status(0).problems.map(({ path, code }) => `${path} ${code}`);
     await until("B says why it stays", () => problems().join() === "d not-empty");
+    writeFileSync(a.path("d"), "a file of that name");
+    await a.settle();
+    await until("B knows of the file", () => b.engine.status(0).pending.down === 2);
+    await until("B says why it waits", () => problems().join() === "d not-empty");
+    assert.equal(treeOf(b.dir)["d/scratch.tmp"], "ignored");
     rmSync(b.path("d"), { recursive: true });
+    await until("B has the file", () => treeOf(b.dir)["d"] === "a file of that name");
     await until("B has no problem left", () => problems().length === 0);
     writeFileSync(a.path(".lockstepignore"), "*.key\n");
     await world.settle();

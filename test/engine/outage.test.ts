@@ -39,6 +39,7 @@ class Machine implements AsyncDisposable {
   readonly #store = openDeviceStore(join(this.#base, "device.sqlite"), { folding: true });
   readonly #disk = openDisk(this.#root);
   readonly #reader = openFileReader({ root: this.#root, cutKey: new Uint8Array(48) });
+  readonly problems = new Problems();
 
   constructor() {
     mkdirSync(join(this.#root, ".lockstep", "park"), { recursive: true });
@@ -54,7 +55,7 @@ class Machine implements AsyncDisposable {
 
   /** Looks at everything and reads it, as an engine does that has just begun. */
   async look(outage: Outage | null): Promise<void> {
-    const steady = { clock: systemClock, problems: new Problems(), outage: () => outage };
+    const steady = { clock: systemClock, problems: this.problems, outage: () => outage };
     const shared = { ...this.#store, ...steady, disk: this.#disk, digest: systemDigest };
     const fresh = () => nodeId(randomBytes(16).toString("hex"));
     const seeRoot = async (): Promise<void> => undefined;
@@ -155,6 +156,22 @@ suite("a machine that lost power", () => {
     unlinkSync(machine.path("f"));
     await machine.look({ ...outage("after"), sinceMs: systemClock.nowMs() + MINUTE_MS });
     assert.equal(machine.row("f").local?.blind, "absent");
+  });
+
+  test("EX10: people are told of each that comes back, and not of what they did", async () => {
+    await using machine = new Machine();
+    for (const name of ["blank", "gone", "edited"]) await machine.agreeOn(name, "bytes");
+    truncateSync(machine.path("blank"), 0);
+    unlinkSync(machine.path("gone"));
+    writeFileSync(machine.path("edited"), "other bytes");
+    await machine.look(outage("after"));
+    const told = machine.problems.list().map(({ path, code }) => [path, code]);
+    assert.deepEqual(told, [
+      ["blank", "restored"],
+      ["gone", "restored"],
+    ]);
+    machine.problems.expire("outage", systemClock.nowMs() + 1);
+    assert.deepEqual(machine.problems.list(), []);
   });
 
   test("EX9: only another boot after an engine that did not end is an outage", async () => {

@@ -18,20 +18,15 @@ import { Unsynced } from "#sync/unsynced.ts";
 
 const BYTES = "what the server has";
 const PLACE = { parent: ROOT_NODE, name: "f" };
-/** Of a file's local side, where nothing is odd about it. */
-const STEADY = {
-  executable: false,
-  racy: false,
-  blind: null,
-  missedMs: null,
-  parkedFrom: null,
-} as const;
 const CONTENT: Content = {
   kind: "file",
   sizeBytes: BYTES.length,
   sha256: contentHash("a".repeat(64)),
   executable: false,
 };
+
+/** Of what was seen, read and left alone. */
+const CALM = { executable: false, racy: false, blind: null, missedMs: null } as const;
 
 /** Puts a staged file in place while a person does something the moment it is there. */
 async function createWhile(person: (path: string) => void): Promise<{
@@ -96,10 +91,11 @@ suite("a person who is as quick as the engine", () => {
       const { file, stamp } = (await real.look.stat("f")) ?? assert.fail("no f");
       const local: LocalSide = {
         ...PLACE,
-        ...STEADY,
         content: CONTENT,
         file,
         stamp,
+        ...CALM,
+        parkedFrom: null,
       };
       const rename: Disk["change"]["rename"] = async (from, to) => {
         if (from === "f") {
@@ -139,13 +135,13 @@ suite("what waits in park", () => {
       const stat = await disk.change.makeSymlink(path, "a");
       const { file, stamp } = stat;
       const local: LocalSide = {
-        ...STEADY,
         parent: PARK_NODE,
         name: "waiting",
         parkedFrom: PLACE,
         file,
         stamp,
         content: { kind: "symlink", target: "a" },
+        ...CALM,
       };
       const blank = { remote: null, synced: null, displacing: null, placing: null };
       const row: NodeRow = { id, kind: "symlink", ...blank, local };

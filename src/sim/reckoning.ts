@@ -1,0 +1,102 @@
+import { utf8 } from "#core/bytes.ts";
+import type { Device } from "./device.ts";
+import { disagreements, type Ledger } from "./oracle.ts";
+import { show } from "./people.ts";
+import type { Actor, Scheduler } from "./scheduler.ts";
+import type { VirtualServer } from "./virtual-server.ts";
+
+/** Steps that one round of waiting may take. */
+const MOST_STEPS = 12_000;
+/** The longest pause after something failed, and what follows. */
+const LONGEST_MS = 400_000;
+/** What everybody saves in the first round shows whom the server kept from whom. */
+const ROUNDS = 3;
+
+/** Several chunks, in a space of either kind. */
+const SIZE_BYTES = 45_000;
+
+type Reckoning = {
+  readonly devices: readonly Device[];
+  readonly server: VirtualServer;
+  readonly scheduler: Scheduler;
+  readonly people: Actor;
+  readonly ledger: Ledger;
+  readonly happened: Set<string>;
+  /** What went wrong meanwhile. */
+  readonly wrong: readonly string[];
+};
+
+/**
+ * What is wrong after a lie, as sentences. Everybody saves something more, so that whoever knows
+ * another journal than the others has to meet theirs: then the victim has stopped with a reason, or
+ * it has exactly what its peers have; nobody else has stopped, and no byte is lost or made up.
+ */
+export async function reckon(world: Reckoning): Promise<string[]> {
+  const { devices, server, happened } = world;
+  const victim = devices.find(({ cheater }) => cheater !== null);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const device of devices) saveOneMore(device, round, world);
+    await waitForAll(world);
+    if (world.wrong.length > 0) return [];
+    victim?.cheater?.end();
+  }
+  const cheater = victim?.cheater ?? null;
+  if (victim !== undefined && cheater !== null) {
+    const what = cheater.told ? (victim.stopped ?? "went on") : "told no lie";
+    happened.add(`cheat: ${cheater.way}: ${what}`);
+  }
+  const going = devices.filter(({ stopped }) => stopped === null);
+  const crimes = (await disagreements(going, server)).map((line) => `not the same: ${line}`);
+  for (const { name, chain, engine, stopped } of devices) {
+    if (stopped !== null) continue;
+    if (chain !== server.head) crimes.push(`${name} is at another head than the server`);
+    if (engine === null) crimes.push(`${name} does not run`);
+  }
+  return [...crimes, ...bytesOf(world)];
+}
+
+function saveOneMore(
+  { disk, person, name }: Device,
+  round: number,
+  { scheduler }: Reckoning,
+): void {
+  if (disk.peek(`${name} ${round}`) !== null) return;
+  for (const said of person.write(
+    `${name} ${round}`,
+    utf8(`${name} at last ${round} `.padEnd(SIZE_BYTES, name)),
+  )) {
+    scheduler.note(`${name}'s person ${said}`);
+  }
+}
+
+async function waitForAll({ devices, server, scheduler, people, wrong }: Reckoning): Promise<void> {
+  for (const { engine } of devices) void engine?.settle();
+  const untilMs = scheduler.nowMs + LONGEST_MS;
+  scheduler.after(LONGEST_MS, people, "has waited", () => undefined);
+  const isDone = ({ engine, stopped, chain }: Device): boolean =>
+    stopped !== null || (engine?.status(0).state === "in-sync" && chain === server.head);
+  let calm = 0;
+  const isOver = (): boolean => {
+    calm = devices.every(isDone) ? calm + 1 : 0;
+    return wrong.length > 0 || scheduler.nowMs >= untilMs || calm > 200;
+  };
+  await scheduler.run(isOver, MOST_STEPS);
+}
+
+/** Whose disk it may be, all that people saved is there, and nothing that nobody saved. */
+function bytesOf({ devices, ledger }: Reckoning): string[] {
+  const wrong: string[] = [];
+  const present = new Set<string>();
+  for (const { name, disk } of devices) {
+    for (const { path, inode } of disk.tree()) {
+      if (inode.kind !== "file") continue;
+      present.add(Buffer.from(inode.bytes).toString("latin1"));
+      if (ledger.knows(inode.bytes)) continue;
+      wrong.push(`${name} has bytes that nobody saved at ${path}: ${show(inode.bytes)}`);
+    }
+  }
+  for (const bytes of ledger.living()) {
+    if (!present.has(Buffer.from(bytes).toString("latin1"))) wrong.push(`lost: ${show(bytes)}`);
+  }
+  return wrong;
+}
