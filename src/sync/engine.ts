@@ -473,8 +473,7 @@ export class Engine {
   async #clearStage(): Promise<void> {
     if (!this.#hasStaged || this.#downloader.downloading > 0) return;
     this.#downloader.forgetStaged();
-    await clearStage(this.#world);
-    this.#hasStaged = false;
+    this.#hasStaged = await clearStage(this.#world);
   }
 
   async #send(ops: readonly RemoteOp[], signal: AbortSignal): Promise<TickResult> {

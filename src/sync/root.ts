@@ -67,18 +67,21 @@ export function rootGone(): WorldError {
 
 /**
  * Removes stage files that no wanted content can use, and those that stand at their place already
- * under a second name; the others are resumed.
+ * under a second name; the others are resumed. True when there are such.
  */
 export async function clearStage({
   disk,
   trees,
-}: Pick<RootWorld, "disk" | "trees">): Promise<void> {
+}: Pick<RootWorld, "disk" | "trees">): Promise<boolean> {
   const wanted = new Set<string>();
   for (const { id, remote } of trees.changed()) {
     if (remote?.content.kind === "file") wanted.add(`${id}-${remote.content.sha256.slice(0, 32)}`);
   }
   const { entries } = await disk.look.list(STAGE_FOLDER);
+  let isLeft = false;
   for (const { name, links } of entries) {
-    if (!wanted.has(name) || links > 1) await disk.change.remove(joinPath(STAGE_FOLDER, name));
+    if (wanted.has(name) && links === 1) isLeft = true;
+    else await disk.change.remove(joinPath(STAGE_FOLDER, name));
   }
+  return isLeft;
 }
