@@ -174,7 +174,7 @@ export class SealedRemote implements Remote {
 
 /** Whoever keeps the journal lost its end, or hides it: a person has to know, and to decide. */
 function wentBack(from: number, to: number): WorldError {
-  const message = `The server went back from #${from} to #${to}; nothing is done before you say so.`;
+  const message = `The server went back from #${from} to #${to}; nothing is changed here.`;
   return new WorldError("journal-went-back", message);
 }
 
