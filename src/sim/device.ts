@@ -327,7 +327,7 @@ export class Device {
   }
 
   #line(actor: Actor, draw: Draw): RemoteWorld {
-    const { swarm, scheduler, server, past } = this.#world;
+    const { swarm, scheduler, server, past, accuse } = this.#world;
     const { lostRequest, lostReply, repeated, latencyMs: latestMs, pageEntries } = swarm;
     const calm = { lostRequest: 0, lostReply: 0, repeated: 0, latestMs, pageEntries, cutShort: 0 };
     const faulty = { ...calm, lostRequest, lostReply, repeated, cutShort: 0.3 };
@@ -343,6 +343,7 @@ export class Device {
       onCommit: (commit) => this.#judgeDeletes(commit),
       onCall: () => this.calls++,
       traffic: this.traffic,
+      accuse,
     };
   }
 

@@ -40,7 +40,7 @@ export class Past {
   /** Everything that a node ever was, in all lines. */
   readonly #ever = new Map<NodeId, RemoteSide[]>();
 
-  /** Each place and each content that somebody gave a node, and `gone` where somebody deleted it. */
+  /** Each place and content that somebody gave a node, and `gone` where somebody deleted it. */
   readonly #deeds = new Map<NodeId, Set<string>>();
 
   constructor() {

@@ -12,7 +12,7 @@ type JudgingWorld = {
 };
 
 /**
- * Judges a journal's entries as an honest server has judged them (SPEC SL13, JN6 to JN9, JN13, JN15):
+ * Judges a journal's entries as an honest server has (SPEC SL13, JN6 to JN9, JN13, JN15):
  * where the server's word is not enough, one that lands what its device did not plan on this state
  * of the tree would make its readers undo what others did. Throws WorldError `journal-broken`.
  */

@@ -144,7 +144,7 @@ suite("the journal of a sealed space", () => {
     const { remote, shelf, store } = device;
     store.sealedRecords.putEntry(120, { chain: CHAIN, commitId: COMMIT.commitId });
     const asked: string[] = [];
-    shelf.changes = async (cursor: string = "") => {
+    shelf.changes = async (cursor) => {
       asked.push(cursor);
       if (cursor !== CURSOR_START) throw new WorldError("reset", "It is of no past.");
       return { entries: [], cursor: "87", head: 87 };

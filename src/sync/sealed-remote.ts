@@ -174,7 +174,8 @@ export class SealedRemote implements Remote {
 
 /** Whoever keeps the journal lost its end, or hides it: a person has to know, and to decide. */
 function wentBack(from: number, to: number): WorldError {
-  const message = `The server went back from #${from} to #${to}: unlink and link the folder to go on.`;
+  const said = `The server went back from #${from} to #${to}: nothing is changed here.`;
+  const message = `${said} Unlink and link the folder to go on with what it has now.`;
   return new WorldError("journal-went-back", message);
 }
 

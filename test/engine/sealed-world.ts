@@ -20,15 +20,15 @@ import { DEVICE, keysOf, OTHER_DEVICE, primitives, SPACE } from "../contracts/se
 
 export const STRANGER: DeviceId = deviceId("d3".repeat(16));
 const oprf = { hashes: primitives.hashes, chance: primitives.chance, ristretto };
-export const SERVICE = evaluationKey(oprf, 1, new Uint8Array(32).fill(3));
-export const OTHER_SERVICE = evaluationKey(oprf, 1, new Uint8Array(32).fill(4));
+const SERVICE = evaluationKey(oprf, 1, new Uint8Array(32).fill(3));
+export const OTHER_KEY = evaluationKey(oprf, 1, new Uint8Array(32).fill(4));
 
 export function answerOf(request: EvaluationRequest, key = SERVICE): Uint8Array {
   return evaluate(oprf, key, request);
 }
 
 /** A key service that counts its questions. */
-export class CountingService implements KeyService {
+export class CountingEvaluator implements KeyService {
   readonly batches: number[] = [];
   /** Called before each question is answered; what it throws or returns is the answer. */
   meet: (asked: EvaluationRequest) => Uint8Array | null = () => null;
@@ -74,7 +74,7 @@ export class Shelf implements Remote {
   twist: (frames: ChunkFrame[]) => ChunkFrame[] = (frames) => frames;
   fetches = 0;
 
-  async changes(_cursor = ""): Promise<Feed> {
+  async changes(_cursor: string): Promise<Feed> {
     return this.feed();
   }
 
@@ -101,7 +101,7 @@ export class Shelf implements Remote {
 export type SealedDevice = Disposable & {
   readonly store: DeviceStore;
   readonly shelf: Shelf;
-  readonly service: CountingService;
+  readonly service: CountingEvaluator;
   readonly seal: Seal;
   readonly remote: Remote;
   readonly fallBacks: [code: string, chunks: number][];
@@ -112,7 +112,7 @@ export type SealedDevice = Disposable & {
 /** One device of the sealed space; several may share a shelf. */
 export function sealedDevice(keys = keyring(), shelf = new Shelf(), id = DEVICE): SealedDevice {
   const store = openDeviceStore(":memory:", { folding: true });
-  const service = new CountingService();
+  const service = new CountingEvaluator();
   const fallBacks: [string, number][] = [];
   const device = { store, shelf, service, fallBacks, keys, refreshed: 0 };
   const doors = openSealedSpace({

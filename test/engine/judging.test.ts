@@ -8,10 +8,10 @@ import { systemDigest } from "#platform/digest.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import { writePlainMeta } from "#protocol/meta.ts";
-import { DEVICE, OTHER_DEVICE } from "../../test/contracts/sealing-world.ts";
-import { Follower } from "./follow.ts";
-import { PLAIN_SEAL } from "./plain-seal.ts";
-import { Problems } from "./problems.ts";
+import { DEVICE, OTHER_DEVICE } from "../contracts/sealing-world.ts";
+import { Follower } from "#sync/follow.ts";
+import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { Problems } from "#sync/problems.ts";
 
 const [A, B, C, D] = ["1", "2", "3", "4"].map((digit) => nodeId(digit.repeat(32)));
 assert(A && B && C && D);

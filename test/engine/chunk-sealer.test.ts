@@ -3,16 +3,10 @@ import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
 import { MIN_SHARED_BYTES, type SealedChunk } from "#crypto/chunk.ts";
 import { MAX_BATCH } from "#crypto/oprf.ts";
-import { primitives } from "../../test/contracts/sealing-world.ts";
-import {
-  answerOf,
-  CountingService,
-  frameOf,
-  keyring,
-  OTHER_SERVICE,
-} from "../../test/engine/sealed-world.ts";
+import { primitives } from "../contracts/sealing-world.ts";
+import { answerOf, CountingEvaluator, frameOf, keyring, OTHER_KEY } from "./sealed-world.ts";
 import { virtualRistretto as ristretto } from "#sim/virtual-ristretto.ts";
-import { ChunkSealer } from "./chunk-sealer.ts";
+import { ChunkSealer } from "#sync/chunk-sealer.ts";
 
 const SMALL = new Uint8Array(MIN_SHARED_BYTES - 1).fill(1);
 
@@ -25,7 +19,7 @@ function large(count: number): Uint8Array[] {
   });
 }
 
-function sealer(service: CountingService, domain: "shared" | "private" = "shared") {
+function sealer(service: CountingEvaluator, domain: "shared" | "private" = "shared") {
   const fallBacks: [string, number][] = [];
   const keys = keyring(domain);
   const world = { primitives, ristretto, keyService: service, keys: () => keys };
@@ -38,7 +32,7 @@ function domains(chunks: readonly SealedChunk[]): string {
 }
 
 test("SL6: chunks are sealed in their order, those of 16 KiB and more for everybody", async () => {
-  const service = new CountingService();
+  const service = new CountingEvaluator();
   const { chunkSealer } = sealer(service);
   const frames = [...large(1), SMALL, ...large(3).slice(1)].map(frameOf);
   const sealed = await chunkSealer.seal(frames);
@@ -51,14 +45,14 @@ test("SL6: chunks are sealed in their order, those of 16 KiB and more for everyb
 });
 
 test("SL6: a private space asks the key service nothing", async () => {
-  const service = new CountingService();
+  const service = new CountingEvaluator();
   const sealed = await sealer(service, "private").chunkSealer.seal(large(2).map(frameOf));
   assert.equal(domains(sealed), "pp");
   assert.deepEqual(service.batches, []);
 });
 
 test("SL6: of 513 chunks the key service is asked in two questions, and none is mixed up", async () => {
-  const service = new CountingService();
+  const service = new CountingEvaluator();
   const { chunkSealer } = sealer(service);
   const frames = large(MAX_BATCH + 1).map(frameOf);
   const sealed = await chunkSealer.seal(frames);
@@ -70,7 +64,7 @@ test("SL6: of 513 chunks the key service is asked in two questions, and none is 
 
 for (const code of ["key-service-away", "too-many-evaluations"]) {
   test(`SL7: after ${code} what is left is sealed for the space alone, and it is told`, async () => {
-    const service = new CountingService();
+    const service = new CountingEvaluator();
     service.meet = () => {
       if (service.batches.length < 2) return null;
       throw new WorldError(code, "Later.", { retryable: true });
@@ -83,7 +77,7 @@ for (const code of ["key-service-away", "too-many-evaluations"]) {
 }
 
 test("SL7: any other trouble with the key service seals nothing", async () => {
-  const service = new CountingService();
+  const service = new CountingEvaluator();
   service.meet = () => {
     throw new WorldError("signed-out", "Who are you?");
   };
@@ -93,8 +87,8 @@ test("SL7: any other trouble with the key service seals nothing", async () => {
 });
 
 test("SL7: a key service that answers wrongly is not believed, and nothing is sealed (T-DD-09)", async () => {
-  const lies: Record<string, CountingService["meet"]> = {
-    "with another key": (asked) => answerOf(asked, OTHER_SERVICE),
+  const lies: Record<string, CountingEvaluator["meet"]> = {
+    "with another key": (asked) => answerOf(asked, OTHER_KEY),
     "in another order": (asked) => {
       const answer = answerOf(asked);
       const swapped = answer.slice();
@@ -113,7 +107,7 @@ test("SL7: a key service that answers wrongly is not believed, and nothing is se
     "about other inputs": (asked) => answerOf({ ...asked, blinded: asked.blinded.toReversed() }),
   };
   for (const [what, meet] of Object.entries(lies)) {
-    const service = new CountingService();
+    const service = new CountingEvaluator();
     service.meet = meet;
     const { chunkSealer, fallBacks } = sealer(service);
     const sealing = chunkSealer.seal(large(2).map(frameOf));

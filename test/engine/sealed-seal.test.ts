@@ -23,7 +23,7 @@ import {
   refuses,
   ROOT,
   SPACE,
-} from "../../test/contracts/sealing-world.ts";
+} from "../contracts/sealing-world.ts";
 import {
   frameOf,
   keyring,
@@ -32,7 +32,7 @@ import {
   seedOf,
   STRANGER,
   type SealedDevice,
-} from "../../test/engine/sealed-world.ts";
+} from "./sealed-world.ts";
 
 const PIECE_BYTES = 5_000;
 const ANY = ["bad-seal", "bad-meta", "bad-name", "bad-manifest", "unknown-epoch"];
@@ -181,8 +181,8 @@ function pair(): Disposable & {
   author: SealedDevice;
   reader: SealedDevice;
   journal: SealedJournal;
-  sign(changes: Change[], base?: { sequence: number; chain: string }): Commit;
-  codeOf(entry: Entry): string;
+  sign: (changes: Change[], base?: { sequence: number; chain: string }) => Commit;
+  codeOf: (entry: Entry) => string;
 } {
   const author = sealedDevice(keyring("shared", 1, OTHER_DEVICE), undefined, OTHER_DEVICE);
   const reader = sealedDevice();
@@ -227,7 +227,7 @@ function created({ seal }: SealedDevice, node = NODE, name = "letter"): Change {
     parent: ROOT_NODE,
     ...closed,
     ...content,
-  } as Change;
+  };
 }
 
 suite("entries of a sealed space's journal", () => {
