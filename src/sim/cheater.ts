@@ -14,6 +14,7 @@ import { LIES, type Lie } from "./lies.ts";
 const WAYS = [
   "swap",
   "fork",
+  "one-way",
   "go-back",
   "reset",
   "forget",
@@ -152,7 +153,7 @@ export class Cheater {
     const isDue = this.#began && !this.told && lie !== undefined;
     const told = isDue ? lie(entry, this.#telling()) : null;
     if (told !== null) this.told = true;
-    const isNew = rechained || way === "land-all";
+    const isNew = rechained || way === "land-all" || way === "one-way";
     for (const each of told ?? [entry]) this.#show(each, this.told && isNew);
   }
 
@@ -182,13 +183,14 @@ export class Cheater {
 
   async #commit(honest: Remote, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
     this.#claim(commit);
-    if (!this.#began) return honest.commit(commit, signal);
     const { way } = this.#cheat;
+    const goesOn = way === "one-way" && this.told;
+    if (!this.#began && !goesOn) return honest.commit(commit, signal);
     if (way === "say-diverged") {
       this.told = true;
       return { outcome: "refused", code: "diverged", detail: "Never heard of it." };
     }
-    if (way === "fork" || (way === "forget" && !this.told))
+    if (way === "fork" || way === "one-way" || (way === "forget" && !this.told))
       return this.#swallow(honest, commit, signal);
     const answer = await honest.commit(commit, signal);
     if (way === "land-all" && answer.outcome === "refused") return this.#land(commit);
@@ -206,7 +208,7 @@ export class Cheater {
   async #swallow(honest: Remote, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
     // It takes as long as any other call.
     await honest.missing([], signal);
-    if (this.way === "fork") return this.#land(commit);
+    if (this.way !== "forget") return this.#land(commit);
     this.told = true;
     const { sequence, chain } = this.#chained({ ...commit, device: this.#victim, timeMs: 0 });
     return { outcome: "committed", sequence, chain };
