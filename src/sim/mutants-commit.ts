@@ -258,7 +258,7 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("landed-is-a-conflict", "A commit that landed is answered as one that did not (HC2).", [
     "server/http/commits.ts",
-    '    if (outcome.outcome === "refused") return context.json(outcome, 409);',
-    '    if (outcome.outcome !== "missing-chunks") return context.json(outcome, 409);',
+    'context.json(outcome, outcome.outcome === "committed" ? 200 : 409);',
+    'context.json(outcome, outcome.outcome === "committed" ? 409 : 200);',
   ]),
 ];

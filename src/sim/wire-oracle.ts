@@ -30,7 +30,7 @@ function commitFault({ status, bytes }: Exchange): string | null {
   const answer = CommitAnswer.safeParse(jsonOf(bytes));
   if (!answer.success) return null;
   const { outcome } = answer.data;
-  const isAsItIs = status === (outcome === "refused" ? 409 : 200);
+  const isAsItIs = status === (outcome === "committed" ? 200 : 409);
   return isAsItIs ? null : `the server answers a commit that is ${outcome} with ${status}`;
 }
 

@@ -24,12 +24,14 @@ const op: LocalOp = {
 test("EN4: a large file that failed pauses before it is begun again, and then begins afresh", async () => {
   let tries = 0;
   const problems = new Problems();
-  // A full disk: the first thing that staging asks for.
+  // A full disk.
   const look = { freeBytes: async () => (tries++, 0) };
+  const stage = { open: async () => 0, close: async () => undefined };
   const world = {
     trees: { get: () => undefined },
     records: { manifest: () => [] },
-    disk: { look },
+    disk: { look, stage },
+    digest: { sha256: () => new Uint8Array(32) },
     clock: { nowMs: () => 0 },
     problems,
   } as unknown as DownloadWorld;
