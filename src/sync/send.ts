@@ -88,7 +88,12 @@ export class Sender {
     signal: AbortSignal,
   ): Promise<{ outcome: SendOutcome; done: number }> {
     const slice = this.#slice(ops);
-    const ready = slice.filter((op) => this.#isReady(op, signal));
+    const taken = new Set(slice.filter((op) => this.#isTakenOver(op)).map(({ id }) => id));
+    const ready = slice.filter((op) => {
+      // What waits keeps its folders.
+      const waits = op.kind === "delete" && taken.size > 0 && this.#isFolder(op.id);
+      return !taken.has(op.id) && !waits && this.#isReady(op, signal);
+    });
     const done = slice.length;
     if (ready.length === 0) return { outcome: { kind: "nothing" }, done };
     const files = ready.flatMap((op) => this.#outbound(op));
@@ -106,6 +111,21 @@ export class Sender {
 
   async settleLarge(): Promise<void> {
     await Promise.allSettled(this.#uploading.values());
+  }
+
+  /**
+   * True for the deletion of a file that was renamed over another one, which is not read yet: both
+   * are one commit, so that the others have the bytes when they need them (SPEC DL2).
+   */
+  #isTakenOver({ kind, id }: RemoteOp): boolean {
+    const { trees } = this.#world;
+    const file = kind === "delete" ? trees.get(id)?.synced?.file : undefined;
+    if (file === undefined) return false;
+    return trees.holding(file).some(({ local }) => local?.content === null && !local.blind);
+  }
+
+  #isFolder(id: NodeId): boolean {
+    return this.#world.trees.get(id)?.kind === "folder";
   }
 
   /** As many changes as one commit takes, ending where nothing needs what follows. */
