@@ -31,6 +31,11 @@ export function wrongUsage(message: string): CommandError {
 const PERSON_NEEDED = new Set([
   "root-gone",
   "journal-broken",
+  "journal-forked",
+  "journal-went-back",
+  "device-unknown",
+  "signature-bad",
+  "epoch-unknown",
   "signed-out",
   "forbidden",
   "database-damaged",

@@ -4,9 +4,9 @@ import { CHEAT_WAYS, type CheatWay } from "./cheater.ts";
 import { play } from "./story.ts";
 import { drawSwarm, type Swarm } from "./swarm.ts";
 
-/** Stories that a way of cheating is tried in, until it was once found out. */
+/** Stories that a way of cheating is tried in, until it was told so often. */
 const MOST_STORIES = 60;
-const WANTED = 1;
+const WANTED = 3;
 
 /**
  * After these a device goes on: a chunk is asked for again until it is the right one, and what is

@@ -95,7 +95,7 @@ export class Device {
   hasAsked = false;
   /** Where the server lies to this device. */
   cheater: Cheater | null = null;
-  /** The code with which it stopped for good, because of a lie. */
+  /** Why it stopped for good: the code of what it said of a lie, or others shut it out. */
   stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
@@ -243,6 +243,12 @@ export class Device {
     this.#hadPowerCut = true;
     this.#boots++;
     this.#bootedAtMs = this.#world.scheduler.nowMs;
+  }
+
+  /** Its token counts no more, and it gets no new keys. */
+  shutOut(): void {
+    this.kill();
+    this.stopped = "shut out";
   }
 
   /** An older copy of the database is put back. */

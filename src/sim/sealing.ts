@@ -3,13 +3,20 @@ import type { Domain } from "#crypto/chunk.ts";
 import { CHEAT_WAYS, type Cheat } from "./cheater.ts";
 import type { Draw } from "./chance.ts";
 
+/** When new keys begin, and how long after that the server asks for them. */
+export type NewKeys = {
+  readonly waitMs: number;
+  readonly lateMs: number;
+  /** Who may not read what comes then; null: everybody may. */
+  readonly without: number | null;
+};
+
 /** How a story's space is sealed, and what happens to its keys. */
 export type Sealing = {
   readonly domain: Domain;
   /** Share of questions that the key service does not answer. */
   readonly away: number;
-  /** When new keys begin, and how long after that a device's keyring says so. */
-  readonly epochs: readonly { readonly waitMs: number; readonly lateMs: number }[];
+  readonly epochs: readonly NewKeys[];
   /** Null: the server tells the truth. */
   readonly cheat: Cheat | null;
 };
@@ -25,6 +32,7 @@ export const SIZES: readonly number[] = [
 const SHARE = 0.25;
 const PRIVATE_SHARE = 0.7;
 const EPOCHS_SHARE = 0.4;
+const SHUT_OUT_SHARE = 0.15;
 const CHEAT_SHARE = 0.3;
 
 export function drawSealing(
@@ -40,6 +48,8 @@ export function drawSealing(
     epochs: Array.from({ length: count }, () => ({
       waitMs: draw.below(draw.pick([50, 500, 8_000])),
       lateMs: draw.below(draw.pick([1, 400, 4_000])),
+      // Of two devices one stays at least.
+      without: draw.chance(SHUT_OUT_SHARE) ? devices - 1 : null,
     })),
     cheat: !sequential && draw.chance(CHEAT_SHARE) ? drawCheat(draw, devices) : null,
   };

@@ -21,10 +21,12 @@ import {
   verdict,
 } from "./oracle.ts";
 import { Past } from "./past.ts";
+import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
+import type { NewKeys } from "./sealing.ts";
 import { PLAIN_READER } from "./space-reader.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
@@ -124,7 +126,8 @@ export class World {
     for (const device of this.#devices) await device.start();
     if (this.#swarm.sequential) await this.#playInOrder();
     else await this.#playAtOnce();
-    if (this.#swarm.sealed?.cheat) return this.#reckon();
+    const isShutOut = this.#devices.some(({ stopped }) => stopped !== null);
+    if (this.#swarm.sealed?.cheat || isShutOut) return this.#reckon();
     if (this.#wrong.length === 0) await this.#heal();
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
@@ -148,7 +151,7 @@ export class World {
     return { hash, steps, wrong: this.#wrong, happened: [...this.#happened] };
   }
 
-  /** A lie was told: whoever was lied to has stopped, or has all that the others have. */
+  /** Whoever was lied to, or shut out, has stopped, or has all that the others have. */
   async #reckon(): Promise<Outcome> {
     if (this.#wrong.length === 0) await this.#mend();
     if (this.#wrong.length > 0) return this.#outcome();
@@ -188,10 +191,10 @@ export class World {
       });
     }
     let epochMs = 0;
-    for (const { waitMs, lateMs } of this.#swarm.sealed?.epochs ?? []) {
-      epochMs += waitMs;
+    for (const keys of this.#swarm.sealed?.epochs ?? []) {
+      epochMs += keys.waitMs;
       this.#busy++;
-      this.#scheduler.after(epochMs, this.#fate, "new keys", () => this.#beginEpoch(lateMs));
+      this.#scheduler.after(epochMs, this.#fate, "new keys", () => this.#beginEpoch(keys));
     }
     const cheat = this.#swarm.sealed?.cheat ?? null;
     if (cheat !== null) {
@@ -215,10 +218,17 @@ export class World {
   }
 
   /** The keyring has the new keys a while before the server asks for them. */
-  #beginEpoch(lateMs: number): void {
+  #beginEpoch({ lateMs, without }: NewKeys): void {
     const account = this.#account;
     if (account === null) return;
-    account.begin(new Set(this.#devices.map(({ id }) => id)));
+    // Whoever finds out a lie is not the one to be shut out.
+    const isLiedTo = this.#swarm.sealed?.cheat?.device === without;
+    if (typeof without === "number" && !isLiedTo) {
+      this.#happened.add("sealed: shut out");
+      this.#device(without).shutOut();
+    }
+    const members = this.#devices.filter(({ stopped }) => stopped !== "shut out");
+    account.begin(new Set(members.map(({ id }) => id)));
     const { epoch } = account;
     this.#scheduler.note(`keys of epoch ${epoch}`);
     this.#happened.add("sealed: new keys");
@@ -568,24 +578,4 @@ function isAtRest({ engine, store }: Device): boolean {
   if (status.state === "in-sync") return true;
   const { up, down } = status.pending;
   return status.state === "working" && up === 0 && down === unmakable(status.problems, store);
-}
-
-/** A deed, and `done` when it did something and did not give up. */
-function* watched(deed: Deed, done: () => void): Deed {
-  let last: string | number | null = null;
-  for (const said of deed) {
-    last = said;
-    yield said;
-  }
-  if (last !== null && !String(last).startsWith("gives up")) done();
-}
-
-function pickWay(ways: Swarm["ways"], draw: Draw): Way {
-  const list = Object.entries(ways) as [Way, number][];
-  let left = draw.fraction() * list.reduce((sum, [, weight]) => sum + weight, 0);
-  for (const [way, weight] of list) {
-    left -= weight;
-    if (left < 0) return way;
-  }
-  return "write";
 }

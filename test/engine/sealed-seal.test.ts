@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { toHex } from "#core/bytes.ts";
+import { codeOf as codeOfError } from "#core/errors.ts";
 import { chunkId, commitId, contentHash, ROOT_NODE } from "#core/ids.ts";
 import type { FileContent, Manifest } from "#core/node.ts";
 import { signCommit } from "#crypto/journal.ts";
 import { openMeta } from "#crypto/meta.ts";
+import { systemClock } from "#platform/clock.ts";
 import { systemDigest } from "#platform/digest.ts";
 import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
 import type { Change, Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import { Follower } from "#sync/follow.ts";
+import { Problems } from "#sync/problems.ts";
 import {
   DEVICE,
   FOLDER_NODE,
@@ -201,8 +205,7 @@ function pair(): Disposable & {
         reader.store.trees.transaction(() => reader.seal.check(entry));
         return "";
       } catch (error) {
-        // What a check throws is a WorldError, or the test is to fail.
-        return (error as { code: string }).code;
+        return codeOfError(error);
       }
     },
     [Symbol.dispose]: () => {
@@ -227,6 +230,36 @@ function created({ seal }: SealedDevice, node = NODE, name = "letter"): Change {
     parent: ROOT_NODE,
     ...closed,
     ...content,
+  };
+}
+
+const LINK = {
+  content: { kind: "symlink", target: "elsewhere" },
+  mtimeMs: 0,
+  manifest: [],
+} as const;
+
+/** Follows entries behind a sequence as the engine does; the code with which they are refused. */
+function followerOf({ store, seal }: SealedDevice): (entries: Entry[], from: number) => string {
+  const quiet = (): void => undefined;
+  const follower = new Follower({
+    ...store,
+    seal,
+    problems: new Problems(),
+    digest: systemDigest,
+    clock: systemClock,
+    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    device: DEVICE,
+    startCursor: "0",
+  });
+  return (entries, from) => {
+    const head = entries.at(-1)?.sequence ?? from;
+    try {
+      follower.apply(String(from), { entries, cursor: String(head), head });
+      return "";
+    } catch (error) {
+      return codeOfError(error);
+    }
   };
 }
 
@@ -331,6 +364,21 @@ suite("entries of a sealed space's journal", () => {
     const commit = sign([created(author)]);
     assert.equal(codeOf(journal.land(commit, OTHER_DEVICE)), "");
     assert.equal(codeOf(journal.land(commit, OTHER_DEVICE)), "journal-broken");
+  });
+
+  test("SL13: devices of a sealed space judge what the server lets land", () => {
+    using world = pair();
+    const { author, reader, journal, sign } = world;
+    const follow = followerOf(reader);
+    const before = author.seal.closeContent(NODE, 1, LINK);
+    assert(before !== null);
+    const edit = (): Change => ({ kind: "update", node: NODE, crev: 1, ...before });
+    const made = journal.land(sign([created(author)]), OTHER_DEVICE);
+    const base = journal.head;
+    const edits = [1, 2].map(() => journal.land(sign([edit()], base), OTHER_DEVICE));
+    assert.equal(follow([made], 0), "");
+    assert.equal(follow(edits, 1), "journal-broken");
+    assert.equal(reader.store.trees.get(NODE)?.remote?.crev, 1);
   });
 
   test("SL12: what was read once is the same when it is read again, after a union, too", () => {
