@@ -222,7 +222,10 @@ function withSealing(swarm: Swarm, draw: Draw): Swarm {
   const fates = swarm.fates.map((each) => {
     return each.fate === "server-restore" ? { ...each, fate: "server-crash" as const } : each;
   });
-  if (sealed.cheat === null) return { ...swarm, fates, sealed };
+  const shutsOut = sealed.epochs.some(({ without }) => without !== null);
+  // Whoever was shut out is waited for by nobody, and so nobody answers what is asked then.
+  const holding = shutsOut ? null : swarm.holding;
+  if (sealed.cheat === null) return { ...swarm, fates, sealed, holding };
   // A device that forgets cannot know better; and nobody is asked anything.
   const lasting = fates.filter(({ fate }) => fate !== "roll-back" && fate !== "power-cut");
   return { ...swarm, fates: lasting, sealed, holding: null };
