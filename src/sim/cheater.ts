@@ -79,6 +79,11 @@ export class Cheater {
     return this.#cheat.way;
   }
 
+  /** The chain of the journal that the victim is shown. */
+  get head(): string {
+    return this.#shown.at(-1)?.chain ?? CHAIN_START;
+  }
+
   begin(): void {
     this.#began = true;
   }

@@ -40,19 +40,34 @@ export async function reckon(world: Reckoning): Promise<string[]> {
     if (world.wrong.length > 0) return [];
     victim?.cheater?.end();
   }
+  const apart = keptApart(devices);
   const cheater = victim?.cheater ?? null;
   if (victim !== undefined && cheater !== null) {
-    const what = cheater.told ? (victim.stopped ?? "went on") : "told no lie";
-    happened.add(`cheat: ${cheater.way}: ${what}`);
+    const end = victim.stopped ?? (victim === apart ? "nobody to find it out by" : "went on");
+    happened.add(`cheat: ${cheater.way}: ${cheater.told ? end : "told no lie"}`);
   }
   const going = devices.filter(({ stopped }) => stopped === null);
-  const crimes = (await disagreements(going, server)).map((line) => `not the same: ${line}`);
-  for (const { name, chain, engine, stopped } of devices) {
-    if (stopped !== null) continue;
-    if (chain !== server.head) crimes.push(`${name} is at another head than the server`);
+  const together = going.filter((device) => device !== apart);
+  const crimes = (await disagreements(together, server)).map((line) => `not the same: ${line}`);
+  for (const device of going) {
+    const { name, chain, engine } = device;
+    const head = device === apart ? device.cheater?.head : server.head;
+    if (chain !== head) crimes.push(`${name} is at another head than the server`);
     if (engine === null) crimes.push(`${name} does not run`);
   }
   return [...crimes, ...bytesOf(world)];
+}
+
+/**
+ * The device, if any, whose commits nobody else hears of, and that hears of nobody else's because
+ * all others are shut out. It is a fork, and a fork is found out only where its sides meet (Li,
+ * Krohn, Mazières, Shasha: Secure untrusted data repository, 2004): this one knows one journal.
+ */
+function keptApart(devices: readonly Device[]): Device | null {
+  const victim = devices.find(({ cheater }) => cheater?.way === "one-way" && cheater.told);
+  if (victim === undefined) return null;
+  const others = devices.filter((device) => device !== victim);
+  return others.every(({ stopped }) => stopped === "shut out") ? victim : null;
 }
 
 function saveOneMore(
