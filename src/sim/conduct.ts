@@ -24,6 +24,8 @@ type Witnessed = {
 };
 
 const NODE_ID_LENGTH = 32;
+/** The node in a name below hold: that and its folder's stand before the name. */
+const HELD_NODE = /\.(?<node>[0-9a-f]{32})-[0-9a-f]{32}-/u;
 
 function isPrivate(path: string): boolean {
   return path.startsWith(`${PRIVATE_FOLDER}/`);
@@ -50,8 +52,20 @@ function rowsOf({ disk, store }: Witnessed, inode: Inode): NodeRow[] {
   return rows.length > 1 ? [] : rows;
 }
 
-function judgeRemoval(witnessed: Witnessed, { kind, from, inode }: Step): void {
+/**
+ * True for an inode that took the name after the engine's last look at it: the engine finds another
+ * one in hold than it has on record, and puts it back (EX3).
+ */
+function isTakenUnseen({ disk, store }: Witnessed, { to, inode }: Step): boolean {
+  const node = HELD_NODE.exec(to ?? "")?.groups?.["node"];
+  const meant = node === undefined ? undefined : store.get(nodeId(node))?.local?.file;
+  return meant !== undefined && meant !== disk.statOf(inode).file;
+}
+
+function judgeRemoval(witnessed: Witnessed, step: Step): void {
+  const { kind, from, inode } = step;
   const { name, accuse } = witnessed;
+  if (kind === "rename" && isTakenUnseen(witnessed, step)) return;
   if (kind === "rename" && inode.kind === "folder") {
     // What a person puts there after the last look comes back at once.
     const { store } = witnessed;
