@@ -4,14 +4,35 @@ import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 
 /**
- * What the server remembers beside chunks' bytes. Three ports, one database: SQLite, PostgreSQL and
- * MongoDB give the same answers to one contract suite. No method needs a transaction that spans two
+ * What the server remembers beside chunks' bytes. A few ports, one database: SQLite and PostgreSQL
+ * give the same answers to one contract suite. No method needs a transaction that spans two
  * calls: appending a journal entry with a sequence that nobody has used *is* the commit.
  */
 export interface Metadata extends AsyncDisposable {
   readonly accounts: AccountStore;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  /** What several processes over one database tell each other; none where there is only one. */
+  readonly shared?: Shared;
+}
+
+/** One journal has grown to `sequence`; or nobody knows which have, because some news was lost. */
+export type News = { readonly space: SpaceId; readonly sequence: number } | "missed";
+
+export type AttemptLimit = { readonly most: number; readonly windowMs: number };
+
+export interface Shared {
+  /** `heard` is told of what any process appends from now on, this one's own included. */
+  listen(heard: (news: News) => void): void;
+  /**
+   * Takes one attempt of `key` in a fixed window; a positive answer refuses it and says in how many
+   * milliseconds to ask.
+   */
+  takeAttempt(key: string, limit: AttemptLimit, nowMs: number): Promise<number>;
+  /** The attempt was right: it does not count. */
+  giveBackAttempt(key: string): Promise<void>;
+  /** Resolves when the database answers. */
+  ping(): Promise<void>;
 }
 
 export type AccountRow = {
