@@ -11,7 +11,10 @@ const WOKEN = new Error("woken");
 
 type Waiter = { readonly sequence: number; readonly wake: () => void };
 
-/** Tells those who wait for a space's journal to grow; within one process. */
+/**
+ * Tells those who wait for a space's journal to grow: of what this process appends, and of what it
+ * is told that others do.
+ */
 export class Announcer {
   readonly #clock: Clock;
   readonly #waiters = new Map<SpaceId, Set<Waiter>>();
@@ -43,9 +46,16 @@ export class Announcer {
     }
   }
 
+  /** Any journal may have grown: whoever waits has to look. */
+  announceAll(): void {
+    for (const waiters of this.#waiters.values()) {
+      for (const waiter of waiters) waiter.wake();
+    }
+  }
+
   /**
    * True as soon as the journal is known to be longer than `sequence`, also when that was announced
-   * before; false after `timeoutMs`. Rejects with the signal's reason when it aborts first.
+   * before, or may be; false after `timeoutMs`. Rejects with the signal's reason when it aborts first.
    */
   async waitBeyond(
     space: SpaceId,

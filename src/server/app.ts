@@ -4,7 +4,7 @@ import { messageOf } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
 import { Announcer } from "./announcer.ts";
-import { Attempts } from "./attempts.ts";
+import { countAttempts } from "./attempts.ts";
 import { NO_EVALUATIONS, type Evaluations } from "./evaluations.ts";
 import type { PackStore } from "./chunks/port.ts";
 import { mountAccounts } from "./http/accounts.ts";
@@ -96,9 +96,13 @@ function refuseBadEscapes(app: App): void {
 export function buildApp(world: AppWorld): App {
   const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
   const { opaque, secrets } = world;
-  const { accounts, journals, chunks } = metadata;
+  const { accounts, journals, chunks, shared } = metadata;
   const sessions = new Sessions(accounts, clock);
   const announcer = new Announcer(clock);
+  shared?.listen((news) => {
+    if (news === "missed") announcer.announceAll();
+    else announcer.announce(news.space, news.sequence);
+  });
   const journal = new Journal({ metadata, digest, announcer });
   const { evaluations = NO_EVALUATIONS } = world;
   const onFresh = async (space: SpaceId, bytes: number): Promise<void> => {
@@ -106,8 +110,12 @@ export function buildApp(world: AppWorld): App {
     if (row !== undefined) await evaluations.credit(row.account, bytes);
   };
   const intake = new Intake({ packs, chunks, digest, chance, onFresh });
-  const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
-  const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
+  const [wrongLogins, wrongJoins] = [
+    { most: MAX_WRONG_PASSWORDS, windowMs: LOGIN_WINDOW_MS },
+    { most: MAX_WRONG_JOINS, windowMs: JOIN_LIFE_MS },
+  ];
+  const logins = countAttempts("login", wrongLogins, { clock, shared });
+  const joins = countAttempts("join", wrongJoins, { clock, shared });
   const closing = world.closing ?? new AbortController().signal;
   const gates = buildGates(sessions, clock);
 

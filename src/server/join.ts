@@ -45,7 +45,7 @@ export async function join(
   wish: { readonly locator: string; readonly device: string },
 ): Promise<Enrolment & { readonly account: AccountRow; readonly join: JoinRow }> {
   const locator = wish.locator.slice(0, COUNTED_LENGTH);
-  const waitMs = parts.joins.take(locator);
+  const waitMs = await parts.joins.take(locator);
   if (waitMs > 0) {
     throw refuseForNow(waitMs, "Too many wrong tries of this join code; make a new one.");
   }
@@ -58,6 +58,6 @@ export async function join(
       "This join code is mistyped, was used before or is older than 10 minutes; make a new one.",
     );
   }
-  parts.joins.giveBack(locator);
+  await parts.joins.giveBack(locator);
   return { ...(await enrol(parts, account, wish.device)), account, join: row };
 }

@@ -18,23 +18,26 @@ const SETTINGS = [
 
 type Programs = { readonly folder: string; readonly env: Readonly<Record<string, string>> };
 
+/** What starts a server of our own again on the same data. */
+type Own = { readonly folder: string; start(): Promise<StartedProgram> };
+
 /** A PostgreSQL server of a test's own, and databases in it. */
 export class PostgresServer implements AsyncDisposable {
   readonly #url: string;
-  readonly #own: AsyncDisposable | null;
+  readonly #own: Own | null;
+  #running: StartedProgram | null;
 
-  private constructor(url: string, own: AsyncDisposable | null) {
+  private constructor(url: string, own: Own | null, running: StartedProgram | null) {
     this.#url = url;
     this.#own = own;
+    this.#running = running;
   }
 
   /** The one that LOCKSTEP_TEST_POSTGRES names, or a fresh one, which is gone afterwards. */
   static async start(): Promise<PostgresServer> {
     const given = process.env["LOCKSTEP_TEST_POSTGRES"];
-    if (given !== undefined && given !== "") return new PostgresServer(given, null);
-    await using own = new AsyncDisposableStack();
+    if (given !== undefined && given !== "") return new PostgresServer(given, null, null);
     const folder = await mkdtemp(join(tmpdir(), "lockstep-postgres-"));
-    own.defer(() => rm(folder, { recursive: true, force: true }));
     const user = process.getuid?.() === 0 ? NOBODY : undefined;
     if (user !== undefined) await chown(folder, user.uid, user.gid);
     const { programs, data } = await initialise(folder, user);
@@ -43,9 +46,24 @@ export class PostgresServer implements AsyncDisposable {
     const program = [join(programs.folder, "postgres"), "-D", data, ...settings];
     const ready = /ready to accept connections/;
     // SIGINT: it ends now, whoever is connected.
-    const start = { ready, failed: /FATAL/, signal: "INT", env: programs.env, user };
-    own.use(await StartedProgram.start(program, start));
-    return new PostgresServer(`postgres://lockstep@127.0.0.1:${port}/postgres`, own.move());
+    const how = { ready, failed: /FATAL/, signal: "INT", env: programs.env, user };
+    const start = () => StartedProgram.start(program, how);
+    const url = `postgres://lockstep@127.0.0.1:${port}/postgres`;
+    return new PostgresServer(url, { folder, start }, await start());
+  }
+
+  /** Whether it can be stopped: only one of our own. */
+  get isOwn(): boolean {
+    return this.#own !== null;
+  }
+
+  /** Stops a server of our own, and gives what starts it again. */
+  async stop(): Promise<() => Promise<void>> {
+    await this.#running?.[Symbol.asyncDispose]();
+    this.#running = null;
+    return async () => {
+      this.#running = (await this.#own?.start()) ?? null;
+    };
   }
 
   /** The address of an empty database, which goes with the variable that holds it. */
@@ -55,7 +73,8 @@ export class PostgresServer implements AsyncDisposable {
     const url = new URL(this.#url);
     url.pathname = `/${name}`;
     const drop = async (): Promise<void> => {
-      await this.run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      // One of our own is gone soon, with all that it holds.
+      if (this.#own === null) await this.run(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     };
     return { url: url.href, [Symbol.asyncDispose]: drop };
   }
@@ -72,7 +91,8 @@ export class PostgresServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#own?.[Symbol.asyncDispose]();
+    await this.#running?.[Symbol.asyncDispose]();
+    if (this.#own !== null) await rm(this.#own.folder, { recursive: true, force: true });
   }
 }
 
