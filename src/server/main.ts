@@ -5,17 +5,16 @@ import { createAdaptorServer } from "@hono/node-server";
 import { WorldError } from "#core/errors.ts";
 import { buildApp, type App } from "./app.ts";
 import { ClosedPacks } from "./chunks/closed-packs.ts";
-import { DiskPacks } from "./chunks/disk.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
 import { SocketEvaluations } from "./evaluations.ts";
 import { KeyServiceChild } from "./key-service-child.ts";
 import { lockFolder } from "./lock.ts";
 import { openMasterKey } from "./master-key.ts";
-import { openSqliteMetadata } from "./metadata/sqlite.ts";
 import { Opaque } from "./opaque.ts";
 import { openLog, realChance, realClock } from "./real-world.ts";
 import { Secrets } from "./secrets.ts";
+import { openMetadata, openPacks } from "./stores.ts";
 
 /** Headers that take longer belong to nobody who means well. */
 const HEADERS_TIMEOUT_MS = 15_000;
@@ -105,8 +104,9 @@ export async function startServer(config: ServerConfig, version: string): Promis
   const log = openLog(config.logLevel, config.logFile);
   stores.defer(() => log.flush());
   stores.use(lockFolder(config.data));
-  const metadata = stores.use(await openSqliteMetadata(config.metadata.path));
-  const packs = stores.use(await DiskPacks.open(config.chunks.path));
+  const world = { clock: realClock, chance: realChance, log };
+  const metadata = stores.use(await openMetadata(config.database, world));
+  const packs = stores.use(await openPacks(config.chunks, world));
   const hasPacks = !(await packs.list()[Symbol.asyncIterator]().next()).done;
   const masterKey = await openMasterKey(config.keyFile, { chance: realChance, hasPacks });
   const secrets = new Secrets(masterKey, realChance);

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { setTimeout } from "node:timers/promises";
 
 /** A port that nobody listens at. */
 export async function freePort(): Promise<number> {
@@ -20,8 +21,12 @@ const WITH_PARENT = `"$@" </dev/null & program=$!; cat >/dev/null; kill -$SIGNAL
 /** Longer than any server takes to start on a machine that is busy. */
 const START_MS = 60_000;
 
+/** Between two questions whether a program is up that does not say so. */
+const ASK_EVERY_MS = 50;
+
 type Start = {
-  readonly ready: RegExp;
+  /** What it says when it is up, or who finds out; throwing is no. */
+  readonly ready: RegExp | (() => Promise<boolean>);
   readonly failed?: RegExp;
   readonly signal?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -32,6 +37,7 @@ type Start = {
 /** A program that serves a test, from when it says that it is ready. */
 export class StartedProgram implements AsyncDisposable {
   readonly #child: ChildProcess;
+  readonly #up = Promise.withResolvers<void>();
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -50,9 +56,10 @@ export class StartedProgram implements AsyncDisposable {
       const fail = (why: string): void => {
         reject(new Error(`${program[0]} ${why}: ${said.slice(-2_000)}`));
       };
-      const late = setTimeout(() => fail("is not up in time"), START_MS);
+      const late = globalThis.setTimeout(() => fail("is not up in time"), START_MS);
       const hear = (text: Buffer): void => {
-        if (ready.test((said += text.toString()))) resolve();
+        said += text.toString();
+        if (ready instanceof RegExp && ready.test(said)) resolve();
         else if (failed?.test(said) === true) fail("does not start");
       };
       child.stdout.on("data", hear);
@@ -61,6 +68,7 @@ export class StartedProgram implements AsyncDisposable {
       child.once("exit", () => fail("ended"));
       child.once("exit", () => clearTimeout(late));
       void started.#up.promise.then(() => clearTimeout(late));
+      if (ready instanceof Function) void started.#ask(ready).then(resolve);
     });
     try {
       await up;
@@ -72,7 +80,12 @@ export class StartedProgram implements AsyncDisposable {
     }
   }
 
-  readonly #up = Promise.withResolvers<void>();
+  /** Resolves when it is up, or has ended. */
+  async #ask(isUp: () => Promise<boolean>): Promise<void> {
+    while (this.#child.exitCode === null && !(await isUp().catch(() => false))) {
+      await setTimeout(ASK_EVERY_MS);
+    }
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
