@@ -55,7 +55,8 @@ export class Announcer {
 
   /**
    * True as soon as the journal is known to be longer than `sequence`, also when that was announced
-   * before, or may be; false after `timeoutMs`. Rejects with the signal's reason when it aborts first.
+   * before, or may be so; false after `timeoutMs`. Rejects with the signal's reason when it aborts
+   * first.
    */
   async waitBeyond(
     space: SpaceId,

@@ -108,7 +108,8 @@ export async function startServer(config: ServerConfig, version: string): Promis
   const metadata = stores.use(await openMetadata(config.database, world));
   const packs = stores.use(await openPacks(config.chunks, world));
   const hasPacks = !(await packs.list()[Symbol.asyncIterator]().next()).done;
-  const masterKey = await openMasterKey(config.keyFile, { chance: realChance, hasPacks });
+  const isInUse = hasPacks || (await metadata.journals.drawn("opaque setup")) !== undefined;
+  const masterKey = await openMasterKey(config.keyFile, { chance: realChance, isInUse });
   const secrets = new Secrets(masterKey, realChance);
   const opaque = await Opaque.open(metadata.journals, secrets);
   const keyService =

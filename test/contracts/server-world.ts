@@ -35,14 +35,19 @@ export function sha256(bytes: Uint8Array | string): ChunkId {
 
 /** Bytes that differ from call to call and are the same in every run. */
 class CountedChance implements Chance {
+  readonly #label: string;
   #count = 0;
+
+  constructor(label: string) {
+    this.#label = label;
+  }
 
   bytes(length: number): Uint8Array {
     const blocks: Uint8Array[] = [];
     for (let filled = 0; filled < length; filled += 32) {
       blocks.push(
         createHash("sha256")
-          .update(`chance ${this.#count++}`)
+          .update(`${this.#label} ${this.#count++}`)
           .digest(),
       );
     }
@@ -87,18 +92,28 @@ export class ServerWorld implements AsyncDisposable {
     this.check = new AnswerCheck(document as ConstructorParameters<typeof AnswerCheck>[0]);
   }
 
-  static async open(): Promise<ServerWorld> {
-    const metadata = await openSqliteMetadata(":memory:");
-    const secrets = new Secrets(MASTER_KEY, new CountedChance());
+  /** Over a database of its own, or as one more server, with a name of its own, over another's. */
+  static async open(
+    metadata?: Metadata,
+    { packs = new MemoryPacks(), name = "chance" } = {},
+  ): Promise<ServerWorld> {
+    return ServerWorld.#over(metadata ?? (await openSqliteMetadata(":memory:")), { packs, name });
+  }
+
+  static async #over(
+    metadata: Metadata,
+    { packs, name }: { readonly packs: MemoryPacks; readonly name: string },
+  ): Promise<ServerWorld> {
+    const secrets = new Secrets(MASTER_KEY, new CountedChance(`${name}'s secret`));
     const opaque = await Opaque.open(metadata.journals, secrets);
     const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">): App => {
       const note = (event: string, fields?: LogFields): void =>
         void world.log.push({ event, ...fields });
       return buildApp({
         metadata,
-        packs: new MemoryPacks(),
+        packs,
         clock: world.clock,
-        chance: new CountedChance(),
+        chance: new CountedChance(name),
         digest: nodeDigest,
         log: { debug: note, info: note, warn: note, error: note },
         version: "1.2.3",

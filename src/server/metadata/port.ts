@@ -194,6 +194,8 @@ export interface JournalStore {
    * same for ever after.
    */
   drawOnce(name: Drawn, drawn: string): Promise<string>;
+  /** What was drawn under this name; undefined before anything was. */
+  drawn(name: Drawn): Promise<string | undefined>;
   /** False when the account has a space of that name, or anybody one of that id. */
   createSpace(row: SpaceRow): Promise<boolean>;
   space(id: SpaceId): Promise<SpaceRow | undefined>;

@@ -233,8 +233,8 @@ export class PostgresDatabase implements AsyncDisposable {
 }
 
 /**
- * Locks a space until the transaction ends, and gives its head and key epoch. Whatever a space holds
- * is written under its lock, which is taken first. Throws WorldError `not-found`.
+ * Locks a space until the transaction ends, and gives its head and key epoch. Whatever a space
+ * holds is written under its lock, which is taken first. Throws WorldError `not-found`.
  */
 export async function lockSpace(run: Run, space: SpaceId): Promise<Row> {
   const { rows } = await run("SELECT head, key_epoch FROM spaces WHERE id = $1 FOR NO KEY UPDATE", [

@@ -54,9 +54,14 @@ export class PostgresJournals implements JournalStore {
       "INSERT INTO drawn (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
       [name, drawn],
     );
+    const known = await this.drawn(name);
+    assert(known !== undefined, `${name} was drawn`);
+    return known;
+  }
+
+  async drawn(name: Drawn): Promise<string | undefined> {
     const [row] = await this.#database.read("SELECT value FROM drawn WHERE name = $1", [name]);
-    assert(row !== undefined, `${name} was drawn`);
-    return textOf(row, "value");
+    return row && textOf(row, "value");
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {
@@ -66,8 +71,16 @@ export class PostgresJournals implements JournalStore {
        (id, account, name, kind, folding, epoch, cut_key, created_ms, head, chain, key_epoch)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10) ON CONFLICT DO NOTHING`,
       [
-        ...[raw(id), raw(account), name, kind, folding ? 1 : 0, epoch, cutKey, createdMs],
-        ...[raw(CHAIN_START), keyEpochOf(row)],
+        raw(id),
+        raw(account),
+        name,
+        kind,
+        folding ? 1 : 0,
+        epoch,
+        cutKey,
+        createdMs,
+        raw(CHAIN_START),
+        keyEpochOf(row),
       ],
     );
     return added === 1;

@@ -1,8 +1,8 @@
 /**
  * The schema, one step a version: `version` counts the steps that were taken. A step that was
- * released never changes. Ids and hashes are bytes of half their hexadecimal length, and flags are 0
- * and 1, so that rows are read by the same code as SQLite's. Rows of a space's tree have no foreign
- * key to it: whoever writes them has locked the space's row.
+ * released never changes. Ids and hashes are bytes of half their hexadecimal length, and flags are
+ * 0 and 1, so that rows are read by the same code as SQLite's. Rows of a space's tree have no
+ * foreign key to it: whoever writes them has locked the space's row.
  */
 const FIRST = `
 CREATE TABLE accounts (

@@ -121,9 +121,13 @@ export class SqliteJournals implements JournalStore {
   async drawOnce(name: Drawn, drawn: string): Promise<string> {
     return this.#file.write(() => {
       this.#write.addDrawn.run(name, drawn);
-      const row = this.#read.drawn.get(name) as { value: string };
-      return row.value;
+      return textOf(this.#read.drawn.get(name) ?? {}, "value");
     });
+  }
+
+  async drawn(name: Drawn): Promise<string | undefined> {
+    const row = this.#file.read(() => this.#read.drawn.get(name));
+    return row && textOf(row, "value");
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {

@@ -12,8 +12,13 @@ import { freePort, StartedProgram } from "./started.ts";
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 const SETTINGS = [
-  ...["fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=100"],
-  ...["listen_addresses=127.0.0.1", "unix_socket_directories=", "lc_messages=C"],
+  "fsync=off",
+  "full_page_writes=off",
+  "shared_buffers=32MB",
+  "max_connections=100",
+  "listen_addresses=127.0.0.1",
+  "unix_socket_directories=",
+  "lc_messages=C",
 ];
 
 type Programs = { readonly folder: string; readonly env: Readonly<Record<string, string>> };

@@ -3,11 +3,11 @@ import { after, before, test } from "node:test";
 import type { News } from "../../src/server/metadata/port.ts";
 import { openPostgresMetadata } from "../../src/server/metadata/postgres.ts";
 import { realClock } from "../../src/server/real-world.ts";
-import { metadataContract } from "./metadata.ts";
-import { sharedContract } from "./metadata-shared.ts";
+import { metadataContract } from "../contracts/metadata.ts";
+import { sharedContract } from "../contracts/metadata-shared.ts";
 import { PostgresServer } from "./postgres-server.ts";
-import { createFile, folders, newSpace } from "./tree.ts";
-import { TreeWriter } from "./tree-writer.ts";
+import { createFile, folders, newSpace } from "../contracts/tree.ts";
+import { TreeWriter } from "../contracts/tree-writer.ts";
 
 const WORLD = {
   clock: realClock,

@@ -11,12 +11,12 @@ import { S3Packs, type Bucket } from "../../src/server/chunks/s3.ts";
 import { readConfig } from "../../src/server/config.ts";
 import { realChance, realClock } from "../../src/server/real-world.ts";
 import { CephGateway, cephMissing } from "./ceph.ts";
-import { newPack, packContract, writePack } from "./packs.ts";
+import { newPack, packContract, writePack } from "../contracts/packs.ts";
 import { freePort } from "./started.ts";
 
 const WORLD = { chance: realChance, clock: realClock };
 const MIB = 1024 * 1024;
-const skip = cephMissing();
+const skip = await cephMissing();
 
 let gateway: CephGateway | undefined;
 let given: Bucket | undefined;

@@ -8,24 +8,44 @@ import { freePort, StartedProgram } from "./started.ts";
 
 const PROGRAMS = ["ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin"];
 
-/** Why no gateway can be started here; false when one can. */
-export function cephMissing(): string | false {
+const PACKAGES = ["radosgw", "ceph-mon", "ceph-osd", "ceph-common"];
+const INSTALL_MS = 300_000;
+
+/**
+ * Why no gateway can be started here; false when one can. With LOCKSTEP_TEST_INSTALL set it is
+ * installed where apt-get can.
+ */
+export async function cephMissing(): Promise<string | false> {
   if (process.env["LOCKSTEP_TEST_S3"] !== undefined) return false;
-  const missing = PROGRAMS.filter((program) => !isInstalled(program));
-  if (missing.length === 0) return false;
+  if (process.env["LOCKSTEP_TEST_INSTALL"] !== undefined && missing().length > 0) await install();
+  if (missing().length === 0) return false;
   return (
-    `needs ${missing.join(", ")} (apt-get install --no-install-recommends radosgw ceph-mon ` +
-    "ceph-osd ceph-common), or LOCKSTEP_TEST_S3 and AWS credentials"
+    `needs ${missing().join(", ")} (apt-get install --no-install-recommends ` +
+    `${PACKAGES.join(" ")}), or LOCKSTEP_TEST_S3 and AWS credentials`
   );
 }
 
-function isInstalled(program: string): boolean {
-  try {
-    execFileSync("/bin/sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
+function missing(): string[] {
+  return PROGRAMS.filter((program) => {
+    try {
+      execFileSync("/bin/sh", ["-c", `command -v ${program}`], { stdio: "ignore" });
+      return false;
+    } catch {
+      return true;
+    }
+  });
+}
+
+/** What does not work leaves the programs missing. Two that try at once wait for each other. */
+async function install(): Promise<void> {
+  const lock = ["-o", "DPkg::Lock::Timeout=120"];
+  const options = ["-y", "--no-install-recommends", ...lock];
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const apt = (...args: string[]) =>
+    promisify(execFile)("apt-get", [...options, ...args], { env, timeout: INSTALL_MS });
+  await apt("install", ...PACKAGES)
+    .catch(() => apt("update").then(() => apt("install", ...PACKAGES)))
+    .catch(() => undefined);
 }
 
 type Ports = { readonly monitor: number; readonly gateway: number };
