@@ -116,14 +116,22 @@ export class Executor {
     await this.flush();
   }
 
-  /** Steps without those of files whose name a folder has that could not go: nothing is fetched. */
+  /**
+   * Steps without those of files for which nothing is fetched yet: their folder could not be made,
+   * or a folder has their name that could not go.
+   */
   async possible(ops: readonly LocalOp[]): Promise<LocalOp[]> {
     const possible: LocalOp[] = [];
     for (const op of ops) {
-      const isFree = !this.#isContentCreate(op) || !(await this.#isNameKept(op));
-      if (isFree) possible.push(op);
+      const isFetched = op.kind === "create" && this.#isContentCreate(op);
+      if (isFetched && !this.#isThere(op.target.place.parent)) continue;
+      if (!isFetched || !(await this.#isNameKept(op))) possible.push(op);
     }
     return possible;
+  }
+
+  #isThere(folder: NodeId): boolean {
+    return folder === ROOT_NODE || Boolean(this.#draft.get(folder)?.local);
   }
 
   /** True when a folder that could not go has the name: what is to be there waits for that. */
@@ -279,11 +287,10 @@ export class Executor {
 
   /** The folder is there and nobody else has the name. */
   async #freePlace(id: NodeId, place: Place): Promise<boolean> {
-    if (place.parent !== ROOT_NODE && !this.#draft.get(place.parent)?.local) {
+    if (!this.#isThere(place.parent)) {
       const state = await this.#perform(place.parent);
       if (state === "visiting" || state === "waiting") this.#waiting.add(id);
-      if (state !== "done") return false;
-      if (!this.#draft.get(place.parent)?.local) return false;
+      if (state !== "done" || !this.#isThere(place.parent)) return false;
     }
     for (const other of this.#draft.named("local", place.parent, place.name)) {
       if (other.id === id || other.local === null) continue;
