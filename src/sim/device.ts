@@ -10,12 +10,14 @@ import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import type { Remote, Seal } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
+import type { NodeRow } from "#sync/tree.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
+import { isKnownName, Unhinted } from "./double-lives.ts";
 import { limitsOf } from "./holding.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
@@ -27,7 +29,7 @@ import { CHUNKS, SIZES } from "./sealing.ts";
 import { judgeStore } from "./store-oracle.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
-import { TICK_MS, VirtualDisk, type Witness } from "./virtual-disk.ts";
+import { TICK_MS, VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -106,6 +108,7 @@ export class Device {
   #boots = 0;
   #bootedAtMs = 0;
   readonly #judged = new Set<string>();
+  readonly #unhinted: Unhinted;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
   #lives = 0;
@@ -129,8 +132,11 @@ export class Device {
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     const touch = (path: string): void => world.conflicts.touched(this, path);
-    const sizes = swarm.sealed === null ? undefined : SIZES;
-    this.person = new Person(this.disk, witness, swarm.names, touch, sizes);
+    this.#unhinted = new Unhinted(disk, witness);
+    this.person = new Person(this.disk, witness, swarm.names, touch, {
+      ...(swarm.sealed === null ? {} : { sizes: SIZES }),
+      isKnownName: (at, file) => isKnownName(this, at, file),
+    });
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -263,7 +269,10 @@ export class Device {
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
     const isCheated = (): boolean => this.cheater?.told === true;
-    judgeStore({ name, disk, oracle, past, nameKey: this.#nameKey, isCheated, accuse }, store);
+    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void =>
+      this.#unhinted.count(store, before);
+    const nameKey = this.#nameKey;
+    judgeStore({ name, disk, oracle, past, nameKey, isCheated, accuse, changed }, store);
     return store;
   }
 
@@ -301,7 +310,8 @@ export class Device {
 
   #watcher(actor: Actor, draw: Draw): VirtualWatcher {
     const { swarm, scheduler } = this.#world;
-    return new VirtualWatcher({ disk: this.disk, scheduler, actor }, draw, () => ({
+    const lost = (folder: Inode): void => this.#unhinted.lost(folder);
+    return new VirtualWatcher({ disk: this.disk, scheduler, actor, lost }, draw, () => ({
       lost: this.plight.faulty ? swarm.lostHints : 0,
       latestMs: swarm.hintLatencyMs,
       overflow: this.plight.faulty ? swarm.overflow : 0,

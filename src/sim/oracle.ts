@@ -103,7 +103,7 @@ export function unmakable(problems: readonly Problem[], store: MemoryStore): num
   return others.length + own.length;
 }
 
-/** Of what people name in a story, Word's temporary files are ignored, and folders of such names. */
+/** Of what people name in a story, Word's temporary files are ignored, and such folders. */
 export function isIgnored(path: string): boolean {
   return splitPath(path).some((name) => name.endsWith(".tmp"));
 }

@@ -21,6 +21,8 @@ type Judged = {
   /** The server lies to this device: it may know less than others, but nothing that nobody made. */
   readonly isCheated: () => boolean;
   readonly accuse: (crime: string) => void;
+  /** Hears of each transaction, too: of its rows as they were. */
+  readonly changed: (before: ReadonlyMap<NodeId, NodeRow | undefined>) => void;
 };
 
 /**
@@ -34,6 +36,7 @@ export function judgeStore(judged: Judged, store: MemoryStore): void {
   store.onChange = (before) => {
     oracle.judge(before);
     plans.judge();
+    judged.changed(before);
   };
 }
 
