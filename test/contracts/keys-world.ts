@@ -15,11 +15,17 @@ import { startServer } from "#server/main.ts";
 
 export const CREDENTIALS = { account: "alice", password: "correct horse battery" };
 
-type Member = { readonly keys: DeviceKeys; readonly calls: HttpAccount };
+type Member = {
+  readonly keys: DeviceKeys;
+  readonly calls: HttpAccount;
+  readonly token: string;
+};
 
 export class KeysWorld implements AsyncDisposable {
   readonly folder = fs.mkdtempSync(join(tmpdir(), "lockstep-keys-"));
   readonly data = join(this.folder, "data");
+  /** The recovery words of the account. */
+  words = "";
   #server: Awaited<ReturnType<typeof startServer>> | null = null;
 
   get url(): string {
@@ -44,7 +50,7 @@ export class KeysWorld implements AsyncDisposable {
     const keys = await enrolled.keys(calls);
     await vouchFor(calls, keys);
     keys.keepAt(join(this.folder, `${name}.json`));
-    return { keys, calls };
+    return { keys, calls, token: enrolled.token };
   }
 
   /** What the server would do that shows what it kept before. */
@@ -62,6 +68,6 @@ export class KeysWorld implements AsyncDisposable {
 export async function opened(): Promise<KeysWorld> {
   const home = new KeysWorld();
   await home.start();
-  await signUp(callServer(home.url), CREDENTIALS);
+  home.words = (await signUp(callServer(home.url), CREDENTIALS)).words;
   return home;
 }
