@@ -2,7 +2,7 @@ import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA512, KEM_DHKEM_X25519_HKDF_S
 import { concat } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 
-/** HPKE (RFC 9180) in base and in PSK mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA512, AES-256-GCM. */
+/** HPKE (RFC 9180), base and PSK mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA512, AES-256-GCM. */
 const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA512, AEAD_AES_256_GCM);
 const ENCAPSULATED_BYTES = 32;
 

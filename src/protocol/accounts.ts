@@ -114,14 +114,14 @@ export const JoinSecret = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{20}$/);
 /** What the server finds a code's messages by: see `crypto/join-exchange.ts`. */
 const JoinLocator = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Whoever knows the locator may send the first message to the inviting device; it is a short one. */
+/** Whoever knows the locator may send this one: it is short. */
 const MAX_JOIN_REQUEST = 1024;
 const JoinRequest = z
   .string()
   .regex(/^[A-Za-z0-9_-]+$/)
   .max(MAX_JOIN_REQUEST);
 
-/** Messages of the exchange by number: 0, 2 and 4 of the inviting device, 1 of the one that joins. */
+/** Messages by number: 0, 2 and 4 are the inviting device's, 1 that of the one that joins. */
 export const JOIN_COMMITMENT = 0;
 export const JOIN_REQUEST = 1;
 export const JOIN_NONCE = 2;
