@@ -167,7 +167,7 @@ export class Matcher {
     const known =
       entry.kind === "folder"
         ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-        : (this.#byPath(place, entry) ?? this.#byInode(entry));
+        : (this.#byPath(place, entry) ?? this.#byInode(entry) ?? this.#byLetters(place, entry));
     return known ?? this.#byIntent(place, entry);
   }
 
@@ -235,6 +235,14 @@ export class Matcher {
       if (row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
       if (row.kind === "folder") return true;
       return this.#missing.has(row.id) || this.#look.vacated.has(row.id);
+    });
+  }
+
+  /** One of several names of an inode, in other letters than before. */
+  #byLetters({ parent, name }: Place, { kind, file }: Entry): NodeRow | undefined {
+    return this.#trees.named("local", parent, name).find((row) => {
+      const isThis = row.kind === kind && row.local?.file === file;
+      return isThis && this.#missing.has(row.id) && !this.#claimed.has(row.id);
     });
   }
 
