@@ -12,14 +12,14 @@ const WOKEN = new Error("woken");
 type Waiter = { readonly sequence: number; readonly wake: () => void };
 
 /**
- * Tells those who wait for a space's journal to grow: of what this process appends, and of what it
- * is told that others do.
+ * Tells those who wait for a space's journal to grow, or for anything else that is known by an id
+ * and only grows: of what this process announces, and of what it is told that others did.
  */
-export class Announcer {
+export class Announcer<Id extends string = SpaceId> {
   readonly #clock: Clock;
-  readonly #waiters = new Map<SpaceId, Set<Waiter>>();
+  readonly #waiters = new Map<Id, Set<Waiter>>();
   /** Last announced sequences, least recently announced first. */
-  readonly #last = new Map<SpaceId, number>();
+  readonly #last = new Map<Id, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,7 +33,7 @@ export class Announcer {
   }
 
   /** The journal of `space` has reached `sequence`. */
-  announce(space: SpaceId, sequence: number): void {
+  announce(space: Id, sequence: number): void {
     const reached = Math.max(sequence, this.#last.get(space) ?? 0);
     this.#last.delete(space);
     this.#last.set(space, reached);
@@ -59,7 +59,7 @@ export class Announcer {
    * first.
    */
   async waitBeyond(
-    space: SpaceId,
+    space: Id,
     sequence: number,
     timeoutMs: number,
     signal?: AbortSignal,
@@ -84,12 +84,12 @@ export class Announcer {
     }
   }
 
-  #add(space: SpaceId, waiter: Waiter): void {
+  #add(space: Id, waiter: Waiter): void {
     const waiters = this.#waiters.get(space) ?? new Set();
     this.#waiters.set(space, waiters.add(waiter));
   }
 
-  #remove(space: SpaceId, waiter: Waiter): void {
+  #remove(space: Id, waiter: Waiter): void {
     const waiters = this.#waiters.get(space);
     waiters?.delete(waiter);
     if (waiters?.size === 0) this.#waiters.delete(space);

@@ -7,7 +7,8 @@ import { parkedPlace } from "./hold.ts";
 import { isLostName, type Outage } from "./outage.ts";
 import { shownPath } from "./paths.ts";
 import type { Entry, TreeStore } from "./ports.ts";
-import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
+import { agreedAt, isExpected, PARK_NODE } from "./tree.ts";
+import type { FileKey, LocalSide, NodeRow } from "./tree.ts";
 
 /** A deletion is believed when two looks this far apart agree (SPEC SC6). */
 const ABSENCE_MS = 1_000;
@@ -166,7 +167,7 @@ export class Matcher {
     const known =
       entry.kind === "folder"
         ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-        : (this.#byPath(place, entry) ?? this.#byInode(entry));
+        : (this.#byPath(place, entry) ?? this.#byInode(entry) ?? this.#byLetters(place, entry));
     return known ?? this.#byIntent(place, entry);
   }
 
@@ -182,18 +183,20 @@ export class Matcher {
 
   /** A row whose thing was just found in place is as the engine was about to record it. */
   #settled(row: NodeRow, at: Place, entry: Entry): NodeRow {
-    const { placing, synced } = row;
+    const { placing, synced, remote } = row;
     if (placing === null) return row;
     if (placing.file !== null && placing.file !== entry.file) return row;
     const { parent, name, content } = placing;
     if (placing.file !== null && placing.file === row.local?.file) {
       // It was moved, to where the server had it.
       if (synced === null || !samePlace(placing, at)) return row;
-      return { ...row, synced: { ...synced, parent, name }, placing: null };
+      const { lrev } = agreedAt(remote, placing, content, entry.file);
+      return { ...row, synced: { ...synced, parent, name, lrev }, placing: null };
     }
-    const place = synced ?? { parent, name };
-    const agreed = { parent: place.parent, name: place.name, content, file: entry.file };
-    return { ...row, synced: agreed, displacing: null, placing: null };
+    const agreed = agreedAt(remote, placing, content, entry.file);
+    const place = synced ?? agreed;
+    const known = { ...agreed, parent: place.parent, name: place.name, lrev: place.lrev };
+    return { ...row, synced: known, displacing: null, placing: null };
   }
 
   #byPath(place: Place, entry: Entry): NodeRow | undefined {
@@ -232,6 +235,14 @@ export class Matcher {
       if (row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
       if (row.kind === "folder") return true;
       return this.#missing.has(row.id) || this.#look.vacated.has(row.id);
+    });
+  }
+
+  /** One of several names of an inode, in other letters than before. */
+  #byLetters({ parent, name }: Place, { kind, file }: Entry): NodeRow | undefined {
+    return this.#trees.named("local", parent, name).find((row) => {
+      const isThis = row.kind === kind && row.local?.file === file;
+      return isThis && this.#missing.has(row.id) && !this.#claimed.has(row.id);
     });
   }
 
@@ -366,14 +377,14 @@ export class Matcher {
       this.#doubted.push(id);
       if (local.blind === "unreadable") return;
       this.#put({ ...row, local: { ...local, blind: "unreadable", missedMs: null } });
-    } else if (this.#isCertain(row, local)) {
+    } else if (this.#isCertain(row, local, unseen.length > 0)) {
       this.#forget(row);
     } else if (local.missedMs === null || local.missedMs > this.#nowMs) {
       this.#put({ ...row, local: { ...local, blind: "absent", missedMs: this.#nowMs } });
     }
   }
 
-  #isCertain(row: NodeRow, local: LocalSide): boolean {
+  #isCertain(row: NodeRow, local: LocalSide, hasUnseen: boolean): boolean {
     if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return true;
     const taken = this.#trees
       .named("local", local.parent, local.name)
@@ -384,8 +395,10 @@ export class Matcher {
       (missedMs !== null &&
         this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs));
     if (!isBelieved) return false;
-    // What lost its name to another thing, or was being moved, may stand where nobody has looked.
-    const isElsewhere = taken || row.kind === "folder" || row.placing?.file === local.file;
+    // What lost its name to another thing, or was being moved, may stand where nobody has looked,
+    // and only whoever looks at everything knows whether a folder is as it was.
+    const isElsewhere =
+      taken || row.kind === "folder" || row.placing?.file === local.file || hasUnseen;
     if (this.#isFull || !isElsewhere) return true;
     this.#lost = true;
     return false;

@@ -136,7 +136,7 @@ describe("OPAQUE", () => {
       const answer = server.startLogin(account, base64(ke1), base64(record));
       assert.ok(answer !== null);
       const ke2 = fromBase64(answer.loginResponse);
-      // What the password makes at the server is the vector's: the rest of the answer is drawn anew.
+      // This part of the answer is the vector's; the rest is drawn anew.
       assert.equal(toHex(ke2.slice(0, 32)), outputs["KE2"]?.slice(0, 64));
       const finished = opaque.finish(bytesOf(inputs, "blind_login"), seed, ke1, ke2);
       assert.ok(finished !== null);

@@ -57,15 +57,24 @@ test("MP7: a sign-in that begins at one server ends at another, and its token op
 test("MP7: a join code that one server gave out makes one device, at whichever server", async () => {
   await using servers = await two();
   const { one, other } = servers;
-  const person = await one.signUp("ada");
-  const locator = "c".repeat(64);
-  const offer = { locator, package: "closed", space: "files" };
-  assert.equal((await person.call("POST", ROUTES.joinCodes, { json: offer })).status, 201);
-  const wish = { json: { locator, device: "desk" } };
-  const joins = await Promise.all(
-    [one, other, one, other].map((world) => world.call("POST", ROUTES.join, wish)),
+  const here = await one.signUp("ada");
+  const there = new Person(other, "ada", here.token);
+  const locator = sha256("code");
+  const offer = { locator, commitment: "promise" };
+  assert.equal((await here.call("POST", ROUTES.joinCodes, { json: offer })).status, 201);
+  const asked = await Promise.all(
+    [one, other].map((world, at) =>
+      world.call("POST", ROUTES.join, { json: { locator, request: `request-${at}` } }),
+    ),
   );
-  assert.deepEqual(joins.map(({ status }) => status).sort(byNumber), [201, 404, 404, 404]);
+  assert.deepEqual(asked.map(({ status }) => status).sort(byNumber), [204, 404]);
+  const answer = { locator, number: 2, message: "nonce" };
+  assert.equal((await there.call("POST", ROUTES.joinAnswers, { json: answer })).status, 204);
+  const wish = { locator, device: "desk" };
+  const made = await Promise.all(
+    [here, there].map((person) => person.call("POST", ROUTES.joinDevices, { json: wish })),
+  );
+  assert.deepEqual(made.map(({ status }) => status).sort(byNumber), [201, 409]);
 });
 
 test("MP2: ten wrong passwords at two servers are ten", async () => {

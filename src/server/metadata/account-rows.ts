@@ -39,10 +39,10 @@ export function tokenOf(row: Row): TokenRow {
 export function joinOf(row: Row): JoinRow {
   return {
     hash: hexOf(row, "hash"),
-    package: textOf(row, "package"),
     account: accountId(hexOf(row, "account")),
-    space: textOf(row, "space"),
     expiresMs: integerOf(row, "expires_ms"),
+    // Written by the databases of this room alone.
+    messages: JSON.parse(textOf(row, "messages")) as string[],
   };
 }
 

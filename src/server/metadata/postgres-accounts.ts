@@ -136,19 +136,33 @@ export class PostgresAccounts implements AccountStore {
     return row && tokenOf(row);
   }
 
-  async createJoin(row: JoinRow): Promise<void> {
-    const { hash, package: closed, account, space, expiresMs } = row;
+  async createJoin({ hash, account, expiresMs, messages }: JoinRow): Promise<void> {
     await this.#database.run(
-      "INSERT INTO joins (hash, package, account, space, expires_ms) VALUES ($1, $2, $3, $4, $5)",
-      [raw(hash), closed, raw(account), space, expiresMs],
+      "INSERT INTO joins (hash, account, expires_ms, messages) VALUES ($1, $2, $3, $4)",
+      [raw(hash), raw(account), expiresMs, JSON.stringify(messages)],
     );
   }
 
-  async takeJoin(hash: string): Promise<JoinRow | undefined> {
-    return this.#database.write(async (run) => {
-      const { rows } = await run("DELETE FROM joins WHERE hash = $1 RETURNING *", [raw(hash)]);
-      return rows[0] && joinOf(rows[0]);
-    });
+  async join(hash: string): Promise<JoinRow | undefined> {
+    const [row] = await this.#database.read("SELECT * FROM joins WHERE hash = $1", [raw(hash)]);
+    return row && joinOf(row);
+  }
+
+  async addToJoin(hash: string, at: number, message: string): Promise<boolean> {
+    const added = await this.#database.run(
+      `UPDATE joins SET messages = (messages::jsonb || to_jsonb($3::text))::text
+       WHERE hash = $1 AND jsonb_array_length(messages::jsonb) = $2`,
+      [raw(hash), at, message],
+    );
+    return added === 1;
+  }
+
+  async removeJoin(hash: string): Promise<void> {
+    await this.#database.run("DELETE FROM joins WHERE hash = $1", [raw(hash)]);
+  }
+
+  async removeExpiredJoins(nowMs: number): Promise<void> {
+    await this.#database.run("DELETE FROM joins WHERE expires_ms <= $1", [nowMs]);
   }
 }
 

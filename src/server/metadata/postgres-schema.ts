@@ -41,11 +41,12 @@ CREATE INDEX tokens_device ON tokens (device) WHERE device IS NOT NULL;
 
 CREATE TABLE joins (
   hash bytea PRIMARY KEY,
-  package text NOT NULL,
   account bytea NOT NULL REFERENCES accounts (id),
-  space text NOT NULL,
-  expires_ms bigint NOT NULL
+  expires_ms bigint NOT NULL,
+  -- A JSON array of texts.
+  messages text NOT NULL
 );
+CREATE INDEX joins_expiry ON joins (expires_ms);
 
 CREATE TABLE attempts (
   key text COLLATE "C" PRIMARY KEY,
