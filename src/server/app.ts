@@ -26,6 +26,7 @@ import { Intake } from "./intake.ts";
 import { JOIN_LIFE_MS, MAX_WRONG_JOINS } from "./join.ts";
 import { Journal } from "./journal.ts";
 import type { Metadata } from "./metadata/port.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Opaque } from "./opaque.ts";
 import { ProblemError } from "./problem-error.ts";
 import type { Secrets } from "./secrets.ts";
@@ -45,6 +46,8 @@ export type AppWorld = {
   /** The key service; nobody is helped to seal without one. */
   readonly evaluations?: Evaluations;
   readonly secrets: Secrets;
+  /** What the server counts of itself; nobody may ask without. */
+  readonly metrics?: Metrics | undefined;
   /** Aborts when the server closes: long polls and event streams end. */
   readonly closing?: AbortSignal;
 };
@@ -96,7 +99,7 @@ function refuseBadEscapes(app: App): void {
  */
 export function buildApp(world: AppWorld): App {
   const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
-  const { opaque, secrets } = world;
+  const { opaque, secrets, metrics } = world;
   const { accounts, journals, chunks, shared } = metadata;
   const sessions = new Sessions(accounts, clock);
   const announcer = new Announcer(clock);
@@ -121,10 +124,11 @@ export function buildApp(world: AppWorld): App {
   const gates = buildGates(sessions, clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
-  app.use(logRequests(log, clock, chance));
+  app.use(logRequests(world));
   withErrors(app, log);
   refuseBadEscapes(app);
-  mountServer(app, { version, evaluations });
+  metrics?.watch("lockstep_waiting", "Long polls and event streams", () => announcer.waiting);
+  mountServer(app, { version, evaluations, journals, metrics, closing });
   mountEvaluations(app, { evaluations, clock }, gates);
   const accountParts = { accounts, clock, chance, opaque, secrets, logins };
   mountAccounts(app, accountParts, gates);

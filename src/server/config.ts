@@ -19,6 +19,7 @@ export const SETTINGS = [
   "chunks",
   "keyFile",
   "keyService",
+  "metricsToken",
   "log",
   "logFile",
 ] as const;
@@ -33,6 +34,7 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
   chunks: "LOCKSTEP_CHUNKS",
   keyFile: "LOCKSTEP_KEY_FILE",
   keyService: "LOCKSTEP_KEY_SERVICE",
+  metricsToken: "LOCKSTEP_METRICS_TOKEN",
   log: "LOCKSTEP_LOG",
   logFile: "LOCKSTEP_LOG_FILE",
 };
@@ -59,6 +61,8 @@ export type ServerConfig = {
   readonly keyFile: string;
   /** The key service's own key; null: there is no such service. */
   readonly keyServiceFile: string | null;
+  /** What opens /metrics; null: nothing does. */
+  readonly metricsToken: string | null;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
 };
@@ -174,6 +178,16 @@ function portOf(value: string | undefined, problems: string[]): number {
   return DEFAULT_PORT;
 }
 
+/** Long enough that nobody guesses it. */
+const LEAST_TOKEN = 16;
+
+function tokenOf(value: string | undefined, problems: string[]): string | null {
+  if (value === undefined) return null;
+  if (/^[!-~]+$/.test(value) && value.length >= LEAST_TOKEN) return value;
+  problems.push(`metricsToken must be ${LEAST_TOKEN} letters, digits or signs at least`);
+  return null;
+}
+
 function levelOf(value: string | undefined, problems: string[]): LogLevel {
   const level = LEVELS.find((known) => known === (value ?? "info"));
   if (level !== undefined) return level;
@@ -213,6 +227,7 @@ export function readConfig(
         ? null
         : resolve(settings.keyService ?? join(data, "key-service.key")),
     keyFile: resolve(settings.keyFile ?? join(data, "master.key")),
+    metricsToken: tokenOf(settings.metricsToken, problems),
     logLevel: levelOf(settings.log, problems),
     logFile: settings.logFile,
   };

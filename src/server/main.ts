@@ -11,6 +11,7 @@ import { SocketEvaluations } from "./evaluations.ts";
 import { KeyServiceChild } from "./key-service-child.ts";
 import { lockFolder } from "./lock.ts";
 import { openMasterKey } from "./master-key.ts";
+import type { Metrics } from "./metrics.ts";
 import { Opaque } from "./opaque.ts";
 import { openLog, realChance, realClock } from "./real-world.ts";
 import { Secrets } from "./secrets.ts";
@@ -94,6 +95,14 @@ function urlOf(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
+/** Loaded only where somebody asks. */
+async function openMetrics(token: string): Promise<Metrics> {
+  const { Metrics } = await import("./metrics.ts");
+  const metrics = new Metrics(token);
+  metrics.watchProcess();
+  return metrics;
+}
+
 /**
  * Opens the data folder and answers requests until `close`. Throws WorldError: `folder-in-use`,
  * `cannot-listen` and those of the stores.
@@ -118,11 +127,13 @@ export async function startServer(config: ServerConfig, version: string): Promis
       : stores.use(
           await KeyServiceChild.start({ keyFile: config.keyServiceFile, clock: realClock, log }),
         );
+  const metrics = config.metricsToken === null ? undefined : await openMetrics(config.metricsToken);
   const closing = new AbortController();
   const app = buildApp({
     metadata,
     opaque,
     secrets,
+    metrics,
     ...(keyService === null ? {} : { evaluations: new SocketEvaluations(keyService.socketPath) }),
     packs: new ClosedPacks(packs, masterKey),
     clock: realClock,

@@ -15,6 +15,7 @@ import { MemoryPacks } from "../../src/server/chunks/memory.ts";
 import { nodeDigest } from "../../src/server/digest.ts";
 import type { Metadata } from "../../src/server/metadata/port.ts";
 import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
+import type { Metrics } from "../../src/server/metrics.ts";
 import { Opaque } from "../../src/server/opaque.ts";
 import { Secrets } from "../../src/server/secrets.ts";
 import { AnswerCheck } from "./answer-check.ts";
@@ -95,18 +96,19 @@ export class ServerWorld implements AsyncDisposable {
   /** Over a database of its own, or as one more server, with a name of its own, over another's. */
   static async open(
     metadata?: Metadata,
-    { packs = new MemoryPacks(), name = "chance" } = {},
+    more: { readonly packs?: MemoryPacks; readonly name?: string; readonly metrics?: Metrics } = {},
   ): Promise<ServerWorld> {
-    return ServerWorld.#over(metadata ?? (await openSqliteMetadata(":memory:")), { packs, name });
+    return ServerWorld.#over(metadata ?? (await openSqliteMetadata(":memory:")), more);
   }
 
   static async #over(
     metadata: Metadata,
-    { packs, name }: { readonly packs: MemoryPacks; readonly name: string },
+    more: { readonly packs?: MemoryPacks; readonly name?: string; readonly metrics?: Metrics },
   ): Promise<ServerWorld> {
+    const { packs = new MemoryPacks(), name = "chance", metrics } = more;
     const secrets = new Secrets(MASTER_KEY, new CountedChance(`${name}'s secret`));
     const opaque = await Opaque.open(metadata.journals, secrets);
-    const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">): App => {
+    const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">, own?: Metrics): App => {
       const note = (event: string, fields?: LogFields): void =>
         void world.log.push({ event, ...fields });
       return buildApp({
@@ -119,12 +121,13 @@ export class ServerWorld implements AsyncDisposable {
         version: "1.2.3",
         opaque,
         secrets,
+        metrics: own,
         closing: world.closing.signal,
       });
     };
     const spare = { clock: new StandingClock(), log: [], closing: new AbortController() };
     const document = await (await build(spare).request("/openapi.json")).json();
-    return new ServerWorld(metadata, build, document as object);
+    return new ServerWorld(metadata, (world) => build(world, metrics), document as object);
   }
 
   /** The answer as it begins; nothing is read of its body. */

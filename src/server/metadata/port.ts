@@ -31,8 +31,6 @@ export interface Shared {
   takeAttempt(key: string, limit: AttemptLimit, nowMs: number): Promise<number>;
   /** The attempt was right: it does not count. */
   giveBackAttempt(key: string): Promise<void>;
-  /** Resolves when the database answers. */
-  ping(): Promise<void>;
 }
 
 export type AccountRow = {

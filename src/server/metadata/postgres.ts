@@ -29,7 +29,6 @@ export async function openPostgresMetadata(
       listen: (heard) => news.listen(heard),
       takeAttempt: (key, limit, nowMs) => takeAttempt(database, key, limit, nowMs),
       giveBackAttempt: (key) => giveBackAttempt(database, key),
-      ping: async () => void (await database.read("SELECT 1")),
     },
     [Symbol.asyncDispose]: () => stores.disposeAsync(),
   };
