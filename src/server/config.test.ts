@@ -62,6 +62,9 @@ describe("the server's settings", () => {
       kind: "s3",
       bucket: { bucket: "packs", prefix: "", endpoint: null, region: "eu-west-1" },
     });
+    const set = "mongodb://ada:secret@a.example,b.example:27018/files?replicaSet=rs";
+    const mongo = readConfig({ data: "x", database: set }, {});
+    assert.deepEqual(mongo.database, { kind: "mongodb", url: set });
     const files = readConfig({ data: "x", database: "sqlite:/a/b", chunks: "file:/c" }, {});
     assert.deepEqual(files.database, { kind: "sqlite", path: "/a/b" });
     assert.deepEqual(files.chunks, { kind: "file", path: "/c" });
@@ -72,6 +75,8 @@ describe("the server's settings", () => {
       { database: "postgres://ada:hunter2@host" },
       { database: "postgress://ada:hunter2@host/files" },
       { database: "hunter2" },
+      { database: "mongodb://ada:hunter2@host" },
+      { database: "mongodb://ada:hunter2@host/?replicaSet=rs" },
       { chunks: "s3://KEY:hunter2@packs" },
       { chunks: "s3://packs?secret=hunter2" },
       { chunks: "s4://KEY:hunter2@packs" },

@@ -42,10 +42,10 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
 /** The file in the data folder that sets what neither a flag nor the environment does. */
 export const CONFIG_FILE = "server.json";
 
-/** Several servers may have one PostgreSQL database open; a file is one server's. */
+/** Several servers may have one PostgreSQL or MongoDB database open; a file is one server's. */
 export type DatabaseConfig =
   | { readonly kind: "sqlite"; readonly path: string }
-  | { readonly kind: "postgres"; readonly url: string };
+  | { readonly kind: "postgres" | "mongodb"; readonly url: string };
 
 export type ChunksConfig =
   | { readonly kind: "file"; readonly path: string }
@@ -115,16 +115,26 @@ function databaseOf(value: string | undefined, data: string, problems: string[])
   const standard = { kind: "sqlite", path: join(data, "metadata.sqlite") } as const;
   if (value === undefined) return standard;
   if (/^sqlite:./.test(value)) return { kind: "sqlite", path: resolve(value.slice(7)) };
-  const url = urlOf(value);
   const scheme = schemeOf(value);
-  if (scheme === "postgres:" || scheme === "postgresql:") {
-    if (url !== null && url.pathname.length > 1) return { kind: "postgres", url: value };
-    problems.push("database is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+  const kind = DATABASES[scheme];
+  if (kind === undefined) {
+    const known = "sqlite:PATH, postgres://… or mongodb://…";
+    problems.push(`database begins with ${scheme}, it must be ${known}`);
     return standard;
   }
-  problems.push(`database begins with ${scheme}, it must be sqlite:PATH or postgres://…`);
+  // Several hosts, as a replica set has them, are no URL to everybody: only the end is looked at.
+  const name = /^[a-z+]+:\/\/[^/?#]+\/([^/?#]+)/.exec(value)?.[1];
+  if (name !== undefined) return { kind, url: value };
+  problems.push(`database is not of the form ${scheme}//USER:PASSWORD@HOST:PORT/DATABASE`);
   return standard;
 }
+
+const DATABASES: Readonly<Record<string, "postgres" | "mongodb">> = {
+  "postgres:": "postgres",
+  "postgresql:": "postgres",
+  "mongodb:": "mongodb",
+  "mongodb+srv:": "mongodb",
+};
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;

@@ -17,6 +17,10 @@ export async function openMetadata(config: DatabaseConfig, world: World): Promis
       const { openPostgresMetadata } = await import("./metadata/postgres.ts");
       return openPostgresMetadata(config.url, world);
     }
+    case "mongodb": {
+      const { openMongoMetadata } = await import("./metadata/mongo.ts");
+      return openMongoMetadata(config.url, world);
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import { Announcer } from "../../src/server/announcer.ts";
 import { nodeDigest } from "../../src/server/digest.ts";
 import { Journal } from "../../src/server/journal.ts";
-import type { Metadata, News, Shared } from "../../src/server/metadata/port.ts";
+import type { Metadata, Shared } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
 import { StandingClock } from "./clock.ts";
 import { createFolder, folders, newChunk, newCommit, newSpace } from "./tree.ts";
@@ -23,28 +23,51 @@ export function sharedContract(database: string, open: OpenMetadata): void {
 }
 
 function newsContract(database: string, open: OpenMetadata): void {
-  test(`MP1: every process hears of what any of them appends (${database})`, async () => {
+  test(`MP1: who waits at any process is woken by what any of them appends (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
     const peer = await under.peer();
     const space = await newSpace(metadata);
-    const heard = [metadata, peer].map((listener) => {
-      const news: News[] = [];
-      const { promise: complete, resolve } = Promise.withResolvers<void>();
-      sharedOf(listener).listen((one) => {
-        if (news.push(one) === 4) resolve();
+    const waiters = [metadata, peer].map((listener) => {
+      const announcer = new Announcer(new StandingClock());
+      sharedOf(listener).listen((news) => {
+        if (news === "missed") announcer.announceAll();
+        else announcer.announce(news.space, news.sequence);
       });
-      return { news, complete };
+      return { listener, announcer };
     });
     for (let sequence = 1; sequence <= 4; sequence++) {
       const { journals } = sequence % 2 === 0 ? metadata : peer;
       assert.equal(await journals.append(space.id, folders(sequence)), "appended");
+      for (const { listener, announcer } of waiters) {
+        while ((await listener.journals.head(space.id)).sequence < sequence) {
+          await announcer.waitBeyond(space.id, sequence - 1, 1_000);
+        }
+      }
     }
-    for (const { news, complete } of heard) {
-      await complete;
-      const told = [1, 2, 3, 4].map((sequence) => ({ space: space.id, sequence }));
-      assert.deepEqual(news, told);
-    }
+  });
+
+  test(`MP1: who waits before an entry lands elsewhere hears of it (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const peer = await under.peer();
+    const space = await newSpace(metadata);
+    const announcer = new Announcer(new StandingClock());
+    sharedOf(metadata).listen((news) => {
+      if (news === "missed") announcer.announceAll();
+      else announcer.announce(news.space, news.sequence);
+    });
+    let landed = false;
+    const heard = (async () => {
+      // Where it is not told which journal grew, who waits is woken to look, perhaps too early.
+      while ((await metadata.journals.head(space.id)).sequence < 1) {
+        assert.equal(await announcer.waitBeyond(space.id, 0, 1_000), true);
+      }
+      assert(landed, "not before it was sent");
+    })();
+    landed = true;
+    assert.equal(await peer.journals.append(space.id, folders(1)), "appended");
+    await heard;
   });
 }
 

@@ -39,7 +39,7 @@ export function register(command: Command): void {
     .addOption(new Option("--data <dir>", "where everything is kept (default: in LOCKSTEP_HOME)"))
     .option("--host <host>", "the address to listen on (default: 127.0.0.1)")
     .option("--port <port>", `the port, 0 for any free one (default: ${DEFAULT_PORT})`)
-    .option("--database <url>", "sqlite:PATH or postgres://… (default: a file inside --data)")
+    .option("--database <url>", "sqlite:PATH, postgres://…, mongodb://… (default: in --data)")
     .option("--chunks <url>", "file:PATH or s3://BUCKET?endpoint=… (default: inside --data)")
     .option("--key-file <path>", "what contents are closed with (default: inside --data)")
     .option(

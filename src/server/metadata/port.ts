@@ -4,8 +4,8 @@ import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 
 /**
- * What the server remembers beside chunks' bytes. A few ports, one database: SQLite and PostgreSQL
- * give the same answers to one contract suite. No method needs a transaction that spans two
+ * What the server remembers beside chunks' bytes. A few ports, one database: SQLite, PostgreSQL and
+ * MongoDB give the same answers to one contract suite. No method needs a transaction that spans two
  * calls: appending a journal entry with a sequence that nobody has used *is* the commit.
  */
 export interface Metadata extends AsyncDisposable {

@@ -71,12 +71,12 @@ export function packLengths(lengths: readonly number[]): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-function unpackLengths(bytes: Uint8Array): number[] {
+export function unpackLengths(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true));
 }
 
-function kindOf(row: Row): NodeKind {
+export function kindOf(row: Row): NodeKind {
   const kind = textOf(row, "type");
   assert(kind === "file" || kind === "folder" || kind === "symlink", `node kind ${kind}`);
   return kind;
