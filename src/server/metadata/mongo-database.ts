@@ -69,8 +69,8 @@ const INDEXES: Readonly<Record<string, readonly { key: Record<string, 1>; unique
 };
 
 /**
- * A MongoDB database with our collections. Nothing here needs a transaction: one document is written
- * at a time, and what decides is that an id can be taken once.
+ * A MongoDB database with our collections. Nothing here needs a transaction: one document is
+ * written at a time, and what decides is that an id can be taken once.
  */
 export class MongoDatabase implements AsyncDisposable {
   readonly #client: MongoClient;

@@ -105,8 +105,8 @@ function revisionOf(found: Stored): RevisionRow {
  * space and the sequence for its id: whoever inserts it has committed. Nodes and revisions follow
  * from it, and are brought up to it by whoever comes next, so that a process may end in between.
  *
- * A new key epoch is a **mark** in the place of the next entry, which only an entry of that epoch may
- * replace: so no entry of an old one lands after it.
+ * A new key epoch is a **mark** in the place of the next entry, which only an entry of that epoch
+ * may replace: so no entry of an old one lands after it.
  */
 export class MongoJournals implements JournalStore {
   readonly #database: MongoDatabase;
