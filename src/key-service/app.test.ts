@@ -15,7 +15,8 @@ const SEEDS = new Map([2, 1].map((epoch) => [epoch, new Uint8Array(32).fill(epoc
 
 function open() {
   const clock = new StandingClock();
-  const app = buildKeyApp(world, SEEDS, new Budget(clock));
+  const ledger = { known: new Map(), record: async () => {}, forget: () => {} };
+  const app = buildKeyApp(world, SEEDS, new Budget(clock, ledger));
   const ask = async (question: Uint8Array, account = ANNA): Promise<Response> =>
     app.request("/evaluations", {
       method: "POST",
