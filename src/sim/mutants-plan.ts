@@ -5,11 +5,9 @@ const TARGET = "sync/target.ts";
 
 const WITHOUT_SPLITTING = [
   NORMALISE,
-  `    !sameBody(local.content, remote.content)
-  ) {
+  `!sameBody(local.content, remote.content)) {
     return rebound(draft, row, fresh);`,
-  `    !sameBody(local.content, remote.content)
-  ) {
+  `!sameBody(local.content, remote.content)) {
     return false;`,
 ] as const;
 
@@ -92,9 +90,9 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
   ),
   mutant("move-lost-by-edit", "A move here is undone when the file was edited elsewhere (PL5).", [
     TARGET,
-    "return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;",
+    "return !samePlace(mine, synced) && remote.lrev === synced.lrev ? mine : remote;",
     `return !samePlace(mine, synced) &&
-    samePlace(remote, synced) &&
+    remote.lrev === synced.lrev &&
     sameBody(remote.content, synced.content)
     ? mine
     : remote;`,

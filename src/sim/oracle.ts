@@ -323,7 +323,15 @@ export async function verdict(
       if (!isThere && !isHeld(devices, bytes)) wrong.push(`gone without a trace: ${show(bytes)}`);
     }
   }
-  for (const device of devices) wrong.push(...sharedInodes(device));
+  const entries = await server.entries();
+  for (const device of devices) {
+    wrong.push(...sharedInodes(device));
+    for (const { sequence } of device.forgotten(entries)) {
+      wrong.push(
+        `${device.name} read its own entry ${sequence} with an older database, and went on`,
+      );
+    }
+  }
   if (story.isSteady) for (const device of devices) wrong.push(...doubled(device, ledger));
   wrong.push(...(await journalFaults(server, story.folding)));
   for (const device of devices) wrong.push(...remoteFaults(device, await server.tree()));

@@ -7,7 +7,8 @@ import { parkedPlace } from "./hold.ts";
 import { isLostName, type Outage } from "./outage.ts";
 import { shownPath } from "./paths.ts";
 import type { Entry, TreeStore } from "./ports.ts";
-import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
+import { agreedAt, isExpected, PARK_NODE } from "./tree.ts";
+import type { FileKey, LocalSide, NodeRow } from "./tree.ts";
 
 /** A deletion is believed when two looks this far apart agree (SPEC SC6). */
 const ABSENCE_MS = 1_000;
@@ -182,18 +183,20 @@ export class Matcher {
 
   /** A row whose thing was just found in place is as the engine was about to record it. */
   #settled(row: NodeRow, at: Place, entry: Entry): NodeRow {
-    const { placing, synced } = row;
+    const { placing, synced, remote } = row;
     if (placing === null) return row;
     if (placing.file !== null && placing.file !== entry.file) return row;
     const { parent, name, content } = placing;
     if (placing.file !== null && placing.file === row.local?.file) {
       // It was moved, to where the server had it.
       if (synced === null || !samePlace(placing, at)) return row;
-      return { ...row, synced: { ...synced, parent, name }, placing: null };
+      const { lrev } = agreedAt(remote, placing, content, entry.file);
+      return { ...row, synced: { ...synced, parent, name, lrev }, placing: null };
     }
-    const place = synced ?? { parent, name };
-    const agreed = { parent: place.parent, name: place.name, content, file: entry.file };
-    return { ...row, synced: agreed, displacing: null, placing: null };
+    const agreed = agreedAt(remote, placing, content, entry.file);
+    const place = synced ?? agreed;
+    const known = { ...agreed, parent: place.parent, name: place.name, lrev: place.lrev };
+    return { ...row, synced: known, displacing: null, placing: null };
   }
 
   #byPath(place: Place, entry: Entry): NodeRow | undefined {

@@ -1,6 +1,7 @@
 import type { NodeId } from "#core/ids.ts";
 import { sameBody, sameContent, samePlace, type Content } from "#core/node.ts";
 import type { Draft } from "./draft.ts";
+import { agreedAt } from "./tree.ts";
 import type { LocalSide, NodeRow, Placing, RemoteSide, SyncedSide } from "./tree.ts";
 
 /**
@@ -83,27 +84,25 @@ function both(draft: Draft, row: NodeRow, local: Read, remote: RemoteSide, fresh
   if (synced === null) {
     if (!sameBody(local.content, remote.content)) return rebound(draft, row, fresh);
     // No base, equal bytes: the disk counts as what was synced, so the server's place stands.
-    const { parent, name } = localPlace(local);
-    draft.put({ ...row, synced: { parent, name, content: local.content, file: local.file } });
+    const synced = agreedAt(remote, localPlace(local), local.content, local.file);
+    draft.put({ ...row, synced });
     return true;
   }
   const bodyMoved = !sameBody(local.content, synced.content) || local.file !== synced.file;
-  if (
-    bodyMoved &&
-    !sameBody(remote.content, synced.content) &&
-    !sameBody(local.content, remote.content)
-  ) {
+  if (bodyMoved && remote.crev !== synced.crev && !sameBody(local.content, remote.content)) {
     return rebound(draft, row, fresh);
   }
   let agreed = synced;
   const place = localPlace(local);
-  if (samePlace(place, remote) && !samePlace(synced, remote)) {
-    agreed = { ...agreed, parent: remote.parent, name: remote.name };
+  if (samePlace(place, remote) && synced.lrev !== remote.lrev) {
+    agreed = { ...agreed, parent: remote.parent, name: remote.name, lrev: remote.lrev };
   }
   const content = agreedContent(synced.content, local.content, remote.content);
-  const file = sameBody(local.content, remote.content) ? local.file : synced.file;
-  if (!sameContent(content, synced.content) || file !== synced.file) {
-    agreed = { ...agreed, content, file };
+  const { file, crev } = sameBody(local.content, remote.content)
+    ? { file: local.file, crev: remote.crev }
+    : synced;
+  if (!sameContent(content, synced.content) || file !== synced.file || crev !== synced.crev) {
+    agreed = { ...agreed, content, file, crev };
   }
   if (agreed === synced) return false;
   draft.put({ ...row, synced: agreed });
@@ -162,10 +161,11 @@ function locallyDeleted(draft: Draft, row: NodeRow, remote: RemoteSide): boolean
     synced === null ||
     row.displacing !== null ||
     !sameContent(remote.content, synced.content) ||
-    !samePlace(remote, synced);
+    remote.crev !== synced.crev ||
+    remote.lrev !== synced.lrev;
   if (!advanced) return false;
   draft.put({ ...row, synced: null, displacing: null, placing: null });
-  if (row.kind === "folder" && synced !== null && !samePlace(remote, synced)) {
+  if (row.kind === "folder" && synced !== null && remote.lrev !== synced.lrev) {
     bringBack(draft, row.id);
   }
   return true;

@@ -119,6 +119,23 @@ suite("what plans are like", () => {
     }
   });
 
+  test("PL18: what was changed back and followed is agreed on: what comes after it wins", () => {
+    for (const [back, next, tree] of [
+      ["edit f=2; sync; edit f=1", "edit f=3", "f=3"],
+      ["edit f=2; sync; edit f=1", "delete f", ""],
+      ["move f g; sync; move g f", "move f h", "h=1"],
+      ["move f g; sync; move g f", "delete f", ""],
+      ["edit f=1+; sync; edit f=1", "edit f=3", "f=3"],
+    ] as const) {
+      const world = new World("f=1");
+      world.act(world.a, back);
+      world.rest();
+      world.act(world.b, next);
+      world.rest();
+      world.expect(tree);
+    }
+  });
+
   test("PL10: what leaves a deleted folder does so in one order, also when its record changes", () => {
     for (const seed of SEEDS) {
       const world = new World("d/, d/a/, d/b/, d/c/", { seed });

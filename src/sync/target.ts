@@ -5,7 +5,7 @@ import { conflictName } from "./conflict.ts";
 import { Sight } from "./blindness.ts";
 import type { Draft } from "./draft.ts";
 import { adoptChildren, interrupted, localPlace, rebind, type Fresh } from "./normalise.ts";
-import type { NodeRow } from "./tree.ts";
+import { agreedAt, type NodeRow } from "./tree.ts";
 
 /** Where a node belongs when both sides are done, and what it holds there. */
 export type Target = { readonly place: Place; readonly content: Content };
@@ -42,7 +42,7 @@ function mergedPlace(row: NodeRow): Place | null {
   if (synced === null) return remote;
   const mine = local === null ? interrupted(row) : localPlace(local);
   if (mine === null) return null;
-  return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;
+  return !samePlace(mine, synced) && remote.lrev === synced.lrev ? mine : remote;
 }
 
 /**
@@ -271,11 +271,10 @@ export class TargetTree {
     }
     if (holder.remote === null || holder.local !== null || holder.kind !== row.kind) return false;
     if (!sameBody(local.content, holder.remote.content)) return false;
-    const { parent, name } = localPlace(local);
     this.#draft.put({
       ...holder,
       local,
-      synced: { parent, name, content: local.content, file: local.file },
+      synced: agreedAt(holder.remote, localPlace(local), local.content, local.file),
       displacing: null,
       placing: null,
     });

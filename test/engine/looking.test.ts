@@ -15,7 +15,7 @@ import { IgnoreRules } from "#sync/ignore.ts";
 import { Looking } from "#sync/looking.ts";
 import type { Disk, TreeStore, Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
-import { PARK_NODE } from "#sync/tree.ts";
+import { agreedAt, PARK_NODE } from "#sync/tree.ts";
 import { Unsynced } from "#sync/unsynced.ts";
 
 const { signal } = new AbortController();
@@ -86,9 +86,8 @@ async function withFolder(
 function agreeOn(trees: TreeStore, called: string): NodeId {
   const row = trees.named("local", ROOT_NODE, called)[0];
   assert(row?.local);
-  const { parent, name, file } = row.local;
   const content = { kind: "symlink", target: "stands for any" } as const;
-  trees.put({ ...row, synced: { parent, name, content, file } });
+  trees.put({ ...row, synced: agreedAt(null, row.local, content, row.local.file) });
   return row.id;
 }
 
@@ -248,8 +247,7 @@ suite("things that change their names between two looks", () => {
       const outer = trees.named("local", ROOT_NODE, "outer")[0]?.id ?? assert.fail("no outer");
       const row = trees.named("local", outer, "inner")[0];
       assert(row?.local);
-      const { parent, name, file } = row.local;
-      trees.put({ ...row, synced: { parent, name, content: FOLDER, file } });
+      trees.put({ ...row, synced: agreedAt(null, row.local, FOLDER, row.local.file) });
       renameSync(inner, join(root, "aside"));
       renameSync(join(root, "f"), inner);
       renameSync(join(root, "aside"), join(root, "f"));
@@ -267,9 +265,8 @@ suite("things that change their names between two looks", () => {
       await rest(looking);
       const row = trees.named("local", ROOT_NODE, "f")[0];
       assert(row?.local);
-      const { parent, name, file } = row.local;
       const content = { kind: "symlink", target: "stands for any" } as const;
-      trees.put({ ...row, synced: { parent, name, content, file } });
+      trees.put({ ...row, synced: agreedAt(null, row.local, content, row.local.file) });
       renameSync(join(root, "f"), join(root, "g"));
       looking.lookAgain(ROOT_NODE);
       await looking.run(signal);
@@ -283,9 +280,9 @@ suite("things that change their names between two looks", () => {
       await rest(looking);
       const row = trees.named("local", ROOT_NODE, "f")[0];
       assert(row?.local);
-      const { parent, name, file } = row.local;
       const content = { kind: "symlink", target: "stands for any" } as const;
-      trees.put({ ...row, local: null, synced: { parent, name, content, file } });
+      const synced = agreedAt(null, row.local, content, row.local.file);
+      trees.put({ ...row, local: null, synced });
       writeFileSync(join(root, "f"), "second");
       looking.lookAtEverything();
       await rest(looking);
@@ -333,9 +330,9 @@ suite("a move that stopped in its middle", () => {
       await rest(looking);
       const row = trees.children("local", PARK_NODE)[0];
       assert(row?.local);
-      const { parent, name, file } = { ...row.local, name: "f" };
+      const place = { parent: row.local.parent, name: "f" };
       const content = { kind: "symlink", target: "stands for any" } as const;
-      trees.put({ ...row, synced: { parent, name, content, file } });
+      trees.put({ ...row, synced: agreedAt(null, place, content, row.local.file) });
       renameSync(parked, join(root, "d", "f"));
       looking.lookAgain(PARK_NODE);
       await rest(looking);
