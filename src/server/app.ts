@@ -30,6 +30,9 @@ import { ProblemError } from "./problem-error.ts";
 import type { Secrets } from "./secrets.ts";
 import { Sessions } from "./tokens.ts";
 
+/** Long enough for the requests that come next not to be slower for it. */
+const REMOVE_AFTER_MS = 2_000;
+
 /** The world that a server lives in: all of it comes in here. */
 export type AppWorld = {
   readonly metadata: Metadata;
@@ -101,14 +104,16 @@ export function buildApp(world: AppWorld): App {
   const announcer = new Announcer(clock);
   const journal = new Journal({ metadata, digest, announcer });
   const { evaluations = NO_EVALUATIONS } = world;
-  const onFresh = async (space: SpaceId, bytes: number): Promise<void> => {
+  const onAccepted = async (space: SpaceId, bytes: number): Promise<void> => {
     const row = await journals.space(space);
     if (row !== undefined) await evaluations.credit(row.account, bytes);
   };
-  const intake = new Intake({ packs, chunks, digest, chance, onFresh });
   const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
   const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
   const closing = world.closing ?? new AbortController().signal;
+  const beforeRemoving = (): Promise<void> =>
+    clock.sleep(REMOVE_AFTER_MS, closing).catch(() => undefined);
+  const intake = new Intake({ packs, chunks, digest, chance, onAccepted, beforeRemoving });
   const gates = buildGates(sessions, clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });

@@ -47,7 +47,7 @@ async function link(
 }
 
 /** Nothing came of it: no folder, no link, and no device that the others would believe. */
-function expectNothing(world: KeysWorld, { home, dir }: Machine): void {
+function expectNothing({ home, dir }: Machine): void {
   assert.deepEqual(listLinks(home), []);
   assert.ok(!fs.existsSync(dir));
 }
@@ -83,7 +83,7 @@ test("T-KY-01, BE-1: a bundle or keyring that the server made itself is refused,
     world.edit("UPDATE accounts SET bundle = ?, keyring = ?", lie.bundle, lie.keyring);
     for (const how of [{}, { words: world.words }]) {
       await assert.rejects(link(world, fresh, how), (error) => lie.codes.includes(codeOf(error)));
-      expectNothing(world, fresh);
+      expectNothing(fresh);
     }
     // A device that is one already is not taken in either, and keeps what it had.
     const { seen } = keys;
@@ -110,7 +110,7 @@ test("BE-3: a server that calls a sealed space plain is sent nothing", async () 
     );
     return true;
   });
-  expectNothing(world, second);
+  expectNothing(second);
 });
 
 test("BE-9: a space that only the server knows of is nobody's", async () => {
@@ -132,7 +132,7 @@ test("BE-9: a space that only the server knows of is nobody's", async () => {
     return { ...(await enrolBy(world.url, CREDENTIALS, device)), space: planted };
   };
   await assert.rejects(link(world, third, { enrol }), /sealed, which it is not: nothing was sent/);
-  expectNothing(world, third);
+  expectNothing(third);
 });
 
 test("T-KY-04: a new password seals anew what opens the account, and no file; the old one opens nothing", async () => {
