@@ -40,7 +40,7 @@ function damagePacks({ data }: Server): void {
 }
 
 suite("logs", () => {
-  test("T-SV-06: at trace neither the server nor a device logs a secret, a name or a whole chunk id [WI15, SA13]", async () => {
+  test("T-SV-06: at trace neither the server nor a device logs a secret, a name or a whole chunk id [WI15, SA15]", async () => {
     await using world = await World.open();
     const loud = { LOCKSTEP_LOG: "trace" };
     const data = path.join(world.folder, "data");
