@@ -42,6 +42,8 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** More than all the files of a story, each tried once. */
+const MOST_REFUSALS = 100;
 /** What makes a device or the server forget: only then are both sides united anew. */
 const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
@@ -112,6 +114,7 @@ export class Device {
   #boots = 0;
   #bootedAtMs = 0;
   readonly #judged = new Set<string>();
+  #refusals = { second: 0, count: 0 };
   /** Every commit that any of its lives sent. */
   readonly #sent = new Set<CommitId>();
   /** Set while its database is an older one that nobody has noticed. */
@@ -318,8 +321,21 @@ export class Device {
     if (ioErrors > 0 && draw.chance(ioErrors))
       throw new WorldError("io", `${call} ${path}: I/O error.`);
     if (full && (call === "write" || call === "open" || call === "make")) {
+      this.#countRefusal();
       throw new WorldError("no-space", `${call} ${path}: the disk is full.`, { retryable: true });
     }
+  }
+
+  /** Whoever is refused waits before it asks again (I6). */
+  #countRefusal(): void {
+    const { scheduler, accuse } = this.#world;
+    const second = Math.floor(scheduler.nowMs / 1_000);
+    this.#refusals = {
+      second,
+      count: second === this.#refusals.second ? this.#refusals.count + 1 : 1,
+    };
+    if (this.#refusals.count !== MOST_REFUSALS) return;
+    accuse(`${this.name} asks a full disk ${MOST_REFUSALS} times in a second`);
   }
 
   #watcher(actor: Actor, draw: Draw): VirtualWatcher {

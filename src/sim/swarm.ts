@@ -77,9 +77,17 @@ const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
 
 /** Stories on the server's own schema take half as long again as those on its twin … */
-const SQLITE_SHARE = 0.02;
-/** … and those through its HTTP layer three times as long. */
-const HTTP_SHARE = 0.01;
+const SQLITE_SHARE = 0.01;
+/** … and those through its HTTP layer several times as long. */
+const HTTP_SHARE = 0.005;
+
+/**
+ * Most bugs that many deeds find are found by few as well, and a story takes as long as its deeds:
+ * what counts is the time until one is found. Long stories are for the rest.
+ */
+const SHORT_SHARE = 0.75;
+const MOST_DEEDS = { short: 12, long: 40 } as const;
+const MOST_FATES = { short: 3, long: 8 } as const;
 
 function serverOf(fraction: number): Swarm["server"] {
   if (fraction < HTTP_SHARE) return "http";
@@ -110,9 +118,10 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
 
 function drawUsual(seed: number, weather: Weather): Swarm {
   const draw = new Draw(seed, "swarm");
-  const isDrawnSo = draw.chance(0.08);
+  const isDrawnSo = draw.chance(0.05);
   const sequential = weather === "any" ? isDrawnSo : weather === "in-order";
-  const devices = draw.chance(0.6) ? 2 : 3;
+  const length = draw.chance(SHORT_SHARE) ? "short" : "long";
+  const devices = draw.chance(length === "short" ? 0.85 : 0.6) ? 2 : 3;
   const folding = draw.chance(0.8);
   const ways: Partial<Record<Way, number>> = {};
   for (const way of PEOPLES_WAYS) if (draw.chance(0.55)) ways[way] = draw.between(1, 8);
@@ -126,19 +135,22 @@ function drawUsual(seed: number, weather: Weather): Swarm {
   // Two names that a space takes for one are a conflict, even of one person alone.
   const names = sequential ? [...new Set(drawn.map((name) => name.normalize("NFC")))] : drawn;
   const pace = draw.below(4);
-  const deeds = Array.from({ length: draw.between(8, 40) }, (_, id) => ({
+  const deeds = Array.from({ length: draw.between(8, MOST_DEEDS[length]) }, (_, id) => ({
     id,
     device: draw.below(devices),
     waitMs: waits(draw, pace),
   }));
   const kinds = FATES.filter(() => draw.chance(0.25));
   const isCalm = sequential || kinds.length === 0 || draw.chance(0.2);
-  const fates = Array.from({ length: isCalm ? 0 : draw.between(1, 8) }, (_, id) => ({
-    id,
-    fate: draw.pick(kinds),
-    device: draw.below(devices),
-    waitMs: waits(draw, pace) + draw.below(300),
-  }));
+  const fates = Array.from(
+    { length: isCalm ? 0 : draw.between(1, MOST_FATES[length]) },
+    (_, id) => ({
+      id,
+      fate: draw.pick(kinds),
+      device: draw.below(devices),
+      waitMs: waits(draw, pace) + draw.below(300),
+    }),
+  );
   const network = sequential || draw.chance(0.4) ? 0 : 1;
   return {
     seed,
@@ -180,7 +192,7 @@ function skewsOf(devices: number): number[] {
 function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
   const ways = { ...usual.ways };
   for (const way of RARER_WAYS) if (draw.chance(0.25)) ways[way] = draw.between(1, 5);
-  const devices = draw.chance(0.12) ? 4 : usual.devices;
+  const devices = draw.chance(0.05) ? 4 : usual.devices;
   const deeds =
     devices === usual.devices
       ? usual.deeds
@@ -265,6 +277,6 @@ export function readSwarm(printed: object): Swarm {
     glances: glances ?? 0,
     holding: holding ?? null,
     server: server ?? "sqlite",
-    sealed: sealed ?? null,
+    sealed: sealed ? { ...sealed, primitives: sealed.primitives ?? "real" } : null,
   };
 }

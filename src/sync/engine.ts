@@ -206,6 +206,7 @@ export class Engine {
   /** A disk that fails or is full at this moment is no reason to give the folder up. */
   async #prepare(signal: AbortSignal): Promise<void> {
     for (;;) {
+      this.#woken = false;
       try {
         await prepareRoot({ ...this.#world, ...this.#setup });
         this.#problems.clear("write", PRIVATE_FOLDER);
@@ -334,14 +335,17 @@ export class Engine {
   async #sleep(atMostMs: number | null, signal: AbortSignal): Promise<void> {
     if (this.#woken || signal.aborted) return;
     const nowMs = this.#clock.nowMs();
-    const dueMs = Math.min(
+    const dues = [
       this.#looking.dueMs,
       this.#readingDueMs,
       this.#sender.retryMs ?? Number.POSITIVE_INFINITY,
       this.#pauses.dueMs,
       this.#guard.dueMs,
-      atMostMs === null ? Number.POSITIVE_INFINITY : nowMs + atMostMs,
-    );
+    ];
+    // What is due already was tried in vain by whoever asks for a breath.
+    const awaited =
+      atMostMs === null ? dues : [...dues.filter((ms) => ms > nowMs), nowMs + atMostMs];
+    const dueMs = Math.min(...awaited);
     const alarm = new AbortController();
     this.#wakeUp = (): void => alarm.abort(WOKEN);
     await this.#world.clock

@@ -167,7 +167,7 @@ export class Matcher {
     const known =
       entry.kind === "folder"
         ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-        : (this.#byPath(place, entry) ?? this.#byInode(entry));
+        : (this.#byPath(place, entry) ?? this.#byInode(entry) ?? this.#byLetters(place, entry));
     return known ?? this.#byIntent(place, entry);
   }
 
@@ -235,6 +235,14 @@ export class Matcher {
       if (row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
       if (row.kind === "folder") return true;
       return this.#missing.has(row.id) || this.#look.vacated.has(row.id);
+    });
+  }
+
+  /** One of several names of an inode, in other letters than before. */
+  #byLetters({ parent, name }: Place, { kind, file }: Entry): NodeRow | undefined {
+    return this.#trees.named("local", parent, name).find((row) => {
+      const isThis = row.kind === kind && row.local?.file === file;
+      return isThis && this.#missing.has(row.id) && !this.#claimed.has(row.id);
     });
   }
 
@@ -369,14 +377,14 @@ export class Matcher {
       this.#doubted.push(id);
       if (local.blind === "unreadable") return;
       this.#put({ ...row, local: { ...local, blind: "unreadable", missedMs: null } });
-    } else if (this.#isCertain(row, local)) {
+    } else if (this.#isCertain(row, local, unseen.length > 0)) {
       this.#forget(row);
     } else if (local.missedMs === null || local.missedMs > this.#nowMs) {
       this.#put({ ...row, local: { ...local, blind: "absent", missedMs: this.#nowMs } });
     }
   }
 
-  #isCertain(row: NodeRow, local: LocalSide): boolean {
+  #isCertain(row: NodeRow, local: LocalSide, hasUnseen: boolean): boolean {
     if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return true;
     const taken = this.#trees
       .named("local", local.parent, local.name)
@@ -387,8 +395,10 @@ export class Matcher {
       (missedMs !== null &&
         this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs));
     if (!isBelieved) return false;
-    // What lost its name to another thing, or was being moved, may stand where nobody has looked.
-    const isElsewhere = taken || row.kind === "folder" || row.placing?.file === local.file;
+    // What lost its name to another thing, or was being moved, may stand where nobody has looked,
+    // and only whoever looks at everything knows whether a folder is as it was.
+    const isElsewhere =
+      taken || row.kind === "folder" || row.placing?.file === local.file || hasUnseen;
     if (this.#isFull || !isElsewhere) return true;
     this.#lost = true;
     return false;

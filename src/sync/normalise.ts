@@ -1,8 +1,15 @@
 import type { NodeId } from "#core/ids.ts";
 import { sameBody, sameContent, samePlace, type Content } from "#core/node.ts";
 import type { Draft } from "./draft.ts";
-import { agreedAt } from "./tree.ts";
-import type { LocalSide, NodeRow, Placing, RemoteSide, SyncedSide } from "./tree.ts";
+import {
+  agreedAt,
+  isExpected,
+  type LocalSide,
+  type NodeRow,
+  type Placing,
+  type RemoteSide,
+  type SyncedSide,
+} from "./tree.ts";
 
 /**
  * Changes to the device's own records that make every row say one thing only (SPEC PL1–PL8): what
@@ -152,11 +159,30 @@ export function interrupted({ synced, local, displacing, placing }: NodeRow): Pl
   return synced !== null && local === null && displacing !== null ? placing : null;
 }
 
+/**
+ * A file that was deleted and made again while the commit that made it known was still under way:
+ * it is found where a node was (SPEC SC1).
+ */
+function isMadeAgain(draft: Draft, row: NodeRow, synced: SyncedSide): boolean {
+  if (row.kind === "folder" || !isExpected(row)) return false;
+  const again = draft.named("local", synced.parent, synced.name).find((other) => {
+    const { kind, remote, local, displacing, placing } = other;
+    const isNew = remote === null && other.synced === null && displacing === null;
+    const isThere = local !== null && local.blind === null && local.parkedFrom === null;
+    return kind === row.kind && isNew && placing === null && isThere && local.name === synced.name;
+  });
+  if (again === undefined) return false;
+  draft.put({ ...again, local: null });
+  draft.put({ ...row, local: again.local });
+  return true;
+}
+
 /** The disk lost what the server still holds. */
 function locallyDeleted(draft: Draft, row: NodeRow, remote: RemoteSide): boolean {
   const { synced } = row;
   if (synced === null && row.displacing === null) return false;
   if (interrupted(row) !== null) return false;
+  if (synced !== null && isMadeAgain(draft, row, synced)) return true;
   const advanced =
     synced === null ||
     row.displacing !== null ||

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { ROOT_NODE } from "#core/ids.ts";
+import { nodeId, ROOT_NODE } from "#core/ids.ts";
 import { readTree, shownTree } from "../../test/planner/person.ts";
 import { World } from "../../test/planner/table.ts";
 import type { NodeRow } from "./tree.ts";
@@ -184,6 +184,18 @@ suite("what plans are like", () => {
       world.rest();
       world.expect("n=9, n~A/, n~A/x/, n~A/x/o/");
     }
+  });
+
+  test("SC1: what was deleted and made again before the commit that made it was read back is that file", () => {
+    const world = new World("f=1");
+    world.act(world.a, "edit f=2");
+    const known = rowAt(world.a, "f");
+    // As looks have it while nobody knows yet whether the commit has landed.
+    world.a.rows.put({ ...known, local: null });
+    world.a.rows.put({ ...known, id: nodeId("e".repeat(32)), remote: null, synced: null });
+    world.rest();
+    assert.deepEqual(world.a.done, ["commit update"]);
+    world.expect("f=2");
   });
 
   test("PL17: what still has to change on this disk is not committed", () => {

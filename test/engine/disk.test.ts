@@ -71,6 +71,20 @@ suite("looking and reading", () => {
     assert.deepEqual(treeOf(b.dir), { g: "one inode" });
   });
 
+  test("SC5, PL15: one of two names of an inode in other letters is the same file", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("f"), "one inode");
+    linkSync(a.path("f"), a.path("g"));
+    await world.settle();
+    const node = b.store.trees.named("remote", ROOT_NODE, "f")[0]?.id;
+    renameSync(a.path("f"), a.path("F"));
+    await world.settle();
+    assert.deepEqual(treeOf(b.dir), { F: "one inode", g: "one inode" });
+    assert.equal(b.store.trees.named("remote", ROOT_NODE, "F")[0]?.id, node);
+  });
+
   test("SC8: a same-size edit whose time was put back is found", async () => {
     await using world = await World.start();
     const a = await world.device("A");

@@ -82,9 +82,9 @@ async function withFolder(
   }
 }
 
-/** The server has a file of the root as well. */
-function agreeOn(trees: TreeStore, called: string): NodeId {
-  const row = trees.named("local", ROOT_NODE, called)[0];
+/** The server has a file of that folder as well. */
+function agreeOn(trees: TreeStore, called: string, folder = ROOT_NODE): NodeId {
+  const row = trees.named("local", folder, called)[0];
   assert(row?.local);
   const content = { kind: "symlink", target: "stands for any" } as const;
   trees.put({ ...row, synced: agreedAt(null, row.local, content, row.local.file) });
@@ -206,6 +206,36 @@ suite("what goes missing beside a folder that cannot be listed", () => {
       renameSync(again, join(root, "private", "h"));
       await lookAll(looking, later);
       assert.equal(trees.get(third)?.local?.blind, "unreadable");
+    });
+  });
+});
+
+suite("what is looked at in part beside a folder that cannot be listed", () => {
+  test("SC10: what goes missing there is looked for everywhere before it counts as deleted", async () => {
+    await withFolder(async (looking, { root, refused, trees, later }) => {
+      for (const name of ["private", "desk"]) mkdirSync(join(root, name));
+      for (const name of ["f", "g"]) writeFileSync(join(root, "desk", name), name);
+      await rest(looking);
+      const desk = trees.named("local", ROOT_NODE, "desk")[0]?.id ?? assert.fail("no desk");
+      const [moved, deleted] = [agreeOn(trees, "f", desk), agreeOn(trees, "g", desk)];
+      refused.add("private");
+      const lookTwice = async (): Promise<void> => {
+        for (let time = 0; time < 2; time++) {
+          looking.lookAgain(desk);
+          await looking.run(signal);
+          later(5_000);
+        }
+        while (looking.wanted) await looking.run(signal);
+      };
+      looking.lookAtEverything();
+      await rest(looking);
+      rmSync(join(root, "desk", "g"));
+      await lookTwice();
+      assert.equal(trees.get(deleted)?.local, null);
+      // A folder that nobody may list can still be moved into.
+      renameSync(join(root, "desk", "f"), join(root, "private", "f"));
+      await lookTwice();
+      assert.equal(trees.get(moved)?.local?.blind, "unreadable");
     });
   });
 });

@@ -34,6 +34,15 @@ export function buildGates(sessions: Sessions, clock: Clock): Gates {
   };
 }
 
+/** The account of a device's session: programs have no business with keys. */
+export function onlyDevices({ device, account }: Session): Session["account"] {
+  if (device !== null) return account;
+  throw new ProblemError(
+    "forbidden",
+    "Only a device may do that, for it takes the account's keys.",
+  );
+}
+
 /** In a route definition: this call needs a token. */
 export const WITH_TOKEN: { bearer: string[] }[] = [{ bearer: [] }];
 

@@ -46,14 +46,14 @@ export type TokenRow = {
   readonly expiresMs: number | null;
 };
 
+/** A join code, and what two devices have said to each other by it. */
 export type JoinRow = {
   /** SHA-256 of the code's locator, hex. */
   readonly hash: string;
-  /** What the new device gets, closed. */
-  readonly package: string;
   readonly account: AccountId;
-  readonly space: string;
   readonly expiresMs: number;
+  /** Opaque, oldest first. */
+  readonly messages: readonly string[];
 };
 
 /** What an account keeps here that the server cannot read; a version replaces the one before. */
@@ -100,8 +100,12 @@ export interface AccountStore {
   createToken(row: TokenRow): Promise<void>;
   tokenByHash(hash: string): Promise<TokenRow | undefined>;
   createJoin(row: JoinRow): Promise<void>;
-  /** Takes the code away and returns it: a second taker gets undefined. */
-  takeJoin(hash: string): Promise<JoinRow | undefined>;
+  join(hash: string): Promise<JoinRow | undefined>;
+  /** Adds message number `at`, counted from 0; false when there are not exactly `at` before it. */
+  addToJoin(hash: string, at: number, message: string): Promise<boolean>;
+  removeJoin(hash: string): Promise<void>;
+  /** Removes those that expire at `nowMs` or earlier. */
+  removeExpiredJoins(nowMs: number): Promise<void>;
 }
 
 /** Which keys close a sealed space, and the head when they began to. */

@@ -48,10 +48,10 @@ function tokenOf(row: Row): TokenRow {
 function joinOf(row: Row): JoinRow {
   return {
     hash: hexOf(row, "hash"),
-    package: textOf(row, "package"),
     account: accountId(hexOf(row, "account")),
-    space: textOf(row, "space"),
     expiresMs: integerOf(row, "expires_ms"),
+    // Written by this file alone.
+    messages: JSON.parse(textOf(row, "messages")) as string[],
   };
 }
 
@@ -96,9 +96,15 @@ function statements(file: SqliteFile) {
     token: file.prepare("SELECT * FROM tokens WHERE hash = ?"),
     removeTokens: file.prepare("DELETE FROM tokens WHERE device = ?"),
     addJoin: file.prepare(
-      "INSERT INTO joins (hash, package, account, space, expires_ms) VALUES (?, ?, ?, ?, ?)",
+      "INSERT INTO joins (hash, account, expires_ms, messages) VALUES (?, ?, ?, ?)",
     ),
-    takeJoin: file.prepare("DELETE FROM joins WHERE hash = ? RETURNING *"),
+    join: file.prepare("SELECT * FROM joins WHERE hash = ?"),
+    addToJoin: file.prepare(
+      `UPDATE joins SET messages = json_insert(messages, '$[#]', $message)
+       WHERE hash = $hash AND json_array_length(messages) = $at`,
+    ),
+    removeJoin: file.prepare("DELETE FROM joins WHERE hash = ?"),
+    removeExpiredJoins: file.prepare("DELETE FROM joins WHERE expires_ms <= ?"),
   };
 }
 
@@ -203,15 +209,27 @@ export class SqliteAccounts implements AccountStore {
     return row && tokenOf(row);
   }
 
-  async createJoin(row: JoinRow): Promise<void> {
-    const { hash, package: closed, account, space, expiresMs } = row;
-    const values = [raw(hash), closed, raw(account), space, expiresMs] as const;
+  async createJoin({ hash, account, expiresMs, messages }: JoinRow): Promise<void> {
+    const values = [raw(hash), raw(account), expiresMs, JSON.stringify(messages)] as const;
     this.#file.write(() => this.#sql.addJoin.run(...values));
   }
 
-  async takeJoin(hash: string): Promise<JoinRow | undefined> {
-    const row = this.#file.write(() => this.#sql.takeJoin.get(raw(hash)));
+  async join(hash: string): Promise<JoinRow | undefined> {
+    const row = this.#file.read(() => this.#sql.join.get(raw(hash)));
     return row && joinOf(row);
+  }
+
+  async addToJoin(hash: string, at: number, message: string): Promise<boolean> {
+    const values = { hash: raw(hash), at, message };
+    return this.#file.write(() => this.#sql.addToJoin.run(values).changes === 1);
+  }
+
+  async removeJoin(hash: string): Promise<void> {
+    this.#file.write(() => this.#sql.removeJoin.run(raw(hash)));
+  }
+
+  async removeExpiredJoins(nowMs: number): Promise<void> {
+    this.#file.write(() => this.#sql.removeExpiredJoins.run(nowMs));
   }
 
   #addToken({ hash, account, device, label, createdMs, expiresMs }: TokenRow): void {
