@@ -77,8 +77,8 @@ export class Budget {
   }
 
   /**
-   * Takes `count` evaluations, all or none; else says in how many milliseconds to ask again. Rejects
-   * when the ledger cannot be written: then nothing may be answered.
+   * Takes `count` evaluations, all or none; else says in how many milliseconds to ask again.
+   * Rejects when the ledger cannot be written: then nothing may be answered.
    */
   async take(account: AccountId, count: number): Promise<number> {
     const nowMs = this.#clock.monotonicMs();

@@ -115,7 +115,7 @@ async function read(path: string): Promise<Map<AccountId, Balance>> {
   for (const line of lines) {
     const [, account, untilMs, free, credits] = LINE.exec(line) ?? [];
     if (account === undefined) {
-      const message = `The file ${path} is damaged: remove it, and each account begins its day anew.`;
+      const message = `The file ${path} is damaged: remove it, and all accounts begin a new day.`;
       throw new WorldError("bad-spent-file", message);
     }
     const numbers = { untilMs: Number(untilMs), free: Number(free), credits: Number(credits) };

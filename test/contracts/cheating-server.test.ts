@@ -20,7 +20,7 @@ import { systemClock } from "#platform/clock.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { CREDENTIALS, opened, type KeysWorld } from "./keys-world.ts";
 
-// What a server can try on those who sign in, and what becomes of it: nothing is linked, nothing sent.
+// What a server can try on those who sign in, and that nothing is linked and nothing sent then.
 
 const { hashes, signatures } = systemPrimitives;
 const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
