@@ -8,8 +8,8 @@ export type Status = {
   /** One sentence, where the state wants one. */
   readonly reason: string | null;
   /**
-   * Changes that wait to be sent, and steps that wait to be done on this disk; not those that only a
-   * person can clear the way for, which are problems.
+   * Changes that wait to be sent, and steps that wait to be done on this disk; not those that only
+   * a person can clear the way for, which are problems.
    */
   readonly pending: { readonly up: number; readonly down: number };
   readonly problems: readonly Problem[];
