@@ -16,7 +16,6 @@ import {
   toldOf,
   treeOf,
   keptFolders,
-  unmakable,
   withoutEmptied,
   verdict,
 } from "./oracle.ts";
@@ -572,10 +571,7 @@ export class World {
 }
 
 /** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine, store }: Device): boolean {
+function isAtRest({ engine }: Device): boolean {
   const status = engine?.status(0);
-  if (status === undefined || !status.problems.every(isLasting)) return false;
-  if (status.state === "in-sync") return true;
-  const { up, down } = status.pending;
-  return status.state === "working" && up === 0 && down === unmakable(status.problems, store);
+  return status?.state === "in-sync" && status.problems.every(isLasting);
 }

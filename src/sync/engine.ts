@@ -29,6 +29,7 @@ import type { Status } from "./status.ts";
 import { Sweeper } from "./sweep.ts";
 import { forgetAgreement } from "./union.ts";
 import { Unsynced } from "./unsynced.ts";
+import { countDoable } from "./waiting.ts";
 
 export type EngineWorld = {
   readonly trees: TreeStore;
@@ -410,12 +411,14 @@ export class Engine {
     if (resent === "plan-again") return { progress: 1, more: true };
     const { planned, changed } = this.#planning.run(this.#follower.position.sequence);
     const local = planned.local.filter(({ id }) => !this.#pauses.isPaused(id));
-    this.#pending = { up: planned.remote.length, down: planned.local.length };
     this.#problems.retain("write", () => planned.local.map(({ id }) => shownPath(trees, id)));
     this.#problems.retain("send", () => planned.remote.map(({ id }) => shownPath(trees, id)));
+    const left = (): number => countDoable(trees, this.#problems, planned.local);
+    this.#pending = { up: planned.remote.length, down: left() };
     // Nothing is done to a root, or told of it, that is not the one that was linked.
     if (local.length + planned.remote.length > 0) await this.#seeRoot();
     const steps = await this.#execute(local, signal);
+    if (steps === 0) this.#pending = { ...this.#pending, down: left() };
     if (!(await this.#isDurable())) return { progress: steps, more: true };
     const sent = await this.#send(planned.remote, signal);
     const progress = steps + sent.progress;
