@@ -70,6 +70,7 @@ const HALTING = new Set([
   "epoch-unknown",
   "journal-forked",
   "journal-went-back",
+  "server-restored",
 ]);
 /** Errors that mean: what was agreed on is void, unite both sides anew and delete nothing. */
 const UNITING = new Set(["reset", "database-old", "diverged"]);

@@ -127,6 +127,8 @@ export type SpaceRow = SpaceKeys & {
   /** 96 hex digits, what files of this space are cut by: see `JournalStore.cutKey`. */
   readonly cutKey: string;
   readonly createdMs: number;
+  /** The head when its operator put a copy back and said so; absent when none was ever. */
+  readonly restored?: Head;
 };
 
 export type Head = { readonly sequence: number; readonly chain: string };
@@ -186,6 +188,11 @@ export interface JournalStore {
    * space is at another one.
    */
   setKeyEpoch(space: SpaceId, keyEpoch: number): Promise<boolean>;
+  /**
+   * Gives each space a new epoch, as an older copy was put back. Where that is announced the
+   * present heads are noted; else what was noted before goes. Returns how many spaces there are.
+   */
+  restart(draw: () => string, isAnnounced: boolean): Promise<number>;
   head(space: SpaceId): Promise<Head>;
   /** The chain value after `sequence`; undefined when the journal is shorter. */
   chainAt(space: SpaceId, sequence: number): Promise<string | undefined>;

@@ -181,7 +181,19 @@ CREATE TABLE joins (
 CREATE INDEX joins_expiry ON joins (expires_ms);
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, SEALED_SPACES, SEALED_ACCOUNTS, JOIN_MESSAGES];
+/** Where journals were when an older copy was put back, if that was announced. */
+const RESTORES = `
+ALTER TABLE spaces ADD COLUMN restored_sequence INTEGER;
+ALTER TABLE spaces ADD COLUMN restored_chain BLOB;
+`;
+
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  SEALED_SPACES,
+  SEALED_ACCOUNTS,
+  JOIN_MESSAGES,
+  RESTORES,
+];
 
 /** "LKST": marks the file as ours in SQLite's header. */
 export const APPLICATION_ID = 0x4c4b5354;
