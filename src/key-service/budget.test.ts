@@ -75,7 +75,7 @@ test("KS3: credits outlast the day, and are not more than those of a tebibyte", 
   assert.ok(taken > most - 512 && taken < most + 500 * limits.FREE_A_DAY, `${taken}`);
 });
 
-test("KS2: everybody together gets 500 evaluations a second after the first thousand", async () => {
+test("KS2: everybody together gets 500 evaluations a second after the first thousand (T-DD-08)", async () => {
   const clock = new StandingClock();
   const budget = new limits.Budget(clock, FORGETFUL);
   let taken = 0;

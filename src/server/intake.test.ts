@@ -140,7 +140,7 @@ function watched(packs: PackStore, told: string[]): PackStore {
   };
 }
 
-test("CH15: what others have is written and made durable like what nobody has", async () => {
+test("CH15: what others have is written and made durable like what nobody has (T-DD-04)", async () => {
   const deeds: string[][] = [];
   for (const others of [[], [frame("one")], [frame("one"), frame("another")]]) {
     await using store = await open();
