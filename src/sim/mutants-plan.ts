@@ -20,7 +20,7 @@ const NO_RING_UNDONE = [
 const NO_RING_REFUSED = ["server/judge.ts", "    findCycle(draft, view) ??\n", ""] as const;
 
 /** A file that a person put in place of the synced one counts as that one. */
-export const ANY_INODE = [
+const ANY_INODE = [
   [NORMALISE, "    local.file !== synced.file\n  );", "    false\n  );"],
   [
     NORMALISE,
