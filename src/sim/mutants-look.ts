@@ -25,12 +25,12 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     "one-look-deletes",
     mutant("incomplete-look-deletes", "A look that was not whole proves absences (SC7).", [
       MATCH,
-      "    if (!this.#look.unsteady) {",
-      "    {",
+      "    if (!this.#look.unsteady) absences.judge();",
+      "    absences.judge();",
     ]),
   ),
   mutant("one-look-deletes", "One look is enough for a deletion (SC6).", [
-    MATCH,
+    "sync/absence.ts",
     "    if (!isBelieved) return false;",
     "    if (local.missedMs === Number.NaN) return false;",
   ]),

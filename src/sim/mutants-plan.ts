@@ -123,9 +123,9 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "names-differ-by-case",
     "In a folding space names that differ in case only count as two on a device (PL15).",
     [
-      "sync/engine.ts",
-      "    this.#nameKey = setup.folding ? foldName : plainNameKey;",
-      "    this.#nameKey = plainNameKey;",
+      "sync/parts.ts",
+      "  const nameKey = setup.folding ? foldName : plainNameKey;",
+      "  const nameKey = plainNameKey;",
     ],
   ),
   mutant("equal-files-conflict", "Equal new files do not become one (PL14).", [
