@@ -1,7 +1,10 @@
 import { codeOf, messageOf } from "#core/errors.ts";
 import { acceptRestore } from "#sync/settings.ts";
+import { DeviceKeys, keysFile } from "./device-keys.ts";
+import { CommandError, EXIT } from "./exit.ts";
 import type { LinkedFolder } from "./links.ts";
 import { note } from "./output.ts";
+import { callAs } from "./server-calls.ts";
 import { openStored } from "./stored.ts";
 import { TypedLines } from "./typed-lines.ts";
 
@@ -21,7 +24,20 @@ export async function askingAfterRestore(
     if (!hasSaidYes && !(await isTrueByTerminal(messageOf(error)))) throw error;
     using store = openStored(folder);
     if (store === null || !store.trees.transaction(() => acceptRestore(store.records))) throw error;
+    await putKeyringBack(folder);
     await run();
+  }
+}
+
+/** What the account has written into its keyring since the backup is at its devices alone. */
+async function putKeyringBack({ link, state }: LinkedFolder): Promise<void> {
+  try {
+    await DeviceKeys.read(keysFile(state))?.overtake(callAs(link));
+  } catch (error) {
+    if (!["bad-bundle", "bad-seal", "bad-keyring"].includes(codeOf(error))) throw error;
+    const next = "link this folder again with the password, and revoke once more what was revoked";
+    const message = `The account's keys were renewed after the backup was made: ${next}.`;
+    throw new CommandError(message, EXIT.needsPerson, error);
   }
 }
 

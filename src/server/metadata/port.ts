@@ -67,6 +67,8 @@ export type VaultRow = {
 export type KeyringChange = {
   readonly version: number;
   readonly keyring: string;
+  /** The version that it takes the place of, which is lower; the one before when absent. */
+  readonly replaces?: number | undefined;
   readonly renewal?:
     | { readonly version: number; readonly bundle: string; readonly recoveryKey: string }
     | undefined;
@@ -85,7 +87,7 @@ export interface AccountStore {
     update: { readonly version: number; readonly bundle: string; readonly opaqueRecord?: string },
   ): Promise<boolean>;
   /**
-   * Puts a keyring in the place of version - 1, and with it another bundle and recovery key; false
+   * Puts a keyring in the place of version - 1, or of `replaces`, and with it another bundle and recovery key; false
    * when one of them is not at that version.
    */
   putKeyring(account: AccountId, update: KeyringChange): Promise<boolean>;
