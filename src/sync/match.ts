@@ -149,9 +149,12 @@ export class Matcher {
   #byIntent(place: Place, entry: Entry): NodeRow | undefined {
     this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null);
     return this.#placing.find((row) => {
-      const { placing } = row;
+      const { placing, local } = row;
       if (placing === null || row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
-      return samePlace(placing, place) && (placing.file === null || placing.file === entry.file);
+      if (placing.file !== null && placing.file !== entry.file) return false;
+      // What was staged for a node is that node, wherever somebody has moved it or its folder since.
+      const isStaged = placing.file !== null && local?.file !== entry.file && entry.links === 1;
+      return isStaged || samePlace(placing, place);
     });
   }
 
