@@ -91,7 +91,7 @@ export class Journal {
       entries,
       cursor: writeCursor(space, reached),
       head: Math.max(head.sequence, reached),
-      ...restoredOf(space),
+      ...restoresOf(space),
     };
   }
 
@@ -157,6 +157,6 @@ export class Journal {
   }
 }
 
-function restoredOf({ epoch, restored }: SpaceRow): Pick<Feed, "restored"> {
-  return restored === undefined ? {} : { restored: { epoch, ...restored } };
+function restoresOf({ restores }: SpaceRow): Pick<Feed, "restores"> {
+  return restores === undefined ? {} : { restores: [...restores] };
 }

@@ -10,7 +10,7 @@ import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import type { Remote, Seal } from "#sync/ports.ts";
-import { readPosition } from "#sync/settings.ts";
+import { acceptRestore, readPosition } from "#sync/settings.ts";
 import type { NodeRow } from "#sync/tree.ts";
 import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
@@ -358,7 +358,21 @@ export class Device {
       this.#world.scheduler.note(`${this.name} stops: ${why}`);
       return;
     }
+    if (error instanceof WorldError && error.code === "server-restored") {
+      return this.#goOnAfterRestore();
+    }
     this.#world.accuse(`the engine of ${this.name} ended: ${why}`);
+  }
+
+  /** Its person has heard that the server was restored, and says so. */
+  #goOnAfterRestore(): void {
+    const { scheduler, happened } = this.#world;
+    scheduler.note(`${this.name} is told of a restored server`);
+    happened.add("sealed: announced restore");
+    this.#end();
+    acceptRestore(this.store);
+    const person = new Actor(`${this.name}'s person`, 1);
+    scheduler.after(this.#draw.between(1, 3_000), person, "has it go on", () => void this.start());
   }
 
   #meet(draw: Draw, call: string, path: string): void {

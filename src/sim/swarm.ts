@@ -284,14 +284,17 @@ function withMoments(swarm: Swarm, draw: Draw): Swarm {
   return { ...swarm, ambush, fates: [...swarm.fates, ...ends] };
 }
 
-/** Some spaces are sealed; their server does not go back without being noticed. */
+/** Some spaces are sealed; where their server goes back it is announced. */
 function withSealing(swarm: Swarm, draw: Draw): Swarm {
   const sealed = drawSealing(draw, swarm);
   if (sealed === null) return swarm;
-  const fates = swarm.fates.map((each) => {
-    return each.fate === "server-restore" ? { ...each, fate: "server-crash" as const } : each;
-  });
   const shutsOut = sealed.epochs.some(({ without }) => without !== null);
+  // Who lies has nobody who would announce it, and who is shut out could be let in again by it.
+  const canGoBack = sealed.cheat === null && !shutsOut;
+  const fates = swarm.fates.map((each) => {
+    if (each.fate !== "server-restore" || canGoBack) return each;
+    return { ...each, fate: "server-crash" as const };
+  });
   // Whoever was shut out is waited for by nobody, and so nobody answers what is asked then.
   const holding = shutsOut ? null : swarm.holding;
   if (sealed.cheat === null) return { ...swarm, fates, sealed, holding };

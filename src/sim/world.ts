@@ -393,6 +393,8 @@ export class World {
     if (this.#draw.chance(0.5) && this.#server.restoreBackup()) {
       this.#restored = true;
       this.#past.rewindTo(this.#server.head.toLowerCase());
+      // The next device that reads the keyring tells the server of keys that it has forgotten.
+      if (this.#account !== null) void this.#server.beginKeyEpoch(this.#account.epoch);
       this.#scheduler.note("the server is restored");
     } else this.#server.backUp();
   }

@@ -97,7 +97,7 @@ export class Follower {
       }
       const known = approved.filter((id) => isGoing(trees.get(id), "down"));
       approveRemotely(records, known);
-      const restored = feed.restored?.epoch;
+      const restored = feed.restores?.at(-1)?.epoch;
       writePosition(records, { cursor: feed.cursor, sequence, chain, restored });
       return foreign;
     });

@@ -5,7 +5,7 @@ import { openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts"
 import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
-import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
+import { CURSOR_START, type Entry, type Feed, type Restored } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
 import type { DeviceRecords, Remote, SealedRecords, TreeStore } from "./ports.ts";
@@ -45,7 +45,8 @@ export class SealedRemote implements Remote {
     // A commit may be answered before a feed that was asked for earlier.
     const seen = this.#world.records.lastSequence();
     const feed = await this.#feed(cursor, waitMs, signal);
-    if (feed.head < seen) throw this.#behind(feed);
+    const { sequence = seen } = this.#lowestUnknown(feed) ?? {};
+    if (feed.head < seen || sequence < seen) throw this.#behind(feed);
     if (!feed.entries.every((entry) => this.#isKnown(entry))) await this.#world.refreshKeys();
     return feed;
   }
@@ -66,21 +67,29 @@ export class SealedRemote implements Remote {
    * announces a restore can take back the journal's end and no more: what stands before it has to
    * be what this device knows.
    */
-  #behind({ head, restored }: Feed): WorldError {
+  #behind(feed: Feed): WorldError {
     const { records, settings, trees } = this.#world;
     const seen = records.lastSequence();
-    const known = readPosition(settings, CURSOR_START).restored;
-    if (restored === undefined || restored.epoch === known) return wentBack(seen, head);
-    const { epoch, sequence, chain } = restored;
+    const lowest = this.#lowestUnknown(feed);
+    const latest = feed.restores?.at(-1);
+    if (lowest === undefined || latest === undefined) return wentBack(seen, feed.head);
+    const { sequence, chain } = lowest;
     const expected = sequence === 0 ? CHAIN_START : records.chainAt(sequence);
     if ((expected ?? chain) !== chain) return forked(sequence, "the restored copy is of another");
     // Where nothing is lost that this device has seen, nobody has to be asked.
-    if (sequence < seen && !isRestoreAccepted(settings, epoch)) {
-      trees.transaction(() => offerRestore(settings, epoch));
+    if (sequence < seen && !isRestoreAccepted(settings, latest.epoch)) {
+      trees.transaction(() => offerRestore(settings, latest.epoch));
       return wasRestored(seen, sequence);
     }
     trees.transaction(() => records.forgetEntriesAfter(sequence));
     return new WorldError("reset", "The server was put back to an older copy, as announced.");
+  }
+
+  /** How far back restores went since the latest that was followed: it may have missed several. */
+  #lowestUnknown({ restores = [] }: Feed): Restored | undefined {
+    const known = readPosition(this.#world.settings, CURSOR_START).restored;
+    const unknown = restores.slice(restores.findIndex(({ epoch }) => epoch === known) + 1);
+    return unknown.toSorted((one, other) => one.sequence - other.sequence)[0];
   }
 
   /** Throws WorldError `journal-forked` where a plain space's says `diverged`, and more often. */
