@@ -65,8 +65,8 @@ CREATE INDEX chains_commit ON chains (commit_id);
 `;
 
 /**
- * The revisions that were agreed on; NULL: the remote side's. Of what was agreed on before they were
- * stored, what the server has as it was then counts as that revision.
+ * The revisions that were agreed on; NULL: the remote side's. Of what was agreed on before they
+ * were stored, what the server has as it was then counts as that revision.
  */
 const AGREED_REVISIONS = `
 ALTER TABLE nodes ADD COLUMN synced_crev INTEGER;

@@ -170,6 +170,8 @@ const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
 export const KeyringUpdate = z.object({
   version: z.int().min(1),
   keyring: Keyring,
+  /** An older one whose place it takes: the server was put back to a backup meanwhile. */
+  replaces: z.int().min(1).optional(),
   /** New keys for the account: the bundle that leads to them lands with the keyring or not. */
   renewal: BundleUpdate.extend({ recoveryKey: RecoveryKey }).optional(),
 });

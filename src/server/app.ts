@@ -32,6 +32,9 @@ import { ProblemError } from "./problem-error.ts";
 import type { Secrets } from "./secrets.ts";
 import { Sessions } from "./tokens.ts";
 
+/** Long enough for the requests that come next not to be slower for it. */
+const REMOVE_AFTER_MS = 2_000;
+
 /** The world that a server lives in: all of it comes in here. */
 export type AppWorld = {
   readonly metadata: Metadata;
@@ -109,11 +112,10 @@ export function buildApp(world: AppWorld): App {
   });
   const journal = new Journal({ metadata, digest, announcer });
   const { evaluations = NO_EVALUATIONS } = world;
-  const onFresh = async (space: SpaceId, bytes: number): Promise<void> => {
+  const onAccepted = async (space: SpaceId, bytes: number): Promise<void> => {
     const row = await journals.space(space);
     if (row !== undefined) await evaluations.credit(row.account, bytes);
   };
-  const intake = new Intake({ packs, chunks, digest, chance, onFresh });
   const [wrongLogins, wrongJoins] = [
     { most: MAX_WRONG_PASSWORDS, windowMs: LOGIN_WINDOW_MS },
     { most: MAX_WRONG_JOINS, windowMs: JOIN_LIFE_MS },
@@ -121,6 +123,9 @@ export function buildApp(world: AppWorld): App {
   const logins = countAttempts("login", wrongLogins, { clock, shared });
   const joins = countAttempts("join", wrongJoins, { clock, shared });
   const closing = world.closing ?? new AbortController().signal;
+  const beforeRemoving = (): Promise<void> =>
+    clock.sleep(REMOVE_AFTER_MS, closing).catch(() => undefined);
+  const intake = new Intake({ packs, chunks, digest, chance, onAccepted, beforeRemoving });
   const gates = buildGates(sessions, clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });

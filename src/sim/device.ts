@@ -10,8 +10,9 @@ import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import type { Remote, Seal } from "#sync/ports.ts";
-import { readPosition } from "#sync/settings.ts";
+import { acceptRestore, readPosition } from "#sync/settings.ts";
 import type { NodeRow } from "#sync/tree.ts";
+import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
@@ -107,6 +108,10 @@ export class Device {
   stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
+  readonly ambush: Ambush;
+  #endsIn = Number.POSITIVE_INFINITY;
+  #endsAt = "";
+  #onEnd: () => void = () => {};
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
   #actor: Actor;
   #stopping = new AbortController();
@@ -148,6 +153,10 @@ export class Device {
       ...(swarm.sealed === null ? {} : { sizes: SIZES }),
       isKnownName: (at, file) => isKnownName(this, at, file),
     });
+    const draws = new Draw(swarm.seed, `ambush ${index}`);
+    const note = (said: string): void => scheduler.note(`${name}'s person, at once, ${said}`);
+    const ambushed = { person: this.person, disk, draw: draws, tag: `${name}amid`, note };
+    this.ambush = new Ambush(ambushed, swarm.ambush);
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -178,21 +187,24 @@ export class Device {
     };
     const draw = new Draw(swarm.seed, `device ${this.index} life ${this.#lives}`);
     const meet = (call: string, path: string): void => this.#meet(draw, call, path);
+    const near = (path: string): void => void (this.plight.faulty && this.ambush.nearRead(path));
     const { disk, time, store } = this;
     const engine = new Engine(
       {
         trees: store,
         records: store,
-        disk: openDoors(disk, this.#gates(actor, draw, gate), {
+        disk: openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
           isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
           shuffle: (list) => draw.shuffle(list),
           meet,
           accuse,
+          near: (path) => this.plight.faulty && this.ambush.near(path),
+          isTorn: () => this.#endsIn < 0,
           // The rows of a process that ended are closed: what it had asked for is judged by none.
           acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
           oracle: this.oracle,
         }),
-        reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY, this.#chunkSizes()),
+        reader: new VirtualReader({ disk, time, meet, near }, gate, CUT_KEY, this.#chunkSizes()),
         watcher: this.#watcher(actor, draw),
         ...this.#doors(actor, draw, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
@@ -217,6 +229,34 @@ export class Device {
       (error: unknown) => this.#ended(engine, error),
     );
     this.#sweepLater(engine, actor, 200);
+  }
+
+  /** The process is to end after so many steps of a kind on its disk, in the midst of one. */
+  endIn(steps: number, kind: string, onEnd: () => void): void {
+    this.#endsIn = steps;
+    this.#endsAt = kind;
+    this.#onEnd = onEnd;
+  }
+
+  endNever(): void {
+    this.#endsIn = Number.POSITIVE_INFINITY;
+  }
+
+  /** Steps on the disk of which one is the last: it is done or not, and nothing follows it. */
+  #ending(gate: Gate): Gate {
+    return <T>(label: string, work: () => T): Promise<T> => {
+      return gate(label, () => {
+        if (!label.startsWith(this.#endsAt) || this.#endsIn-- > 0) return work();
+        const isDone = label.startsWith("stage write") || this.#draw.chance(0.5);
+        if (isDone) work();
+        this.endNever();
+        this.crashDue = true;
+        this.store.close();
+        this.#onEnd();
+        // Whoever waits for it is gone.
+        return new Promise<never>(() => {}) as never;
+      });
+    };
   }
 
   #gates(actor: Actor, draw: Draw, turn: Gate): Gates {
@@ -313,7 +353,21 @@ export class Device {
       this.#world.scheduler.note(`${this.name} stops: ${why}`);
       return;
     }
+    if (error instanceof WorldError && error.code === "server-restored") {
+      return this.#goOnAfterRestore();
+    }
     this.#world.accuse(`the engine of ${this.name} ended: ${why}`);
+  }
+
+  /** Its person has heard that the server was restored, and says so. */
+  #goOnAfterRestore(): void {
+    const { scheduler, happened } = this.#world;
+    scheduler.note(`${this.name} is told of a restored server`);
+    happened.add("sealed: announced restore");
+    this.#end();
+    acceptRestore(this.store);
+    const person = new Actor(`${this.name}'s person`, 1);
+    scheduler.after(this.#draw.between(1, 3_000), person, "has it go on", () => void this.start());
   }
 
   #meet(draw: Draw, call: string, path: string): void {
@@ -406,9 +460,10 @@ export class Device {
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
       const synced = this.store.get(change.node)?.synced;
-      if (synced) this.#judgeMoved(change.node, synced);
       const path = synced ? this.#syncedPath(change.node) : null;
       const inode = path === null ? null : this.disk.peek(path);
+      // A look believes at once what another thing has the name of.
+      if (inode === null && synced) this.#judgeMoved(synced);
       if (inode === null || synced === undefined || synced === null) continue;
       if (this.disk.statOf(inode).file !== synced.file) continue;
       // Whoever has just put it back is quicker than any look.
@@ -419,13 +474,12 @@ export class Device {
   }
 
   /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
-  #judgeMoved(id: NodeId, { file, name }: SyncedSide): void {
+  #judgeMoved({ file, name }: SyncedSide): void {
     const folder = this.disk.byKey(file);
-    if (folder?.kind !== "folder" || folder.links === 0 || this.store.holding(file).length > 0)
-      return;
+    if (folder?.kind !== "folder" || this.store.holding(file).length > 0) return;
     for (const { path, inode } of this.disk.tree()) {
       if (inode !== folder || isIgnored(path) || this.#isBarred(path)) continue;
-      this.#world.accuse(`${this.name} deletes ${name} (${id}), which stands at ${path}`);
+      this.#world.accuse(`${this.name} deletes ${name}, which stands at ${path}`);
     }
   }
 

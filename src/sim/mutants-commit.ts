@@ -233,6 +233,15 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     "      trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });",
     "      trees.put({ ...row, remote: null, displacing: null, placing: null });",
   ]),
+  mutant(
+    "agreed-revision-kept",
+    "What was sent is agreed on under the revision that was agreed on before (PL18).",
+    [
+      FOLLOW,
+      "    return { ...row, synced: { ...synced, content, file: inode, crev } };",
+      "    return { ...row, synced: { ...synced, content, file: inode } };",
+    ],
+  ),
   mutant("revision-not-followed", "An update leaves the revision of its content as it was (FO1).", [
     FOLLOW,
     "        const remote = { ...row.remote, ...opened, crev: sequence };",

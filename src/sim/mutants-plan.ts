@@ -20,7 +20,7 @@ const NO_RING_UNDONE = [
 const NO_RING_REFUSED = ["server/judge.ts", "    findCycle(draft, view) ??\n", ""] as const;
 
 /** A file that a person put in place of the synced one counts as that one. */
-export const ANY_INODE = [
+const ANY_INODE = [
   [NORMALISE, "    local.file !== synced.file\n  );", "    false\n  );"],
   [
     NORMALISE,
@@ -123,9 +123,9 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "names-differ-by-case",
     "In a folding space names that differ in case only count as two on a device (PL15).",
     [
-      "sync/engine.ts",
-      "    this.#nameKey = setup.folding ? foldName : plainNameKey;",
-      "    this.#nameKey = plainNameKey;",
+      "sync/parts.ts",
+      "  const nameKey = setup.folding ? foldName : plainNameKey;",
+      "  const nameKey = plainNameKey;",
     ],
   ),
   mutant("equal-files-conflict", "Equal new files do not become one (PL14).", [

@@ -22,6 +22,10 @@ type Living = ReturnType<ModelServer["living"]>;
  */
 export class Pair {
   readonly #sides = new Map<NodeId, Sides>();
+  /** The same of what was deleted and made again, which may be found to be the node that it was. */
+  readonly #others = new Map<NodeId, Sides>();
+  /** What another node's inode, unchanged and in that one's place again, was taken for. */
+  readonly #returned = new Set<LocalSide>();
   readonly #nameKey: (name: string) => string;
   /** Which nodes have a content on either disk. */
   readonly #holders = new Map<string, Set<NodeId>>();
@@ -45,6 +49,12 @@ export class Pair {
         first: local,
         second: row?.local ?? null,
       });
+      const again = [madeAgain(first, id), madeAgain(second, id, first)] as const;
+      const sides = { id, kind, base: { ...base, file } };
+      if (again[0] === null && again[1] === null) continue;
+      if (again[1] !== null && !isTouched(again[1], sides.base)) this.#returned.add(again[1]);
+      const others = { first: local ?? again[0], second: row?.local ?? again[1] };
+      this.#others.set(id, { ...sides, ...others });
     }
   }
 
@@ -65,6 +75,9 @@ export class Pair {
     for (const sides of this.#sides.values()) {
       if (sides.kind !== "file") continue;
       const crime = this.#crime(sides, living, present);
+      const other = this.#others.get(sides.id);
+      // What could not be seen for a while is found to be the same node later or not at all.
+      if (other !== undefined && this.#crime(other, living, present) === null) continue;
       if (crime !== null) wrong.push(`${crime}: ${sides.id.slice(0, 8)} ${sides.base.name}`);
     }
     // Whoever has two names that the space takes for one has a conflict with nobody.
@@ -80,7 +93,7 @@ export class Pair {
       if (after !== undefined) return "the first deleted it, and the node lives";
       if (second === null) return null;
       if (isTouched(second, base) || this.#wentWithFolder(sides)) {
-        return isThere(second.content)
+        return isThere(second.content) || this.#returned.has(second)
           ? null
           : "the second's file went, though he had a hand in it";
       }
@@ -191,6 +204,21 @@ export class Pair {
     }
     return wrong;
   }
+}
+
+/**
+ * What stands in the place of a file that is gone, as a new one (SPEC SC1). What the other deleted
+ * before, and this one moved there, is a new one as well.
+ */
+function madeAgain({ rows }: ModelDevice, id: NodeId, before?: ModelDevice): LocalSide | null {
+  const { kind, synced, local } = rows.get(id) ?? { kind: "file", synced: null, local: null };
+  if (local !== null || synced === null || kind === "folder") return null;
+  const again = rows.named("local", synced.parent, synced.name).find((row) => {
+    const isKnown = row.synced !== null || row.remote !== null;
+    const isNew = !isKnown || before?.rows.get(row.id)?.local === null;
+    return isNew && row.kind === kind && row.local?.name === synced.name;
+  });
+  return again?.local ?? null;
 }
 
 function bodyAsIn(local: LocalSide, other: { readonly content: Content | null }): boolean {

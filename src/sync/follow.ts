@@ -97,7 +97,8 @@ export class Follower {
       }
       const known = approved.filter((id) => isGoing(trees.get(id), "down"));
       approveRemotely(records, known);
-      writePosition(records, { cursor: feed.cursor, sequence, chain });
+      const restored = feed.restores?.at(-1)?.epoch;
+      writePosition(records, { cursor: feed.cursor, sequence, chain, restored });
       return foreign;
     });
   }

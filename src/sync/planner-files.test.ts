@@ -85,7 +85,7 @@ suite("files that were deleted", () => {
     "PL14 | and made again, deleted by the other | f=1 | delete f; look; make f=a | delete f | f=a | same",
     "PL14 | and made again, by both | f=1 | delete f; look; make f=a | delete f; look; make f=b | f=a, f~B=b | f=b, f~A=a",
     "PL14 | and made again alike, by both | f=1 | delete f; look; make f=2 | delete f; look; make f=2 | f=2 | same",
-    "PL14 | and made again, moved by the other | f=1 | delete f; look; make f=a | move f g | f=a, g=1 | same",
+    "SC1 | and made again, moved by the other | f=1 | delete f; look; make f=a | move f g | g=a | same",
   ]);
 });
 

@@ -144,6 +144,18 @@ suite("what plans are like", () => {
     }
   });
 
+  test("EX5: folders that were deleted and made again elsewhere are those that stand there", () => {
+    const world = new World("d/, d/f=1, d/s/, d/s/g=2");
+    const files = ["d", "d/s"].map((path) => rowAt(world.b, path).local?.file);
+    world.act(world.a, "delete d; sync; make D/; make D/s/; make D/s/n=3");
+    world.rest();
+    world.expect("D/, D/s/, D/s/n=3");
+    const after = ["D", "D/s"].map((path) => rowAt(world.b, path).local?.file);
+    assert.deepEqual(after, files);
+    const done = ["disk create", "disk move", "disk remove", "disk remove"];
+    assert.deepEqual(world.b.done.toSorted(), done);
+  });
+
   test("PL16: a commit can end after any folder and file, but not within a ring of names", () => {
     const world = new World("a=1, b=2");
     world.act(world.a, "move a t; look; move b a; look; move t b; make d/; make d/f=3");

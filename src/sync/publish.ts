@@ -178,7 +178,7 @@ export async function stageLink(
   target: string,
 ): Promise<Staged> {
   if (!staysInside(path, target)) {
-    const detail = "its target lies outside the synced folder";
+    const detail = "its target lies outside the synced folder; have it lead to something inside";
     throw new WorldError("outside-root", `The link ${path} is not made here: ${detail}.`);
   }
   const staged = joinPath(STAGE_FOLDER, `${id}-link`);

@@ -32,6 +32,6 @@ export type SealedSpaceWorld = {
 export function openSealedSpace(world: SealedSpaceWorld): { seal: Seal; remote: Remote } {
   const { sealedRecords: records } = world;
   const sealer = new ChunkSealer(world);
-  const sealed = new SealedRemote({ ...world, records, sealer });
+  const sealed = new SealedRemote({ ...world, records, settings: world.records, sealer });
   return { seal: new SealedSeal({ ...world, sealed }), remote: sealed };
 }

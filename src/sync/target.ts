@@ -107,7 +107,7 @@ export class TargetTree {
     const undone = this.#undoCycles();
     // What goes back to the server's place needs its folder there.
     if (undone === "waits" || (undone === "undone" && this.#keepParents(fresh))) return true;
-    return this.#resolveClashes();
+    return this.#takeOverFolders() || this.#resolveClashes();
   }
 
   #set(id: NodeId, target: Target | null): void {
@@ -205,6 +205,27 @@ export class TargetTree {
     return null;
   }
 
+  /**
+   * A folder that was deleted and made again elsewhere is the one on this disk, which stays with
+   * what is ignored in it (SPEC EX5).
+   */
+  #takeOverFolders(): boolean {
+    let taken = false;
+    for (const { id } of this.#rows) {
+      const row = this.#draft.get(id);
+      if (row?.kind !== "folder" || !row.remote || row.local || row.synced) continue;
+      const { parent, name } = row.remote;
+      const named = this.#draft.named("local", parent, name);
+      const going = named.find((other) => {
+        return other.kind === row.kind && this.#targets.get(other.id) === null;
+      });
+      if (going === undefined) continue;
+      this.#becomeOne(going, row);
+      taken = true;
+    }
+    return taken;
+  }
+
   #isServerOwned(row: NodeRow, place: Place): boolean {
     return row.remote !== null && samePlace(row.remote, place);
   }
@@ -271,16 +292,18 @@ export class TargetTree {
     }
     if (holder.remote === null || holder.local !== null || holder.kind !== row.kind) return false;
     if (!sameBody(local.content, holder.remote.content)) return false;
-    this.#draft.put({
-      ...holder,
-      local,
-      synced: agreedAt(holder.remote, localPlace(local), local.content, local.file),
-      displacing: null,
-      placing: null,
-    });
-    this.#draft.put({ ...row, local: null });
-    if (row.kind === "folder") adoptChildren(this.#draft, row.id, holder.id);
+    this.#becomeOne(row, holder);
     return true;
+  }
+
+  /** What is on the disk is another node from now on. */
+  #becomeOne(row: NodeRow, holder: NodeRow): void {
+    const { local } = row;
+    assert(local !== null && local.content !== null, `node ${row.id} is on the disk and was read`);
+    const synced = agreedAt(holder.remote, localPlace(local), local.content, local.file);
+    this.#draft.put({ ...holder, local, synced, displacing: null, placing: null });
+    this.#draft.put({ ...row, synced: null, local: null });
+    if (row.kind === "folder") adoptChildren(this.#draft, row.id, holder.id);
   }
 
   #freeName(row: NodeRow, place: Place): Place {

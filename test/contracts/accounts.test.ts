@@ -52,7 +52,7 @@ describe("accounts", () => {
     assert.ok(row !== undefined && !JSON.stringify(row).includes(PASSWORD));
   });
 
-  test("AC2: an account that does not exist answers as a wrong password does", async () => {
+  test("AC2: an account that does not exist answers as a wrong password does (T-KY-03)", async () => {
     await using world = await ServerWorld.open();
     await world.signUp("alice");
     const wrong = await world.prove("alice", "not her password");
@@ -97,7 +97,7 @@ describe("accounts", () => {
     assert.equal((await world.enrol("alice", "desk")).status, 201);
   });
 
-  test("AC5: tokens are 256 random bits, and only their hash is stored", async () => {
+  test("AC5: tokens are 256 random bits, and only their hash is stored (T-SV-04)", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
     assert.match(alice.token, /^ls_dev_[A-Za-z0-9_-]{43}$/);

@@ -94,3 +94,40 @@ test("SA6: a keyring that went back, or is another of its version, is refused", 
   await assert.rejects(keys.refresh(calls), (error) => error instanceof WorldError);
   assert.deepEqual(keys.seen, seen);
 });
+
+test("SA15: after a restored backup the keyring of before is kept, with what was written since", async () => {
+  await using home = await opened();
+  const [a, b] = [await home.device("laptop"), await home.device("desk")];
+  await b.keys.refresh(b.calls);
+  await a.keys.refresh(a.calls);
+  const backup = await a.calls.vault();
+  const wish = { domain: "shared" as const };
+  const lost = await openSealedSpace(a.calls, a.keys, { ...wish, name: "lost" });
+  await b.keys.refresh(b.calls);
+  home.edit(
+    "UPDATE accounts SET keyring = ?, keyring_version = ?",
+    backup.keyring,
+    backup.keyringVersion,
+  );
+  // Somebody signs in by password before the others have been asked.
+  const c = await home.device("phone");
+  for (const { keys, calls } of [a, b]) {
+    await assert.rejects(keys.refresh(calls), went("keyring-went-back"));
+  }
+  await a.keys.overtake(a.calls);
+  await b.keys.overtake(b.calls);
+  await c.keys.refresh(c.calls);
+  for (const { keys } of [a, b, c]) {
+    assert.deepEqual(keys.keyring, a.keys.keyring);
+    assert.equal(keys.keyring.devices.length, 3);
+    assert.deepEqual(
+      keys.keyring.spaces.map(({ space }) => space),
+      [lost.space],
+    );
+  }
+  const { version } = a.keys.seen;
+  await a.keys.overtake(a.calls);
+  assert.equal(a.keys.seen.version, version, "nothing is written when nothing is lost");
+  await openSealedSpace(c.calls, c.keys, { ...wish, name: "more" });
+  assert.equal(await a.keys.refresh(a.calls), true);
+});

@@ -57,6 +57,9 @@ export function accountContract(database: string, open: OpenMetadata): void {
     );
     assert.equal(replaced.filter(Boolean).length, 1);
     assert.equal(await accounts.putKeyring(id, { version: 4, keyring: "skips" }), false);
+    const older = { version: 2, keyring: "older", replaces: 2 };
+    assert.equal(await accounts.putKeyring(id, older), false, "a version only grows");
+    assert.equal(await accounts.putKeyring(id, { ...older, version: 9, replaces: 1 }), false);
     assert.equal(await accounts.putBundle(id, { version: 1, bundle: "old" }), false);
     const changed = { version: 2, bundle: "new", opaqueRecord: "another" };
     assert.equal(await peer.putBundle(id, changed), true);
@@ -66,6 +69,9 @@ export function accountContract(database: string, open: OpenMetadata): void {
     const { keyring, ...rest } = (await accounts.vault(id)) ?? first;
     assert.equal(keyring, `keyring ${replaced.indexOf(true)}`);
     assert.deepEqual(rest, { bundle: "newer", bundleVersion: 3, keyringVersion: 2 });
+    const overtaking = { version: 9, keyring: "of before a restore", replaces: 2 };
+    assert.equal(await accounts.putKeyring(id, overtaking), true);
+    assert.equal((await accounts.vault(id))?.keyringVersion, 9);
   });
 
   test(`a device comes with its token, and a revoked one loses it (${database})`, async () => {

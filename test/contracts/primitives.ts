@@ -143,7 +143,7 @@ export function compressionContract(side: string, primitives: Primitives): void 
     assert.equal(compression.decompress(utf8("not packed at all"), 17), null);
   });
 
-  test(`SF6: ${side}: eight kilobytes that unpack to 256 MiB take no more than was asked for`, () => {
+  test(`SF6: ${side}: eight kilobytes that unpack to 256 MiB take no more than was asked for (T-SV-01)`, () => {
     const bomb = compression.compress(new Uint8Array(256 * 1024 * 1024));
     assert.ok(bomb.length < 32_768, `${bomb.length} bytes`);
     const before = process.memoryUsage().rss;

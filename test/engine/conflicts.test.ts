@@ -236,7 +236,7 @@ suite("names", () => {
     assert.equal(b.engine.status(0).receivedBytes, sent);
   });
 
-  test("PL15: names that differ only in case are one name: the second one steps aside", async () => {
+  test("PL15: names that differ only in case are one name: the second one steps aside (T-FS-04)", async () => {
     const [world, a, b] = await trio(["A", "B", "C"]);
     await using _ = world;
     assert(a && b);

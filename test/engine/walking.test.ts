@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
@@ -40,6 +40,57 @@ test("SC4, SC9: a look at everything lists what is below a folder that was moved
   }
 });
 
+test("SC2, SC4: a file that moved with its path to another folder of that name is the same file", async () => {
+  await using world = await World.start();
+  const a = await world.device("A");
+  for (const folder of ["d", "x"]) mkdirSync(a.path(folder));
+  writeFileSync(a.path("d", "f"), "known");
+  await a.settle();
+  await a.down();
+  await using disk = openDisk(a.dir);
+  const store = openDeviceStore(join(world.root, "A.sqlite"), { folding: true });
+  try {
+    const { trees } = store;
+    const idOf = (name: string, folder: NodeId = ROOT_NODE): NodeId =>
+      trees.named("local", folder, name)[0]?.id ?? assert.fail(`no ${name}`);
+    const [x, f] = [idOf("x"), idOf("f", idOf("d"))];
+    renameSync(a.path("d", "f"), a.path("x", "f"));
+    rmdirSync(a.path("d"));
+    renameSync(a.path("x"), a.path("d"));
+    const seen = await look({ disk, trees, rules: new IgnoreRules() }, "all");
+    const fresh = (): NodeId => nodeId("1".repeat(32));
+    const around = { trees, fresh, arrivals: new Map(), outage: null, sent: new Set<NodeId>() };
+    trees.transaction(() => new Matcher(around, seen, 1_000_000, true).run());
+    assert.equal(trees.get(f)?.local?.parent, x);
+  } finally {
+    store.close();
+  }
+});
+
+test("SC6: what was sent and may have landed is not gone because one look misses it", async () => {
+  await using world = await World.start();
+  const a = await world.device("A");
+  for (const folder of ["d", "o"]) mkdirSync(a.path(folder));
+  await a.settle();
+  await a.down();
+  await using disk = openDisk(a.dir);
+  const store = openDeviceStore(join(world.root, "A.sqlite"), { folding: true });
+  try {
+    const { trees } = store;
+    const row = trees.named("local", ROOT_NODE, "d")[0] ?? assert.fail("no d");
+    // The commit that made it is under way.
+    trees.put({ ...row, remote: null, synced: null });
+    renameSync(a.path("d"), a.path("o", "d"));
+    const seen = await look({ disk, trees, rules: new IgnoreRules() }, [ROOT_NODE]);
+    const fresh = (): NodeId => nodeId("1".repeat(32));
+    const around = { trees, fresh, arrivals: new Map(), outage: null, sent: new Set([row.id]) };
+    trees.transaction(() => new Matcher(around, seen, 1_000_000, false).run());
+    assert.equal(trees.get(row.id)?.local?.blind, "absent");
+  } finally {
+    store.close();
+  }
+});
+
 test("SC6, SC4: a new folder that one look misses takes nothing along that the server has", async () => {
   await using world = await World.start();
   const a = await world.device("A");
@@ -65,7 +116,13 @@ test("SC6, SC4: a new folder that one look misses takes nothing along that the s
     const rules = new IgnoreRules();
     const seen = await look({ disk, trees, rules }, "all");
     const draw = (): NodeId => nodeId("2".repeat(32));
-    const around = { trees, fresh: draw, arrivals: new Map(), outage: null };
+    const around = {
+      trees,
+      fresh: draw,
+      arrivals: new Map(),
+      outage: null,
+      sent: new Set<NodeId>(),
+    };
     trees.transaction(() => new Matcher(around, seen, 1_000_000, true).run());
     assert.equal(trees.get(known.id)?.local?.parent, fresh);
     assert.equal(trees.get(fresh)?.local?.blind, "absent");

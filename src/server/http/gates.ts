@@ -1,3 +1,4 @@
+import type { HttpBindings } from "@hono/node-server";
 import { z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import type { Clock } from "#core/world.ts";
@@ -10,6 +11,8 @@ import { limitBody } from "./body.ts";
 
 /** What middleware leaves on a request. */
 export type Env = {
+  /** There is no socket where the app is called by itself. */
+  Bindings: Partial<Pick<HttpBindings, "outgoing">>;
   Variables: { session: Session; requestId: string; bytes: number };
 };
 

@@ -79,9 +79,10 @@ export class MongoAccounts implements AccountStore {
 
   async putKeyring(
     account: AccountId,
-    { version, keyring, renewal }: KeyringChange,
+    { version, keyring, renewal, replaces = version - 1 }: KeyringChange,
   ): Promise<boolean> {
-    const at = { _id: account, keyringVersion: version - 1 };
+    if (version <= replaces) return false;
+    const at = { _id: account, keyringVersion: replaces };
     const next = { keyring, keyringVersion: version };
     if (renewal === undefined) return this.#database.change("accounts", at, { $set: next });
     const { bundle, recoveryKey } = renewal;

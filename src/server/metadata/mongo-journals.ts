@@ -13,6 +13,7 @@ import {
 import { CHAIN_START } from "#protocol/chain.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import { withRestore } from "../restores.ts";
 import { namedChunks } from "./entries.ts";
 import { inBatches, linkId } from "./mongo-chunks.ts";
 import type { MongoDatabase, Stored, Where } from "./mongo-database.ts";
@@ -40,6 +41,7 @@ import {
   keyEpochOf,
   kindOf,
   orNull,
+  restoresOf,
   textOf,
   unpackChunkIds,
   unpackLengths,
@@ -66,6 +68,7 @@ function spaceOf(found: Stored): SpaceRow {
     epoch: textOf(found, "epoch"),
     cutKey: textOf(found, "cutKey"),
     createdMs: integerOf(found, "createdMs"),
+    ...restoresOf(found),
   };
   if (textOf(found, "kind") === "plain") return { ...row, kind: "plain" };
   const keyEpochSequence = integerOf(found, "keyEpochSequence");
@@ -130,7 +133,7 @@ export class MongoJournals implements JournalStore {
   async createSpace(row: SpaceRow): Promise<boolean> {
     const { id, account, name, kind, folding, epoch, cutKey, createdMs } = row;
     const keys = { keyEpoch: keyEpochOf(row), keyEpochSequence: 0 };
-    const journal = { head: 0, chain: CHAIN_START };
+    const journal = { head: 0, chain: CHAIN_START, restores: "[]" };
     const columns = { account, name, kind, folding, epoch, cutKey, createdMs };
     return this.#database.insert("spaces", { _id: id, ...columns, ...keys, ...journal });
   }
@@ -161,6 +164,20 @@ export class MongoJournals implements JournalStore {
       return true;
     }
     throw busy();
+  }
+
+  async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
+    const spaces = await this.#database.many("spaces", {});
+    for (const { _id } of spaces) {
+      const row = await this.#expect(spaceId(_id));
+      const epoch = draw();
+      const head = { sequence: integerOf(row, "head"), chain: textOf(row, "chain") };
+      const { restores: before } = restoresOf(row);
+      const restores = isAnnounced ? withRestore(before, { epoch, ...head }) : [];
+      const put = { epoch, restores: JSON.stringify(restores) };
+      await this.#database.change("spaces", { _id }, { $set: put });
+    }
+    return spaces.length;
   }
 
   async head(space: SpaceId): Promise<Head> {

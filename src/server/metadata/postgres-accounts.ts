@@ -59,22 +59,23 @@ export class PostgresAccounts implements AccountStore {
 
   async putKeyring(
     account: AccountId,
-    { version, keyring, renewal }: KeyringChange,
+    { version, keyring, renewal, replaces = version - 1 }: KeyringChange,
   ): Promise<boolean> {
-    const values = [raw(account), keyring, version];
+    const values = [raw(account), keyring, version, replaces];
     if (renewal === undefined) {
       const put = await this.#database.run(
         `UPDATE accounts SET keyring = $2, keyring_version = $3
-         WHERE id = $1 AND keyring_version = $3::bigint - 1`,
+         WHERE id = $1 AND keyring_version = $4::bigint AND $3::bigint > $4::bigint`,
         values,
       );
       return put === 1;
     }
     const { bundle, recoveryKey } = renewal;
     const renewed = await this.#database.run(
-      `UPDATE accounts SET keyring = $2, keyring_version = $3, bundle = $4, bundle_version = $5,
-       recovery_key = $6
-       WHERE id = $1 AND keyring_version = $3::bigint - 1 AND bundle_version = $5::bigint - 1`,
+      `UPDATE accounts SET keyring = $2, keyring_version = $3, bundle = $5, bundle_version = $6,
+       recovery_key = $7
+       WHERE id = $1 AND keyring_version = $4::bigint AND $3::bigint > $4::bigint
+       AND bundle_version = $6::bigint - 1`,
       [...values, bundle, renewal.version, recoveryKey],
     );
     return renewed === 1;

@@ -4,6 +4,7 @@ import type { AccountId, CommitId, NodeId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import { withRestore } from "../restores.ts";
 import { readEntry } from "./entries.ts";
 import type {
   Append,
@@ -25,6 +26,7 @@ import {
   nodeOf,
   NODES,
   raw,
+  restoresOf,
   revisionOf,
   REVISIONS,
   spaceOf,
@@ -106,6 +108,24 @@ export class PostgresJournals implements JournalStore {
       [raw(space), keyEpoch],
     );
     return moved === 1;
+  }
+
+  async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
+    return this.#database.write(async (run) => {
+      const { rows } = await run("SELECT * FROM spaces ORDER BY id FOR NO KEY UPDATE");
+      for (const row of rows) {
+        const epoch = draw();
+        const head = { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+        const { restores: before } = restoresOf(row);
+        const restores = isAnnounced ? withRestore(before, { epoch, ...head }) : [];
+        await run("UPDATE spaces SET epoch = $2, restores = $3 WHERE id = $1", [
+          raw(hexOf(row, "id")),
+          epoch,
+          JSON.stringify(restores),
+        ]);
+      }
+      return rows.length;
+    });
   }
 
   async head(space: SpaceId): Promise<Head> {

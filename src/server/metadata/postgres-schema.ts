@@ -74,6 +74,8 @@ CREATE TABLE spaces (
   chain bytea NOT NULL,
   key_epoch integer NOT NULL DEFAULT 0,
   key_epoch_sequence bigint NOT NULL DEFAULT 0,
+  -- Where the journal was when copies were put back and that was announced: a JSON array.
+  restores text NOT NULL DEFAULT '[]',
   UNIQUE (account, name)
 );
 

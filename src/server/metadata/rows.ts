@@ -1,6 +1,7 @@
 import { assert } from "#core/assert.ts";
 import { accountId, chunkId, deviceId, nodeId, spaceId, type ChunkId } from "#core/ids.ts";
 import type { NodeKind } from "#core/node.ts";
+import type { Restored } from "#protocol/feed.ts";
 import type { NodeRow, RevisionRow, SpaceKeys, SpaceRow } from "./port.ts";
 
 /** A row as a SQL database gives it: ids and hashes as bytes, flags as 0 and 1. */
@@ -149,7 +150,14 @@ export function spaceOf(row: Row): SpaceRow {
     epoch: textOf(row, "epoch"),
     cutKey: textOf(row, "cut_key"),
     createdMs: integerOf(row, "created_ms"),
+    ...restoresOf(row),
   };
+}
+
+export function restoresOf(row: Row): Pick<SpaceRow, "restores"> {
+  // Written by the databases of this room alone.
+  const restores = JSON.parse(textOf(row, "restores")) as Restored[];
+  return restores.length === 0 ? {} : { restores };
 }
 
 /** The key epoch of a space; 0 in a plain one, where there are no keys. */

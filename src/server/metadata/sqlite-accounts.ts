@@ -31,11 +31,12 @@ function statements(file: SqliteFile) {
     renew: file.prepare(
       `UPDATE accounts SET keyring = $keyring, keyring_version = $version, bundle = $bundle,
        bundle_version = $renewed, recovery_key = $recoveryKey
-       WHERE id = $id AND keyring_version = $version - 1 AND bundle_version = $renewed - 1`,
+       WHERE id = $id AND keyring_version = $replaces AND $version > $replaces
+       AND bundle_version = $renewed - 1`,
     ),
     putKeyring: file.prepare(
       `UPDATE accounts SET keyring = $keyring, keyring_version = $version
-       WHERE id = $id AND keyring_version = $version - 1`,
+       WHERE id = $id AND keyring_version = $replaces AND $version > $replaces`,
     ),
     accountByKey: file.prepare("SELECT * FROM accounts WHERE key = ?"),
     account: file.prepare("SELECT * FROM accounts WHERE id = ?"),
@@ -102,16 +103,17 @@ export class SqliteAccounts implements AccountStore {
 
   async putKeyring(
     account: AccountId,
-    { version, keyring, renewal }: KeyringChange,
+    { version, keyring, renewal, replaces = version - 1 }: KeyringChange,
   ): Promise<boolean> {
     const id = raw(account);
     return this.#file.write(() => {
       if (renewal !== undefined) {
         const { bundle, recoveryKey } = renewal;
-        const values = { id, bundle, recoveryKey, keyring, version, renewed: renewal.version };
+        const { version: renewed } = renewal;
+        const values = { id, bundle, recoveryKey, keyring, version, renewed, replaces };
         return this.#sql.renew.run(values).changes === 1;
       }
-      return this.#sql.putKeyring.run({ id, version, keyring }).changes === 1;
+      return this.#sql.putKeyring.run({ id, version, keyring, replaces }).changes === 1;
     });
   }
 

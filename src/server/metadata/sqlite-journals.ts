@@ -13,6 +13,7 @@ import type {
   RevisionRow,
   SpaceRow,
 } from "./port.ts";
+import { withRestore } from "../restores.ts";
 import { SqliteAppender } from "./sqlite-append.ts";
 import { readEntry } from "./entries.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
@@ -25,6 +26,7 @@ import {
   NODES,
   raw,
   revisionOf,
+  restoresOf,
   REVISIONS,
   spaceOf,
   textOf,
@@ -40,6 +42,7 @@ const MAX_READ_BYTES = 32 * 1024 * 1024;
 function reading(file: SqliteFile) {
   return {
     space: file.prepare("SELECT * FROM spaces WHERE id = ?"),
+    everySpace: file.prepare("SELECT * FROM spaces"),
     spaces: file.prepare("SELECT * FROM spaces WHERE account = ? ORDER BY created_ms, id"),
     keyEpoch: file.prepare("SELECT key_epoch FROM spaces WHERE id = ?"),
     head: file.prepare("SELECT head, chain FROM spaces WHERE id = ?"),
@@ -96,6 +99,7 @@ function writing(file: SqliteFile) {
       `UPDATE spaces SET key_epoch = $next, key_epoch_sequence = head
        WHERE id = $id AND kind = 'sealed' AND key_epoch = $next - 1`,
     ),
+    restart: file.prepare("UPDATE spaces SET epoch = $epoch, restores = $restores WHERE id = $id"),
     addRefusal: file.prepare(
       `INSERT INTO refusals (space, commit_id, answer, at_ms) VALUES (?, ?, ?, ?)
        ON CONFLICT (space, commit_id) DO NOTHING`,
@@ -165,6 +169,21 @@ export class SqliteJournals implements JournalStore {
     return this.#file.write(() => {
       const { changes } = this.#write.setKeyEpoch.run({ id: raw(space), next: keyEpoch });
       return changes === 1;
+    });
+  }
+
+  async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
+    return this.#file.write(() => {
+      const rows = this.#read.everySpace.all();
+      for (const row of rows) {
+        const epoch = draw();
+        const { restores: before } = restoresOf(row);
+        const head = { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+        const restores = isAnnounced ? withRestore(before, { epoch, ...head }) : [];
+        const values = { id: raw(hexOf(row, "id")), epoch, restores: JSON.stringify(restores) };
+        this.#write.restart.run(values);
+      }
+      return rows.length;
     });
   }
 

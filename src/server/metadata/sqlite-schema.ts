@@ -181,7 +181,18 @@ CREATE TABLE joins (
 CREATE INDEX joins_expiry ON joins (expires_ms);
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, SEALED_SPACES, SEALED_ACCOUNTS, JOIN_MESSAGES];
+/** Where journals were when older copies were put back and that was announced: a JSON array. */
+const RESTORES = `
+ALTER TABLE spaces ADD COLUMN restores TEXT NOT NULL DEFAULT '[]';
+`;
+
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  SEALED_SPACES,
+  SEALED_ACCOUNTS,
+  JOIN_MESSAGES,
+  RESTORES,
+];
 
 /** "LKST": marks the file as ours in SQLite's header. */
 export const APPLICATION_ID = 0x4c4b5354;
