@@ -8,7 +8,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { CephGateway } from "./ceph.ts";
 import { PostgresServer } from "./postgres-server.ts";
-import { type Device, type Server, World } from "../e2e/world.ts";
+import { arrives } from "../e2e/trees.ts";
+import { type Device, PASSWORD, type Server, World } from "../e2e/world.ts";
 import { assertDevicesWhole, assertLedger, chances, Person } from "../e2e/wreck.ts";
 
 const BUCKET = "lockstep";
@@ -64,7 +65,7 @@ export class Backs implements AsyncDisposable {
 }
 
 /** Servers that share everything but their data folders. */
-export class Fleet {
+class Fleet {
   readonly servers: Server[] = [];
   /** What nobody is to read in a log. */
   get secrets(): string[] {
@@ -143,6 +144,14 @@ export async function sail(backs: Backs, forMs: number, seed: number): Promise<V
   for (const engine of engines) assert.ok(!engine.hasEnded, `an engine ended:\n${engine.said}`);
   const tree = await assertDevicesWhole(devices);
   for (const device of devices) assertLedger(device, people);
+  // A device's question waits half a minute at its server: that of A hears of B's save at once.
+  const [a, b] = devices;
+  assert.ok(a !== undefined && b !== undefined);
+  b.write("last.txt", "from B");
+  await arrives(a, "last.txt", "from B");
+  for (const { process } of fleet.servers) {
+    for (const secret of [PASSWORD, ...fleet.secrets]) assert.ok(!process.said.includes(secret));
+  }
   const deeds = people.reduce((sum, person) => sum + person.deeds, 0);
   return { kills, deeds, paths: Object.keys(tree).length };
 }

@@ -3,9 +3,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, before, suite, test } from "node:test";
 import { cephMissing } from "./ceph.ts";
-import { Backs, Fleet, sail } from "./fleet.ts";
-import { arrives } from "../e2e/trees.ts";
-import { assertSentence, PASSWORD, World } from "../e2e/world.ts";
+import { Backs, sail } from "./fleet.ts";
+import { assertSentence, World } from "../e2e/world.ts";
 
 /** How long servers are killed; LOCKSTEP_TEST_SERVERS_S makes it longer. */
 const KILLING_MS = Number(process.env["LOCKSTEP_TEST_SERVERS_S"] ?? 8) * 1_000;
@@ -22,28 +21,6 @@ suite("several servers over one database and one bucket", { skip }, () => {
     backs = await Backs.start();
   });
   after(() => backs?.[Symbol.asyncDispose]());
-
-  test("MP1: what is saved at one server is at the others' devices without any polling", async () => {
-    await using world = await World.open();
-    const fleet = await Fleet.start(world, all(), 2);
-    const [a, b] = [world.device("A"), world.device("B")];
-    const to = ["--server", fleet.at(0).url, "--account", "ada"];
-    await a.ok("account", "create", ...to);
-    await a.link(fleet.at(0), "ada");
-    await b.link(fleet.at(1), "ada");
-    await a.sync();
-    await b.sync();
-    const beganMs = performance.now();
-    a.write("letter.txt", "from A");
-    await arrives(b, "letter.txt", "from A");
-    b.write("letter.txt", "and back from B");
-    await arrives(a, "letter.txt", "and back from B");
-    // A device's question waits half a minute at its server: this is an order below.
-    assert.ok(performance.now() - beganMs < 10_000);
-    for (const { process } of fleet.servers) {
-      for (const secret of [PASSWORD, ...fleet.secrets]) assert.ok(!process.said.includes(secret));
-    }
-  });
 
   test("CH17: a server with another key than its database's does not start, and makes none", async () => {
     await using world = await World.open();
@@ -64,7 +41,7 @@ suite("several servers over one database and one bucket", { skip }, () => {
   });
 
   test(
-    "EX7: three servers, one of them killed again and again: nothing is lost, nothing doubled",
+    "EX7, MP1, MP6: three servers, one of them killed again and again: nothing is lost, nothing doubled",
     { timeout: KILLING_MS + 120_000 },
     async (context) => {
       const { kills, deeds, paths } = await sail(all(), KILLING_MS, 7);
