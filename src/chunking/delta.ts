@@ -10,7 +10,7 @@ import {
 /**
  * A chunk as what it shares with others (its **bases**) and the bytes that none of them has:
  * `[literal bytes, count first][copied bytes, base, offset in it]…` in turns, beginning with
- * literals, until the chunk is whole. Counts and offsets are LEB128, a base is one byte.
+ * literals, until the chunk is whole. All numbers are LEB128.
  */
 
 /** A chunk that a delta may copy from. */
@@ -22,8 +22,8 @@ export type Delta = {
   readonly used: readonly number[];
 };
 
-/** Bases that are searched at once: a base's number in a delta is one byte. */
-export const MAX_BASES = 256;
+/** Bases that are searched at once. */
+export const MAX_INDEXED = 256;
 
 /** Blocks of one rolling sum that are looked at: all of them only where somebody planned it. */
 const MAX_CHAIN = 8;
@@ -50,7 +50,7 @@ export class BaseIndex {
   readonly #next: Int32Array;
 
   constructor(bases: readonly Base[]) {
-    assert(bases.length <= MAX_BASES, `${bases.length} bases`);
+    assert(bases.length <= MAX_INDEXED, `${bases.length} bases`);
     const total = bases.reduce((sum, base) => sum + blocksOf(base), 0);
     this.#bases = bases;
     this.#base = new Int32Array(total);

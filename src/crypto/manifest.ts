@@ -28,7 +28,8 @@ import type { Primitives } from "./primitives.ts";
  */
 const EDITION = 1;
 const HEAD_BYTES = 52;
-const ENTRY_BYTES = 104;
+/** What an entry takes without its bases. */
+export const ENTRY_BYTES = 104;
 
 /** The most that stands in a node's meta, be it a file's content or the list of its chunks. */
 export const MAX_LISTED_BYTES = 4_096;

@@ -144,6 +144,9 @@ export interface Watcher {
   trouble(): string | null;
 }
 
+/** A chunk to be sent, and those that it may be like: what its file had near it before. */
+export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
+
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
   /** Entries after the cursor; waits up to `waitMs` for one. WorldError `reset`: see SPEC FO4. */
@@ -151,7 +154,7 @@ export interface Remote {
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
   /** Sends one framed batch; resolves when all of it is durable at the server. */
-  put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void>;
+  put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
   /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
 }
@@ -209,6 +212,12 @@ export interface SealedRecords {
   /** How the chunk with these raw bytes is sealed, as far as any manifest said. */
   sealed(raw: ChunkId): SealedEntry | undefined;
   putSealed(entry: SealedEntry): void;
+  /** What its parts are found by again in other bytes (`chunking/signature.ts`), if it was made. */
+  signature(raw: ChunkId): Uint8Array | undefined;
+  /** Null: none will be made, there are no bytes here to make it of. */
+  putSignature(raw: ChunkId, signature: Uint8Array | null): void;
+  /** Sealed chunks of which it is not known yet, at most so many. */
+  unsigned(most: number): ChunkId[];
   /** The only chunk of a content that stands in its node's meta. */
   inline(raw: ChunkId): Uint8Array | undefined;
   putInline(raw: ChunkId, bytes: Uint8Array): void;
@@ -261,6 +270,11 @@ export interface Seal {
    * impossible. Remembers what it takes to fetch it; within a transaction.
    */
   openContent(node: NodeId, follows: number, closed: ClosedContent): OpenContent;
+  /**
+   * Does a little of what makes later work cheaper, while there is nothing else to do; false when
+   * all of it is done.
+   */
+  rest(signal: AbortSignal): Promise<boolean>;
   /** The manifest of a content that was opened without one. */
   manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined>;
   /** The commit with what its space wants to see on it. */

@@ -11,6 +11,7 @@ import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import type { Deltas } from "./deltas.ts";
 import type {
   ClosedContent,
   DeviceRecords,
@@ -38,6 +39,7 @@ export type SealedWorld = {
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
   readonly sealed: SealedRemote;
+  readonly deltas: Pick<Deltas, "rest">;
 };
 
 /** What a person is told of an entry that its device did not make for this journal. */
@@ -129,6 +131,10 @@ export class SealedSeal implements Seal {
     }
     const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
     if (closed !== null) await sealed.putSealed(closed.pieces, signal);
+  }
+
+  rest(signal: AbortSignal): Promise<boolean> {
+    return this.#world.deltas.rest(signal);
   }
 
   /** Reads the pieces of a list of chunks that was too long for its meta. */

@@ -3,11 +3,11 @@ import { codeOf } from "#core/errors.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { FileContent, Manifest, ManifestEntry } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
-import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { Before } from "./before.ts";
 import { pathOf } from "./paths.ts";
-import type { DeviceRecords, Disk, Remote, Seal, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Disk, OutgoingChunk, Remote, Seal, TreeStore } from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -49,7 +49,7 @@ class BatchSender {
   readonly #signal: AbortSignal | undefined;
   readonly #progress: UploadProgress;
   readonly #flying = new Set<Promise<void>>();
-  #frames: ChunkFrame[] = [];
+  #frames: OutgoingChunk[] = [];
   #bytes = 0;
 
   constructor(world: UploadWorld, progress: UploadProgress, signal?: AbortSignal) {
@@ -58,7 +58,7 @@ class BatchSender {
     this.#signal = signal;
   }
 
-  async add(frame: ChunkFrame): Promise<void> {
+  async add(frame: OutgoingChunk): Promise<void> {
     this.#frames.push(frame);
     this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
     if (this.#bytes >= BATCH_BYTES || this.#frames.length >= BATCH_CHUNKS) await this.#launch();
@@ -132,10 +132,11 @@ async function* framesOf(
   world: UploadWorld,
   file: Outbound,
   wanted: Set<ChunkId>,
-): AsyncIterable<ChunkFrame> {
+): AsyncIterable<OutgoingChunk> {
   const manifest = world.records.manifest(file.content.sha256);
   const path = pathOf(world.trees, "local", file.node);
   if (manifest === undefined || path === null) throw new FileMoved(file.node);
+  const before = new Before(world, file.node, manifest);
   for (const run of runsOf(manifest, wanted)) {
     const first = run[0];
     const last = run.at(-1);
@@ -143,9 +144,10 @@ async function* framesOf(
     const length = last.offset + last.length - first.offset;
     const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
     for (const { chunk, offset, length: size } of run) {
+      const alike = before.near(offset);
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
       if (toHex(world.digest.sha256(part)) !== chunk) throw new FileMoved(file.node);
-      yield { id: chunk, bytes: part };
+      yield alike.length > 0 ? { id: chunk, bytes: part, alike } : { id: chunk, bytes: part };
     }
   }
 }
