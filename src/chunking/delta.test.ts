@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { applyDelta, BaseIndex, encodeDelta, type Base } from "./delta.ts";
+import { applyDelta, BaseIndex, encodeDelta, type Signed } from "./delta.ts";
 import { randomSample } from "./sample-bytes.ts";
 import { RollingSum, signChunk, type StrongHash } from "./signature.ts";
 
 const strong: StrongHash = (block) => createHash("sha256").update("key").update(block).digest();
 
-function baseOf(raw: Uint8Array): Base {
+function baseOf(raw: Uint8Array): Signed {
   return { signature: signChunk(strong, raw), lengthBytes: raw.length };
 }
 

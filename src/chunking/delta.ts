@@ -13,8 +13,8 @@ import {
  * literals, until the chunk is whole. All numbers are LEB128.
  */
 
-/** A chunk that a delta may copy from. */
-export type Base = { readonly signature: Uint8Array; readonly lengthBytes: number };
+/** A chunk that a delta may copy from: its signature and its length. */
+export type Signed = { readonly signature: Uint8Array; readonly lengthBytes: number };
 
 export type Delta = {
   readonly bytes: Uint8Array;
@@ -41,7 +41,7 @@ function filterPlace(sum: number): number {
 
 /** The blocks of many bases, by their rolling sums. */
 export class BaseIndex {
-  readonly #bases: readonly Base[];
+  readonly #bases: readonly Signed[];
   readonly #first = new Map<number, number>();
   readonly #filter = new Uint8Array(FILTER_SIZE);
   /** Of each block: its base, its number there, and the next one with the same sum. */
@@ -49,7 +49,7 @@ export class BaseIndex {
   readonly #block: Int32Array;
   readonly #next: Int32Array;
 
-  constructor(bases: readonly Base[]) {
+  constructor(bases: readonly Signed[]) {
     assert(bases.length <= MAX_INDEXED, `${bases.length} bases`);
     const total = bases.reduce((sum, base) => sum + blocksOf(base), 0);
     this.#bases = bases;
@@ -74,7 +74,7 @@ export class BaseIndex {
     }
   }
 
-  get bases(): readonly Base[] {
+  get bases(): readonly Signed[] {
     return this.#bases;
   }
 
@@ -103,15 +103,15 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-function blocksOf({ signature }: Base): number {
+function blocksOf({ signature }: Signed): number {
   return signature.length / SIGNATURE_ENTRY_BYTES;
 }
 
-function lengthOf({ lengthBytes }: Base, block: number): number {
+function lengthOf({ lengthBytes }: Signed, block: number): number {
   return Math.min(BLOCK_BYTES, lengthBytes - block * BLOCK_BYTES);
 }
 
-function isBlock({ signature }: Base, block: number, hash: Uint8Array): boolean {
+function isBlock({ signature }: Signed, block: number, hash: Uint8Array): boolean {
   const from = block * SIGNATURE_ENTRY_BYTES + 4;
   for (let at = 0; at < STRONG_BYTES; at++) {
     if (signature[from + at] !== hash[at]) return false;
@@ -156,7 +156,7 @@ function* turnsOf(strong: StrongHash, index: BaseIndex, raw: Uint8Array): Genera
 /** The longest run of the base's blocks, beginning with the one found, that stands at `at`. */
 function extend(
   strong: StrongHash,
-  base: Base,
+  base: Signed,
   { base: number, block: first }: { readonly base: number; readonly block: number },
   raw: Uint8Array,
   at: number,

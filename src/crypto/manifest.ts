@@ -218,7 +218,10 @@ export function openPieces(
   return checked(fields, { ...manifest, level, entries });
 }
 
-/** Every chunk of these lists, and all their bases, once, by id: what a commit names tells nothing of their order. */
+/**
+ * Every chunk of these lists and all their bases, once, by id: what a commit names tells nothing of
+ * their order.
+ */
 export function namedChunks(...lists: (readonly SealedEntry[])[]): ChunkId[] {
   const all = lists.flatMap((list) => list.flatMap((entry) => [entry, ...allBases(entry)]));
   return [...new Set(all.map(({ chunk }) => chunk))].sort();

@@ -82,7 +82,8 @@ export class SqliteDeviceRecords implements DeviceRecords {
         EXCEPT SELECT id FROM nodes WHERE local_parent IS NOT NULL)`,
     );
     this.#dropSignatures = file.prepare(
-      "DELETE FROM signatures WHERE NOT EXISTS (SELECT 1 FROM sources WHERE chunk = raw)",
+      "DELETE FROM signatures WHERE signature IS NOT NULL " +
+        "AND NOT EXISTS (SELECT 1 FROM sources WHERE chunk = raw)",
     );
   }
 

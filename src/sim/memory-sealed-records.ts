@@ -66,8 +66,8 @@ export class MemorySealedRecords implements SealedRecords {
   }
 
   dropSignatures(isHere: (raw: ChunkId) => boolean): void {
-    for (const raw of this.#signatures.keys()) {
-      if (!isHere(raw)) this.#write(this.#signatures, raw, undefined);
+    for (const [raw, signature] of this.#signatures) {
+      if (signature !== null && !isHere(raw)) this.#write(this.#signatures, raw, undefined);
     }
   }
 

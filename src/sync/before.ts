@@ -14,6 +14,8 @@ const NOTHING: readonly ChunkId[] = [];
  * chunks on both sides of it as they are, so that few are left to compare.
  */
 export class Before {
+  /** Chunks of the server's revision that the file still has: the server needs none of them. */
+  readonly kept: ReadonlySet<ChunkId>;
   readonly #chunks: readonly ChunkId[];
   readonly #ends: readonly number[];
   readonly #windows = new Map<number, readonly ChunkId[]>();
@@ -24,19 +26,23 @@ export class Before {
     present: Manifest,
   ) {
     const row = world.trees.get(node);
-    const content = row?.remote?.content ?? row?.synced?.content;
+    const content = row?.remote?.content;
     const old = content?.kind === "file" ? (world.records.manifest(content.sha256) ?? []) : [];
     const has = new Set(present.map(({ chunk }) => chunk));
     const chunks: ChunkId[] = [];
     const ends: number[] = [];
+    const kept = new Set<ChunkId>();
     let end = 0;
     for (const { chunk, lengthBytes } of old) {
       end += lengthBytes;
-      if (has.has(chunk)) continue;
-      has.add(chunk);
+      if (has.has(chunk)) {
+        kept.add(chunk);
+        continue;
+      }
       chunks.push(chunk);
       ends.push(end);
     }
+    this.kept = kept;
     this.#chunks = chunks;
     this.#ends = ends;
   }

@@ -107,12 +107,12 @@ export class Deltas {
       seen.add(entry.raw);
       const signature = sealedRecords.signature(entry.raw);
       const isEnd = depthOf(entry) >= MAX_DEPTH || allBases(entry).length >= MAX_BASES_IN_ALL;
-      if (signature !== undefined && !isEnd) {
+      // What it was made of is just as like, but others may not have it any more.
+      if (isEnd) entry.bases?.forEach(add);
+      else if (signature !== undefined) {
         entries.push(entry);
         bases.push({ signature, lengthBytes: entry.lengthBytes });
       }
-      // What it was made of itself may be just as like, and is not as deep.
-      entry.bases?.forEach(add);
     };
     for (const raw of alike) {
       const entry = sealedRecords.sealed(raw);

@@ -262,9 +262,15 @@ export interface Seal {
   ): Promise<void>;
   /**
    * The wire's form of what a node holds; null when it was not prepared. `follows` is the content
-   * revision that it takes the place of, 0 for a new node.
+   * revision that it takes the place of, 0 for a new node; `before` what that holds, when the
+   * server may be spared what both have.
    */
-  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null;
+  closeContent(
+    node: NodeId,
+    follows: number,
+    open: KnownContent,
+    before?: Content,
+  ): ClosedContent | null;
   /**
    * Throws WorldError `bad-meta` and others when it does not open, or opens to something
    * impossible. Remembers what it takes to fetch it; within a transaction.
@@ -297,5 +303,5 @@ export type OpenContent = Omit<KnownContent, "manifest"> & { readonly manifest: 
 
 export type ClosedContent = Pick<
   Extract<Change, { kind: "update" }>,
-  "meta" | "chunks" | "lengths"
+  "meta" | "chunks" | "keeps" | "lengths"
 >;

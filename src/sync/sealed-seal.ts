@@ -1,6 +1,13 @@
 import { WorldError } from "#core/errors.ts";
-import { chunkId, type ContentHash, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
-import type { FileContent, Manifest } from "#core/node.ts";
+import {
+  chunkId,
+  type ChunkId,
+  type ContentHash,
+  type DeviceId,
+  type NodeId,
+  type SpaceId,
+} from "#core/ids.ts";
+import type { Content, FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { checkCommit, signCommit, type CommitFacts, type CommitFault } from "#crypto/journal.ts";
@@ -9,6 +16,7 @@ import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type FileBody } from "
 import { openName, sealName } from "#crypto/names.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
+import { nameChunks } from "#protocol/kept-chunks.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type { Deltas } from "./deltas.ts";
@@ -79,8 +87,13 @@ export class SealedSeal implements Seal {
     return openName(primitives, keys().epochs, { node, parent }, name);
   }
 
-  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null {
-    const { primitives, keys } = this.#world;
+  closeContent(
+    node: NodeId,
+    follows: number,
+    open: KnownContent,
+    before?: Content,
+  ): ClosedContent | null {
+    const { primitives, keys, digest } = this.#world;
     const { current } = keys();
     const place = { node, follows };
     const { content, mtimeMs } = open;
@@ -93,8 +106,15 @@ export class SealedSeal implements Seal {
     const file = { kind: "file", executable, mtimeMs: Math.round(mtimeMs), body: closed.body };
     return {
       meta: sealMeta(primitives, current, place, file as Parameters<typeof sealMeta>[3]),
-      chunks: closed.chunks,
+      ...nameChunks(digest, this.#namedBy(before), closed.chunks),
     };
+  }
+
+  /** What a content's revision names, as far as it can be told: nothing when it cannot. */
+  #namedBy(content: Content | undefined): readonly ChunkId[] {
+    if (content?.kind !== "file") return [];
+    const raw = this.#world.records.manifest(content.sha256);
+    return raw === undefined ? [] : (this.#closeBody(content, raw)?.chunks ?? []);
   }
 
   openContent(node: NodeId, follows: number, { meta }: ClosedContent): OpenContent {

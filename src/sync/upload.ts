@@ -23,6 +23,8 @@ export type UploadWorld = {
   readonly remote: Remote;
   readonly digest: Digest;
   readonly seal: Pick<Seal, "inlineBytes" | "prepare">;
+  /** Whether the server may lack even what a revision of its own needs. */
+  readonly isDoubtful: boolean;
 };
 
 /** A file whose chunks the server must have before a commit names them. */
@@ -131,12 +133,12 @@ function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
 async function* framesOf(
   world: UploadWorld,
   file: Outbound,
+  before: Before,
   wanted: Set<ChunkId>,
 ): AsyncIterable<OutgoingChunk> {
   const manifest = world.records.manifest(file.content.sha256);
   const path = pathOf(world.trees, "local", file.node);
   if (manifest === undefined || path === null) throw new FileMoved(file.node);
-  const before = new Before(world, file.node, manifest);
   for (const run of runsOf(manifest, wanted)) {
     const first = run[0];
     const last = run.at(-1);
@@ -198,18 +200,24 @@ async function uploadChunks(
   signal?: AbortSignal,
 ): Promise<NodeId[]> {
   const ids = new Set<ChunkId>();
-  for (const { content } of files) {
-    for (const { chunk } of manifestOf(world.records, content.sha256)) ids.add(chunk);
+  const befores = new Map<Outbound, Before>();
+  for (const file of files) {
+    const manifest = manifestOf(world.records, file.content.sha256);
+    const before = new Before(world, file.node, manifest);
+    befores.set(file, before);
+    for (const { chunk } of manifest) {
+      if (world.isDoubtful || !before.kept.has(chunk)) ids.add(chunk);
+    }
   }
   if (ids.size === 0) return [];
   const wanted = await missingOf(world.remote, ids, signal);
   const sender = new BatchSender(world, progress, signal);
   const moved: NodeId[] = [];
   try {
-    for (const file of files) {
+    for (const [file, before] of befores) {
       if (wanted.size === 0) break;
       const isMoved = await unlessMoved(async () => {
-        for await (const frame of framesOf(world, file, wanted)) await sender.add(frame);
+        for await (const frame of framesOf(world, file, before, wanted)) await sender.add(frame);
       });
       if (isMoved !== null) moved.push(isMoved);
     }
