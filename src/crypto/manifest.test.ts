@@ -117,7 +117,7 @@ test("SF13: of a long list with one chunk changed, inserted or gone, few pieces 
   for (const [edit, list] of Object.entries(edits)) {
     const fresh = [...piecesOf(list)].filter(([chunk]) => !before.has(chunk));
     const bytes = fresh.reduce((sum, [, length]) => sum + length, 0);
-    assert.ok(fresh.length <= 4, `${edit}: ${fresh.length} pieces`);
+    assert.ok(fresh.length <= 8, `${edit}: ${fresh.length} pieces`);
     assert.ok(bytes < all / 20, `${edit}: ${bytes} of ${all} bytes`);
   }
 });
@@ -159,7 +159,7 @@ test("SF13: pieces in another order, of another level, or that are no pieces are
 });
 
 test("SF16: a list that names its pieces again and again is refused before it fills the memory", () => {
-  const file = fileOf(Array.from({ length: 256 }, () => entryOf(1)));
+  const file = fileOf(Array.from({ length: 64 }, () => entryOf(1)));
   const [piece] = closeManifest(primitives, keys, file).pieces;
   const listing = (times: number) => () =>
     openPieces(
@@ -167,9 +167,9 @@ test("SF16: a list that names its pieces again and again is refused before it fi
       { ...file, level: 1, entries: Array.from({ length: times }, () => piece!.entry) },
       Array.from({ length: times }, () => piece!.stored),
     );
-  assert.equal(listing(1)().entries.length, 256);
+  assert.equal(listing(1)().entries.length, 64);
   // 2^18 chunks and no more.
-  assert.throws(listing(1_025), /too long/);
+  assert.throws(listing(4_097), /too long/);
 });
 
 test("SF4: a manifest of another form than ours is refused", () => {
@@ -183,7 +183,7 @@ test("SF4: a manifest of another form than ours is refused", () => {
   const bad: Readonly<Record<string, Uint8Array>> = {
     "another edition": bytes.with(4, 2),
     "a level without pieces": writeManifest({ ...file, level: 1, entries: [] }),
-    "a level beyond all": bytes.with(5, 6),
+    "a level beyond all": bytes.with(5, 10),
     "shared pieces": writeManifest({ ...file, level: 1 }),
     "a spare byte in use": bytes.with(7, 1),
     "another size": bytes.with(15, bytes[15]! + 1),

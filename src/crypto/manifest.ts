@@ -36,16 +36,17 @@ export const MAX_LISTED_BYTES = 4_096;
 const MAX_LISTED = Math.floor((MAX_LISTED_BYTES - HEAD_BYTES) / ENTRY_BYTES);
 
 /**
- * Entries in a piece: 32 on average. A changed chunk is one piece a level on the wire, a few KiB
+ * Entries in a piece: 12 on average. A changed chunk is one piece a level on the wire, 1 to 2 KiB
  * each: of a file of 256 MiB two, of 16 GiB three.
  */
-const MIN_PIECE = 16;
-const MAX_PIECE = 256;
-const PIECE_MASK = 15;
+const MIN_PIECE = 4;
+const MAX_PIECE = 64;
+const PIECE_MASK = 7;
 
 /** Chunks of one file: more than a commit can name. */
 const MAX_ENTRIES = 2 ** 18;
-const MAX_LEVEL = 5;
+/** Where every piece has the fewest entries. */
+const MAX_LEVEL = 9;
 
 /** At level 0 the entries are the file's chunks, above it pieces of the list below. */
 export type Manifest = {

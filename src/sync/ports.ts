@@ -253,11 +253,13 @@ export interface Seal {
   openName(node: NodeId, parent: NodeId, name: string): string;
   /**
    * Does what has to be done before a file's content can be closed; its chunks are at the server
-   * already. `read` gives all bytes of a file that travels in its meta.
+   * already. `read` gives all bytes of a file that travels in its meta; `before` is what the server
+   * has in its place.
    */
   prepare(
     content: FileContent,
     read: () => Promise<Uint8Array>,
+    before: Content | undefined,
     signal?: AbortSignal,
   ): Promise<void>;
   /**
@@ -281,8 +283,12 @@ export interface Seal {
    * all of it is done.
    */
   rest(signal: AbortSignal): Promise<boolean>;
-  /** The manifest of a content that was opened without one. */
-  manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined>;
+  /** The manifest of a content that was opened without one; `before` may be much like it. */
+  manifest(
+    content: ContentHash,
+    before: Content | undefined,
+    signal?: AbortSignal,
+  ): Promise<Manifest | undefined>;
   /** The commit with what its space wants to see on it. */
   sign(commit: Commit): Commit;
   /**

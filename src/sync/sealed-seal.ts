@@ -1,3 +1,4 @@
+import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import {
   chunkId,
@@ -141,6 +142,7 @@ export class SealedSeal implements Seal {
   async prepare(
     { sha256, sizeBytes }: FileContent,
     read: () => Promise<Uint8Array>,
+    before: Content | undefined,
     signal?: AbortSignal,
   ): Promise<void> {
     const { records, sealedRecords, sealed, trees } = this.#world;
@@ -150,7 +152,19 @@ export class SealedSeal implements Seal {
       return trees.transaction(() => sealedRecords.putInline(chunkId(sha256), bytes));
     }
     const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
-    if (closed !== null) await sealed.putSealed(closed.pieces, signal);
+    if (closed === null) return;
+    const had = this.#piecesOf(before);
+    const fresh = closed.pieces.filter(({ entry }) => !had.has(entry.chunk));
+    await sealed.putSealed(fresh, signal);
+  }
+
+  /** The pieces that a content's list consists of, by their ids; none where they are not known. */
+  #piecesOf(content: Content | undefined): ReadonlyMap<ChunkId, Uint8Array> {
+    if (content?.kind !== "file" || content.sizeBytes <= MAX_INLINE_BYTES) return new Map();
+    const { sha256, sizeBytes } = content;
+    const raw = this.#world.records.manifest(sha256);
+    const closed = raw === undefined ? null : this.#closeManifest(sha256, sizeBytes, raw);
+    return new Map(closed?.pieces.map(({ entry, stored }) => [entry.chunk, stored]));
   }
 
   rest(signal: AbortSignal): Promise<boolean> {
@@ -158,14 +172,23 @@ export class SealedSeal implements Seal {
   }
 
   /** Reads the pieces of a list of chunks that was too long for its meta. */
-  async manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined> {
+  async manifest(
+    content: ContentHash,
+    before: Content | undefined,
+    signal?: AbortSignal,
+  ): Promise<Manifest | undefined> {
     const { records, sealedRecords, primitives, trees } = this.#world;
     const known = records.manifest(content);
     const root = known === undefined ? sealedRecords.root(content) : undefined;
     if (root === undefined) return known;
     let manifest = manifests.readManifest(root);
+    const had = this.#piecesOf(before);
     while (manifest.level > 0) {
-      const stored = await this.#fetchAll(manifest.entries, signal);
+      const lacking = manifest.entries.filter(({ chunk }) => !had.has(chunk));
+      const fetched = (await this.#fetchAll(lacking, signal)).values();
+      const stored = manifest.entries.map(
+        ({ chunk }) => had.get(chunk) ?? present(fetched.next().value),
+      );
       manifest = manifests.openPieces(primitives, manifest, stored);
     }
     const { entries } = manifest;
@@ -277,6 +300,11 @@ export class SealedSeal implements Seal {
     if (stored.length > entries.length) throw unasked();
     return stored;
   }
+}
+
+function present<T>(value: T | undefined): T {
+  assert(value !== undefined, "a piece for each entry");
+  return value;
 }
 
 function wholeChunk({ sha256, sizeBytes }: FileContent): Manifest {

@@ -66,10 +66,11 @@ class Staging {
    * Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept.
    */
   async begin(wanted: Wanted): Promise<void> {
-    const { disk, records, seal } = this.#world;
-    const { content } = wanted;
+    const { disk, records, seal, trees } = this.#world;
+    const { content, node } = wanted;
+    const before = trees.get(node)?.synced?.content;
     const known = records.manifest(content.sha256);
-    const manifest = known ?? (await seal.manifest(content.sha256, this.#signal));
+    const manifest = known ?? (await seal.manifest(content.sha256, before, this.#signal));
     if (manifest === undefined) {
       throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
     }

@@ -186,7 +186,12 @@ export async function upload(
   for (const file of files) {
     if (moved.includes(file.node)) continue;
     const isMoved = await unlessMoved(() =>
-      world.seal.prepare(file.content, () => readWhole(world, file), signal),
+      world.seal.prepare(
+        file.content,
+        () => readWhole(world, file),
+        world.isDoubtful ? undefined : world.trees.get(file.node)?.remote?.content,
+        signal,
+      ),
     );
     if (isMoved !== null) moved.push(isMoved);
   }
