@@ -106,7 +106,7 @@ async function openSpace(calls: HttpAccount, name: string): Promise<SpaceRow> {
   }
 }
 
-export type Invitation = {
+export type LinkWish = {
   readonly server: string;
   /** Undefined when only the server knows it. */
   readonly account?: string | undefined;
@@ -150,7 +150,7 @@ export async function enrolBy(
 export async function linkFolder(
   home: Home,
   path: string,
-  invitation: Invitation,
+  invitation: LinkWish,
 ): Promise<LinkedFolder> {
   const linked = linkAt(home, path);
   if (linked !== null) return signInAgain(home, linked, invitation);
@@ -163,7 +163,7 @@ export async function linkFolder(
 async function signInAgain(
   home: Home,
   linked: LinkedFolder,
-  invitation: Invitation,
+  invitation: LinkWish,
 ): Promise<LinkedFolder> {
   const { link } = linked;
   const { account = link.account, device } = invitation;
@@ -193,7 +193,7 @@ function isSameAccount(account: string, link: Link): boolean {
 async function bindFolder(
   home: Home,
   { dir, linked }: { readonly dir: string; readonly linked: LinkedFolder | null },
-  { server, space: wish = { kind: "sealed" } }: Invitation,
+  { server, space: wish = { kind: "sealed" } }: LinkWish,
   enrolled: Enrolment,
 ): Promise<LinkedFolder> {
   const calls = callServer(server, enrolled.token);
@@ -213,6 +213,7 @@ async function bindFolder(
     if (row === undefined) {
       throw new CommandError("The space of this join code is gone; make a new code.");
     }
+    checkKind(keys, row);
     const link: Link = {
       dir,
       server,
@@ -273,6 +274,16 @@ async function spaceOf(
   if (id !== undefined) return (await calls.listSpaces()).find((row) => row.space === id);
   if (kind === "plain") return mayMake ? openSpace(calls, name) : findSpace(calls, name);
   return mayMake ? openSealedSpace(calls, keys, { name, domain }) : undefined;
+}
+
+/** The keyring says what is sealed: who believed the server would send it names and contents. */
+function checkKind(keys: DeviceKeys, row: SpaceRow): void {
+  const isSealed = keys.keyring.spaces.some(({ space }) => space === row.space);
+  if (row.kind === (isSealed ? "sealed" : "plain")) return;
+  throw new CommandError(
+    `The server calls the space ${quoted(nameOf(keys, row))} ${row.kind}, which it is not: ` +
+      `nothing was sent to it. Ask whoever runs the server.`,
+  );
 }
 
 /** What people call a space: of a sealed one the server knows the id alone. */

@@ -92,6 +92,7 @@ export class Journal {
       entries,
       cursor: writeCursor(space, reached),
       head: Math.max(head.sequence, reached),
+      ...restoresOf(space),
     };
   }
 
@@ -157,4 +158,8 @@ export class Journal {
     };
     return { ...entry, chain: nextChain(this.#digest, head.chain, entry) };
   }
+}
+
+function restoresOf({ restores }: SpaceRow): Pick<Feed, "restores"> {
+  return restores === undefined ? {} : { restores: [...restores] };
 }

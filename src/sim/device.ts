@@ -1,21 +1,26 @@
 import type { cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
-import { deviceId, ROOT_NODE, type DeviceId, type NodeId } from "#core/ids.ts";
-import { foldName, plainNameKey } from "#core/names.ts";
+import { deviceId, ROOT_NODE, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
+import { foldName, plainNameKey, splitPath } from "#core/names.ts";
 import type { Log } from "#core/world.ts";
 import type { Commit } from "#protocol/commit.ts";
+import type { Entry } from "#protocol/feed.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
-import { readPosition } from "#sync/settings.ts";
+import { acceptRestore, readPosition } from "#sync/settings.ts";
+import type { NodeRow } from "#sync/tree.ts";
+import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
+import { Forgotten } from "./forgotten.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
+import { isKnownName, Unhinted } from "./double-lives.ts";
 import { limitsOf } from "./holding.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
@@ -24,10 +29,12 @@ import { Actor, type Scheduler } from "./scheduler.ts";
 import type { SealedAccount } from "./sealed-account.ts";
 import { Keyring, sealedDoors } from "./sealed-doors.ts";
 import { CHUNKS, SIZES } from "./sealing.ts";
+import { isIgnored } from "./oracle.ts";
+import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
-import { TICK_MS, VirtualDisk, type Witness } from "./virtual-disk.ts";
+import { TICK_MS, VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -36,6 +43,8 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** More than all the files of a story, each tried once. */
+const MOST_REFUSALS = 100;
 /** What makes a device or the server forget: only then are both sides united anew. */
 const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
@@ -99,6 +108,9 @@ export class Device {
   stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
+  readonly ambush: Ambush;
+  #endsIn = Number.POSITIVE_INFINITY;
+  #onEnd: () => void = () => {};
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
   #actor: Actor;
   #stopping = new AbortController();
@@ -106,6 +118,12 @@ export class Device {
   #boots = 0;
   #bootedAtMs = 0;
   readonly #judged = new Set<string>();
+  #refusals = { second: 0, count: 0 };
+  /** Every commit that any of its lives sent. */
+  readonly #sent = new Set<CommitId>();
+  /** Set while its database is an older one that nobody has noticed. */
+  #forgot: Forgotten | null = null;
+  readonly #unhinted: Unhinted;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
   #lives = 0;
@@ -129,8 +147,15 @@ export class Device {
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     const touch = (path: string): void => world.conflicts.touched(this, path);
-    const sizes = swarm.sealed === null ? undefined : SIZES;
-    this.person = new Person(this.disk, witness, swarm.names, touch, sizes);
+    this.#unhinted = new Unhinted(disk, witness);
+    this.person = new Person(this.disk, witness, swarm.names, touch, {
+      ...(swarm.sealed === null ? {} : { sizes: SIZES }),
+      isKnownName: (at, file) => isKnownName(this, at, file),
+    });
+    const draws = new Draw(swarm.seed, `ambush ${index}`);
+    const note = (said: string): void => scheduler.note(`${name}'s person, at once, ${said}`);
+    const ambushed = { person: this.person, disk, draw: draws, tag: `${name}amid`, note };
+    this.ambush = new Ambush(ambushed, swarm.ambush);
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -159,14 +184,17 @@ export class Device {
       this.calls++;
       return scheduler.call(actor, label, work);
     };
+    const near = (path: string): void => this.#near(path);
     const draw = new Draw(swarm.seed, `device ${this.index} life ${this.#lives}`);
     const meet = (call: string, path: string): void => this.#meet(draw, call, path);
     const { disk, time, store } = this;
-    const doors = openDoors(disk, this.#gates(actor, draw, gate), {
+    const doors = openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
       isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
       shuffle: (list) => draw.shuffle(list),
       meet,
       accuse,
+      near,
+      isTorn: () => this.#endsIn === 0,
       // The rows of a process that ended are closed: what it had asked for is judged by none.
       acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
       oracle: this.oracle,
@@ -176,7 +204,7 @@ export class Device {
         trees: store,
         records: store,
         disk: doors,
-        reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY, this.#chunkSizes()),
+        reader: new VirtualReader({ disk, time, meet, near }, gate, CUT_KEY, this.#chunkSizes()),
         watcher: this.#watcher(actor, draw),
         ...this.#doors(actor, draw, doors, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
@@ -201,6 +229,40 @@ export class Device {
       (error: unknown) => this.#ended(engine, error),
     );
     this.#sweepLater(engine, actor, 200);
+  }
+
+  #near(path: string): void {
+    if (this.plight.faulty) this.ambush.near(path);
+  }
+
+  /** The process is to end after so many steps on its disk, in the midst of whatever it does. */
+  endIn(steps: number, onEnd: () => void): void {
+    this.#endsIn = steps;
+    this.#onEnd = onEnd;
+  }
+
+  endNever(): void {
+    this.#endsIn = Number.POSITIVE_INFINITY;
+  }
+
+  /** Steps on the disk of which one is the last: it is done or not, and nothing follows it. */
+  #ending(gate: Gate): Gate {
+    return <T>(label: string, work: () => T): Promise<T> => {
+      return gate(label, () => {
+        if (this.#endsIn > 0) {
+          this.#endsIn--;
+          return work();
+        }
+        const isDone = label.startsWith("stage write") || this.#draw.chance(0.5);
+        if (isDone) work();
+        this.endNever();
+        this.crashDue = true;
+        this.store.close();
+        this.#onEnd();
+        // Whoever waits for it is gone.
+        return new Promise<never>(() => {}) as never;
+      });
+    };
   }
 
   #gates(actor: Actor, draw: Draw, turn: Gate): Gates {
@@ -257,6 +319,12 @@ export class Device {
     this.kill();
     this.#world.scheduler.note(`${this.name} gets an older database`);
     this.store = this.#openStore(image);
+    this.#forgot = new Forgotten(this.store, this.#sent);
+  }
+
+  /** Own commits that its database does not know, although it has followed beyond them (EN3). */
+  forgotten(entries: readonly Entry[]): readonly Entry[] {
+    return this.#forgot?.among(entries) ?? [];
   }
 
   #openStore(image: StoreImage | null): MemoryStore {
@@ -264,7 +332,10 @@ export class Device {
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
     const isCheated = (): boolean => this.cheater?.told === true;
-    judgeStore({ name, disk, oracle, past, nameKey: this.#nameKey, isCheated, accuse }, store);
+    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void =>
+      this.#unhinted.count(store, before);
+    const nameKey = this.#nameKey;
+    judgeStore({ name, disk, oracle, past, nameKey, isCheated, accuse, changed }, store);
     return store;
   }
 
@@ -288,7 +359,21 @@ export class Device {
       this.#world.scheduler.note(`${this.name} stops: ${why}`);
       return;
     }
+    if (error instanceof WorldError && error.code === "server-restored") {
+      return this.#goOnAfterRestore();
+    }
     this.#world.accuse(`the engine of ${this.name} ended: ${why}`);
+  }
+
+  /** Its person has heard that the server was restored, and says so. */
+  #goOnAfterRestore(): void {
+    const { scheduler, happened } = this.#world;
+    scheduler.note(`${this.name} is told of a restored server`);
+    happened.add("sealed: announced restore");
+    this.#end();
+    acceptRestore(this.store);
+    const person = new Actor(`${this.name}'s person`, 1);
+    scheduler.after(this.#draw.between(1, 3_000), person, "has it go on", () => void this.start());
   }
 
   #meet(draw: Draw, call: string, path: string): void {
@@ -296,13 +381,27 @@ export class Device {
     if (ioErrors > 0 && draw.chance(ioErrors))
       throw new WorldError("io", `${call} ${path}: I/O error.`);
     if (full && (call === "write" || call === "open" || call === "make")) {
+      this.#countRefusal();
       throw new WorldError("no-space", `${call} ${path}: the disk is full.`, { retryable: true });
     }
   }
 
+  /** Whoever is refused waits before it asks again (I6). */
+  #countRefusal(): void {
+    const { scheduler, accuse } = this.#world;
+    const second = Math.floor(scheduler.nowMs / 1_000);
+    this.#refusals = {
+      second,
+      count: second === this.#refusals.second ? this.#refusals.count + 1 : 1,
+    };
+    if (this.#refusals.count !== MOST_REFUSALS) return;
+    accuse(`${this.name} asks a full disk ${MOST_REFUSALS} times in a second`);
+  }
+
   #watcher(actor: Actor, draw: Draw): VirtualWatcher {
     const { swarm, scheduler } = this.#world;
-    return new VirtualWatcher({ disk: this.disk, scheduler, actor }, draw, () => ({
+    const lost = (folder: Inode): void => this.#unhinted.lost(folder);
+    return new VirtualWatcher({ disk: this.disk, scheduler, actor, lost }, draw, () => ({
       lost: this.plight.faulty ? swarm.lostHints : 0,
       latestMs: swarm.hintLatencyMs,
       overflow: this.plight.faulty ? swarm.overflow : 0,
@@ -363,6 +462,7 @@ export class Device {
   #judgeDeletes(commit: Commit): void {
     const { accuse, scheduler } = this.#world;
     scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
+    this.#sent.add(commit.commitId);
     // What is sent again was planned when it was first sent; what a power cut brings back was not
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
@@ -373,6 +473,8 @@ export class Device {
       const synced = this.store.get(change.node)?.synced;
       const path = synced ? this.#syncedPath(change.node) : null;
       const inode = path === null ? null : this.disk.peek(path);
+      // A look believes at once what another thing has the name of.
+      if (inode === null && synced) this.#judgeMoved(synced);
       if (inode === null || synced === undefined || synced === null) continue;
       if (this.disk.statOf(inode).file !== synced.file) continue;
       // Whoever has just put it back is quicker than any look.
@@ -380,6 +482,21 @@ export class Device {
       if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
       accuse(`${this.name} deletes ${path} although it stands there`);
     }
+  }
+
+  /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
+  #judgeMoved({ file, name }: SyncedSide): void {
+    const folder = this.disk.byKey(file);
+    if (folder?.kind !== "folder" || this.store.holding(file).length > 0) return;
+    for (const { path, inode } of this.disk.tree()) {
+      if (inode !== folder || isIgnored(path) || this.#isBarred(path)) continue;
+      this.#world.accuse(`${this.name} deletes ${name}, which stands at ${path}`);
+    }
+  }
+
+  #isBarred(path: string): boolean {
+    const names = splitPath(path);
+    return names.some((_, at) => this.disk.peek(names.slice(0, at + 1).join("/"))?.barred === true);
   }
 
   /** So many deletions at once that somebody has to be asked were approved by somebody. */
@@ -427,6 +544,7 @@ export class Device {
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
+      if (event === "uniting") this.#forgot = null;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

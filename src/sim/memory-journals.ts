@@ -14,6 +14,7 @@ import type {
   RevisionRow,
   SpaceRow,
 } from "#server/metadata/port.ts";
+import { withRestore } from "#server/restores.ts";
 
 /** How long a refusal is remembered. */
 const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
@@ -102,6 +103,16 @@ export class MemoryJournals implements JournalStore {
     if (at?.row.kind !== "sealed" || at.row.keyEpoch !== keyEpoch - 1) return false;
     at.row = { ...at.row, keyEpoch, keyEpochSequence: at.head.sequence };
     return true;
+  }
+
+  async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
+    for (const space of this.#spaces.values()) {
+      const { restores: before, ...row } = space.row;
+      const epoch = draw();
+      const noted = isAnnounced ? { restores: withRestore(before, { epoch, ...space.head }) } : {};
+      space.row = { ...row, epoch, ...noted };
+    }
+    return this.#spaces.size;
   }
 
   async head(space: SpaceId): Promise<Head> {

@@ -1,8 +1,9 @@
-import { ANY_INODE } from "./mutants-plan.ts";
-import { mutant, type Mutant } from "./mutation.ts";
+import { masked, mutant, type Mutant } from "./mutation.ts";
 
-const EXECUTE = "sync/execute.ts";
+const ANNOUNCED = "sync/announced.ts";
+const PROGRESS = "sync/progress.ts";
 const PUBLISH = "sync/publish.ts";
+const STEPS = "sync/steps.ts";
 const SWEEP = "sync/sweep.ts";
 const DOORS = "sim/disk-doors.ts";
 
@@ -18,33 +19,23 @@ const NO_LOOK_AFTER_HOLD = [
   "  if (stat !== null) return held;",
 ] as const;
 
-const NO_INTENT = [
-  EXECUTE,
-  `    this.#world.trees.transaction(() => {
-      for (const row of rows) this.#world.trees.put(row);
-    });
-    for (const row of rows) this.#draft.put(row);`,
-  "    for (const row of rows) this.#draft.put(row);",
-] as const;
-
 /** Steps on the disk. */
 export const DISK_MUTANTS: readonly Mutant[] = [
-  mutant("no-look-before-hold", "What is displaced is not looked at before (EX3).", [
-    PUBLISH,
-    "  await expectSame(disk, path, local);\n",
-    "",
-  ]),
-  mutant(
-    "no-look-around-hold",
-    "What is displaced is looked at neither before nor after nor later (EX3).",
-    [PUBLISH, "  await expectSame(disk, path, local);\n", ""],
-    NO_LOOK_AFTER_HOLD,
-    HELD_IS_LEFT,
+  masked(
+    "no-look-at-hold",
+    mutant("no-look-before-hold", "What is displaced is not looked at before (EX3).", [
+      PUBLISH,
+      "  await expectSame(disk, path, local);\n",
+      "",
+    ]),
   ),
-  mutant(
-    "no-look-after-hold",
-    "What was displaced is not looked at after (EX3).",
-    NO_LOOK_AFTER_HOLD,
+  masked(
+    "held-is-left",
+    mutant(
+      "no-look-after-hold",
+      "What was displaced is not looked at after (EX3).",
+      NO_LOOK_AFTER_HOLD,
+    ),
   ),
   mutant(
     "held-is-left",
@@ -91,30 +82,44 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "synced-before-durable",
     "What is about to be put in place counts as agreed on already (EX7).",
     [
-      EXECUTE,
-      "    return [{ ...row, displacing: row.local?.file ?? null, placing }];",
-      `    const file = row.local?.file ?? staged?.stat.file ?? "";
-    const synced = { parent, name, content, file };
-    return [{ ...row, synced, displacing: null, placing: null }];`,
+      ANNOUNCED,
+      "  return { ...row, displacing: row.local?.file ?? null, placing };",
+      `  const synced = { parent, name, content, file: row.local?.file ?? staged.stat.file };
+  return { ...row, synced, displacing: null, placing: null };`,
     ],
   ),
-  mutant("no-intent", "A displacement is not on record before it happens (EX4).", NO_INTENT),
-  mutant(
-    "no-intent-and-any-inode",
-    "A displacement is not on record, and whatever took the name counts as what was there (EX4).",
-    NO_INTENT,
-    ...ANY_INODE,
+  masked(
+    "another-inode-is-untouched",
+    mutant("no-intent", "A displacement is not on record before it happens (EX4).", [
+      PROGRESS,
+      `    this.#world.trees.transaction(() => {
+      for (const row of rows) this.#world.trees.put(row);
+    });
+    for (const row of rows) this.#draft.put(row);`,
+      "    for (const row of rows) this.#draft.put(row);",
+    ]),
   ),
   mutant("park-record-lost", "Where a parked node came from is not on record (EX1).", [
     PUBLISH,
     "  return { ...touched(parkedAt, moved, isSame ? content : null), parkedFrom: from };",
     "  return { ...touched(parkedAt, moved, isSame ? content : null), parkedFrom: null };",
   ]),
-  mutant("stopped-move-is-left", "A move that stopped halfway leaves a second name (EX7).", [
-    "sync/root.ts",
-    "  await finishParkedMoves(disk);\n",
-    "",
-  ]),
+  masked(
+    "second-names-in-park",
+    mutant("stopped-move-is-left", "A move that stopped halfway leaves a second name (EX7).", [
+      "sync/root.ts",
+      "  await finishParkedMoves(disk);\n",
+      "",
+    ]),
+  ),
+  masked(
+    "stopped-move-is-left",
+    mutant("second-names-in-park", "No look takes a move that stopped halfway for one (EX7).", [
+      "sync/looking.ts",
+      "    if (isFull || folders.has(PARK_NODE)) await finishParkedMoves(this.#world.disk);\n",
+      "",
+    ]),
+  ),
   mutant(
     "folder-removed-with-children",
     "A folder is removed although there is something in it (EX5).",
@@ -161,10 +166,18 @@ export const DISK_MUTANTS: readonly Mutant[] = [
       "    if (hash !== null) return { path, stat };",
     ],
   ),
-  mutant("no-look-before-move", "A moved file counts as what it was when it was planned (EX3).", [
+  masked(
+    "moved-is-trusted",
+    mutant("no-look-before-move", "A moved file counts as what it was when it was planned (EX3).", [
+      PUBLISH,
+      '  if (row.kind === "folder" || sameStamp(stat.stamp, local.stamp)) return local;',
+      "  if (row.id !== null) return local;",
+    ]),
+  ),
+  mutant("moved-is-trusted", "What the engine moved is not read again (EX3, SC8).", [
     PUBLISH,
-    '  if (row.kind === "folder" || sameStamp(stat.stamp, local.stamp)) return local;',
-    "  if (row.id !== null) return local;",
+    'racy: stat.kind === "file" };',
+    "racy: false };",
   ]),
   mutant(
     "edit-after-publish-unseen",
@@ -179,7 +192,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "chmod-vouches-for-bytes",
     "A changed executable bit vouches for bytes that nobody read (EX3).",
     [
-      EXECUTE,
+      STEPS,
       "    if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {",
       "    if (after.file === null) {",
     ],

@@ -1,15 +1,13 @@
 import { toHex } from "#core/bytes.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { foldName, joinPath, PRIVATE_FOLDER } from "#core/names.ts";
+import { foldName, joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import { samePlace } from "#core/node.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
-import { pathOf } from "#sync/paths.ts";
 import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
 import { journalFaults } from "./journal-oracle.ts";
-import type { MemoryStore } from "./memory-store.ts";
 import { show } from "./people.ts";
 import { remoteFaults, sharedInodes } from "./store-oracle.ts";
 import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
@@ -80,32 +78,14 @@ function textOf(bytes: Uint8Array): string {
 
 /** Codes of problems that last until a person does something about them. */
 const LASTING = new Set(["unsupported-kind", "outside-root", "not-empty", "restored"]);
-/** Those for which a step waits on this disk. */
-const STEPS = new Set(["outside-root", "not-empty"]);
 
 export function isLasting({ code }: Problem): boolean {
   return LASTING.has(code);
 }
 
-/**
- * How many steps cannot be done here: for them there is always work. What the server has under the
- * name of a folder that could not go, or below it, waits for that.
- */
-export function unmakable(problems: readonly Problem[], store: MemoryStore): number {
-  const kept = new Set(problems.flatMap(({ code, path }) => (code === "not-empty" ? [path] : [])));
-  const others = problems.filter(({ code, path }) => STEPS.has(code) && !isCovered(path, kept));
-  if (kept.size === 0) return others.length;
-  const own = store.changed().filter(({ id, local, remote }) => {
-    if (remote === null) return kept.has(pathOf(store, "local", id) ?? "");
-    const isThere = local !== null && samePlace(local, remote);
-    return !isThere && isCovered(pathOf(store, "remote", id) ?? "", kept);
-  });
-  return others.length + own.length;
-}
-
-/** Of what people name in a story, Word's temporary files are ignored. */
+/** Of what people name in a story, Word's temporary files are ignored, and such folders. */
 export function isIgnored(path: string): boolean {
-  return path.endsWith(".tmp");
+  return splitPath(path).some((name) => name.endsWith(".tmp"));
 }
 
 /** A disk as people see it: each path and what stands there, as one text. */
@@ -190,7 +170,7 @@ function litterFolders(disk: VirtualDisk): Set<string> {
   const judge = (path: string, folder: Inode): boolean => {
     const below = disk.names(folder).map(({ name, inode }) => {
       const at = joinPath(path, name);
-      return inode.kind === "folder" ? judge(at, inode) : isIgnored(at);
+      return isIgnored(at) || (inode.kind === "folder" && judge(at, inode));
     });
     const isLitter = below.length > 0 && below.every(Boolean);
     if (isLitter) litter.add(path);
@@ -253,9 +233,13 @@ export async function disagreements(
   const rows = await server.tree();
   return devices.flatMap((device) => {
     const told = toldOf([device]);
-    // What has a problem where it is on the disk may be elsewhere at the server.
+    // What has a problem where it is on the disk may be elsewhere at the server, and what cannot
+    // go where the server has it may be elsewhere on the disk.
+    const given = new Set(told);
     for (const [path, { id }] of rows) {
-      if (isCovered(localPath(device, id), told)) told.add(path);
+      const here = localPath(device, id);
+      if (isCovered(here, given)) told.add(path);
+      else if (here !== "" && isCovered(path, given)) told.add(here);
     }
     const lines = differences(shortened(device.disk), remote, told);
     return lines.map((line) => `${device.name} | server: ${line}`);
@@ -319,7 +303,15 @@ export async function verdict(
       if (!isThere && !isHeld(devices, bytes)) wrong.push(`gone without a trace: ${show(bytes)}`);
     }
   }
-  for (const device of devices) wrong.push(...sharedInodes(device));
+  const entries = await server.entries();
+  for (const device of devices) {
+    wrong.push(...sharedInodes(device));
+    for (const { sequence } of device.forgotten(entries)) {
+      wrong.push(
+        `${device.name} read its own entry ${sequence} with an older database, and went on`,
+      );
+    }
+  }
   if (story.isSteady) for (const device of devices) wrong.push(...doubled(device, ledger));
   wrong.push(...(await journalFaults(server, story.folding)));
   for (const device of devices) wrong.push(...remoteFaults(device, await server.tree()));
@@ -333,7 +325,7 @@ export async function verdict(
       const { path, code, message } = problem;
       wrong.push(`${device.name} still reports a problem with ${path}: ${code}: ${message}`);
     }
-    if (pending.up > 0 || pending.down > unmakable(problems, device.store)) {
+    if (pending.up > 0 || pending.down > 0) {
       wrong.push(`${device.name} still has work`);
     }
   }

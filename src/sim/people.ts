@@ -2,8 +2,16 @@ import { utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { Attempt, USUAL_SIZES, folderOf, nameOf } from "./attempt.ts";
+import type { FileKey } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
-import { gone, notFolder, type Inode, type VirtualDisk, type Witness } from "./virtual-disk.ts";
+import {
+  gone,
+  notFolder,
+  type Inode,
+  type VirtualDisk,
+  type Where,
+  type Witness,
+} from "./virtual-disk.ts";
 
 /** All that people do in a story, each kind with its own weight in each. */
 export const PEOPLES_WAYS = [
@@ -42,7 +50,24 @@ export const RARER_WAYS = [
   "make-pipe",
   "make-outside-link",
   "nest",
+  "save-unchanged",
 ] as const;
+
+/** What somebody may do to a thing in the moment in which an engine acts on it. */
+export const SURPRISES = [
+  "write",
+  "append",
+  "overwrite-same-size",
+  "save-by-rename",
+  "save-unchanged",
+  "delete",
+  "rename-file",
+  "move",
+  "make-executable",
+  "put-back",
+  "put-in",
+] as const;
+export type Surprise = (typeof SURPRISES)[number];
 
 /** What the built-in rules ignore, in a folder that others may delete. */
 const LITTER_WAY = "leave-litter";
@@ -65,12 +90,19 @@ const EXCEL_MS = 2_000;
 /** A file that nobody changed or moved for this long is at rest. */
 const SETTLED_NS = 1_000_000_000n;
 
+/** What a story tells a person's machine, and what that says. */
+type Habits = {
+  readonly sizes: readonly number[];
+  /** Whether its engine takes whatever gets this name for a file that it knows. */
+  readonly isKnownName: (at: Where, file: FileKey) => boolean;
+};
+
 /** One person at one device. */
 export class Person {
   readonly #disk: VirtualDisk;
   readonly #witness: Witness;
   readonly #names: readonly string[];
-  readonly #sizes: readonly number[];
+  readonly #habits: Habits;
   readonly #touched: (path: string) => void;
   readonly #open: { readonly inode: Inode; readonly path: string }[] = [];
 
@@ -80,9 +112,9 @@ export class Person {
     witness: Witness,
     names: readonly string[],
     touched: (path: string) => void,
-    sizes: readonly number[] = USUAL_SIZES,
+    habits: Partial<Habits> = {},
   ) {
-    this.#sizes = sizes;
+    this.#habits = { sizes: USUAL_SIZES, isKnownName: () => false, ...habits };
     this.#touched = touched;
     this.#disk = disk;
     this.#witness = witness;
@@ -99,12 +131,38 @@ export class Person {
     try {
       yield* this.#act(
         way,
-        new Attempt(this.#disk, draw, { names: this.#names, sizes: this.#sizes }, tag),
+        new Attempt(this.#disk, draw, { names: this.#names, sizes: this.#habits.sizes }, tag),
       );
     } catch (error) {
       if (!(error instanceof WorldError)) throw error;
       yield `gives up ${way}: ${error.code}`;
     }
+  }
+
+  /** Something that happens to what stands, or just stood, at a path. */
+  *surprises(
+    way: Surprise,
+    { path, inode }: { readonly path: string; readonly inode: Inode | null },
+    draw: Draw,
+    tag: string,
+  ): Deed {
+    const options = { names: this.#names, sizes: this.#habits.sizes };
+    const at = new Attempt(this.#disk, draw, options, tag, path);
+    try {
+      if (way === "put-back") yield* this.#putBack(path, inode);
+      else if (way === "put-in")
+        yield* this.write(joinPath(path, draw.pick(this.#names)), at.content());
+      else yield* this.#act(way, at);
+    } catch (error) {
+      if (!(error instanceof WorldError)) throw error;
+      yield `gives up ${way}: ${error.code}`;
+    }
+  }
+
+  /** What is gone from its place comes there again, as another file. */
+  *#putBack(path: string, inode: Inode | null): Deed {
+    if (this.#disk.peek(path) !== null || inode?.kind !== "file") return;
+    yield* this.write(path, inode.bytes);
   }
 
   *#act(way: Way, at: Attempt): Deed {
@@ -185,6 +243,8 @@ export class Person {
         return yield* this.makeLink(`out ${at.tag}`, at.draw.pick(["/etc/hosts", "../out"]));
       case "nest":
         return yield* this.#move(at.folder(), at.folder());
+      case "save-unchanged":
+        return yield* this.#saveUnchanged(at.file());
     }
   }
 
@@ -237,6 +297,15 @@ export class Person {
   *#saveByRename(path: string, at: Attempt): Deed {
     const beside = `${path}.new`;
     yield* this.write(beside, at.content());
+    yield* this.rename(beside, path);
+  }
+
+  /** The same bytes, in another file that takes its place. */
+  *#saveUnchanged(path: string): Deed {
+    const { kind, bytes } = this.#disk.expect(path);
+    if (kind !== "file") throw new WorldError("not-a-file", path);
+    const beside = `${path}.new`;
+    yield* this.write(beside, bytes);
     yield* this.rename(beside, path);
   }
 
@@ -308,7 +377,8 @@ export class Person {
     if (source.inode === null) throw gone(from);
     const target = this.#disk.find(to);
     const taken = target.inode;
-    if (taken !== null && taken !== source.inode) {
+    const isOver = taken !== null && taken !== source.inode;
+    if (isOver) {
       if (source.inode.kind === "folder" && taken.kind !== "folder") throw notFolder(to);
       if (taken.kind === "folder") {
         if (source.inode.kind !== "folder" || taken.entries.size > 0) {
@@ -316,9 +386,10 @@ export class Person {
         }
       }
       this.#kill(taken);
-      if (source.inode.kind === "file")
-        this.#witness.spread(source.inode.bytes, source.inode.links);
     }
+    const { kind, bytes, links, file } = source.inode;
+    const isKnown = isOver || this.#habits.isKnownName(target, file);
+    if (kind === "file" && isKnown) this.#witness.spread(bytes, links);
     this.#touched(to);
     this.#disk.rename(source, target);
     yield `renames ${from} to ${to}`;

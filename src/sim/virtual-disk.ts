@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { foldName, PRIVATE_FOLDER } from "#core/names.ts";
 import type { EntryKind, Stat } from "#sync/ports.ts";
+import { STAGE_FOLDER } from "#sync/paths.ts";
 import type { FileKey } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
 import type { MachineTime } from "./virtual-clock.ts";
@@ -27,6 +28,10 @@ export type Inode = Times & {
   /** A person deleted one of its names: the engine's own one may then be the last. */
   isUnwanted: boolean;
   bytes: Uint8Array;
+  /** All bytes that it ever held, newest last. */
+  readonly past: Uint8Array[];
+  /** When bytes were written to it last, by the story's own clock. */
+  writtenMs: number;
   executable: boolean;
   links: number;
   /** Nobody may list or read it now. */
@@ -91,6 +96,11 @@ export class VirtualDisk {
     this.root.links = 1;
   }
 
+  /** Since the story began, whatever the machine's clock says. */
+  get upMs(): number {
+    return this.#time.upMs;
+  }
+
   tickNs(): bigint {
     return BigInt(Math.floor(this.#time.nowMs / TICK_MS) * TICK_MS) * NS_PER_MS;
   }
@@ -111,6 +121,8 @@ export class VirtualDisk {
       isShared: false,
       isUnwanted: false,
       bytes: EMPTY,
+      past: [EMPTY],
+      writtenMs: this.upMs,
       executable: false,
       links: 0,
       barred: false,
@@ -226,7 +238,8 @@ export class VirtualDisk {
   write(inode: Inode, bytes: Uint8Array, byEngine: boolean): void {
     const { mtimeNs, ctimeNs } = inode;
     inode.durable ??= { bytes: inode.bytes, mtimeNs, ctimeNs };
-    if (!byEngine && inode.links > 0) {
+    if (!byEngine && inode.links > 0 && this.#isOnlyStaged(inode)) this.#witness.tore(bytes);
+    else if (!byEngine && inode.links > 0) {
       // Under each of its names.
       for (let name = 0; name < inode.links && inode.bytes.length > 0; name++) {
         this.#witness.killed(inode.bytes);
@@ -235,16 +248,28 @@ export class VirtualDisk {
       else this.#witness.tore(bytes);
       if (inode.isShared) this.#witness.spread(bytes, inode.links - 1);
     }
-    inode.bytes = bytes;
+    this.#hold(inode, bytes);
     inode.byEngine = byEngine;
     inode.mtimeNs = this.tickNs();
     inode.ctimeNs = inode.mtimeNs;
     for (const folder of inode.homes.keys()) this.onTouch(folder);
   }
 
+  /** A person deleted the name that it had for people; its other one is about to go. */
+  #isOnlyStaged({ isUnwanted, homes }: Inode): boolean {
+    const stage = isUnwanted ? this.peek(STAGE_FOLDER) : null;
+    return stage !== null && homes.size === 1 && homes.has(stage);
+  }
+
   setTimes(inode: Inode, mtimeNs: bigint): void {
     inode.mtimeNs = mtimeNs;
     inode.ctimeNs = this.tickNs();
+    for (const folder of inode.homes.keys()) this.onTouch(folder);
+  }
+
+  /** Whoever watches it, or the folder that it is in, hears of it. */
+  touch(inode: Inode): void {
+    if (inode.kind === "folder") this.onTouch(inode);
     for (const folder of inode.homes.keys()) this.onTouch(folder);
   }
 
@@ -367,12 +392,18 @@ export class VirtualDisk {
     if (durable === null) return;
     if (bytes.length > durable.bytes.length && draw.chance(0.4)) {
       // A journal keeps a size from growing before the bytes are there.
-      inode.bytes = bytes.slice(0, draw.below(bytes.length));
+      this.#hold(inode, bytes.slice(0, draw.below(bytes.length)));
     } else {
-      inode.bytes = durable.bytes;
+      this.#hold(inode, durable.bytes);
       inode.mtimeNs = durable.mtimeNs;
       inode.ctimeNs = durable.ctimeNs;
     }
+  }
+
+  #hold(inode: Inode, bytes: Uint8Array): void {
+    inode.bytes = bytes;
+    inode.past.push(bytes);
+    inode.writtenMs = this.upMs;
   }
 
   #peoplesCopies(): Map<string, { bytes: Uint8Array; count: number }> {

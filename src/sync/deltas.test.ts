@@ -91,7 +91,7 @@ function other(device: Device, ...frames: ChunkFrame[]): Device {
 }
 
 suite("deltas of a sealed space", () => {
-  test("SL14: an edited chunk is sent as what is new in it, though its old bytes are gone", async () => {
+  test("SL16: an edited chunk is sent as what is new in it, though its old bytes are gone", async () => {
     const { device, old } = await withFile();
     const now = edited(old.bytes, 30_000);
     device.disk.files.clear();
@@ -101,7 +101,7 @@ suite("deltas of a sealed space", () => {
     assert.deepEqual(device.shelf.fetches, 0);
   });
 
-  test("SL14: whoever has the old bytes in a file fetches the new ones alone", async () => {
+  test("SL16: whoever has the old bytes in a file fetches the new ones alone", async () => {
     const { device, old } = await withFile();
     const now = edited(old.bytes, 0);
     await send(device, now, [old.id]);
@@ -119,7 +119,7 @@ suite("deltas of a sealed space", () => {
     assert.deepEqual(await fetched(near, now), [now]);
   });
 
-  test("SL14: edits of edits stay small, and never lie deeper than four", async () => {
+  test("SL16: edits of edits stay small, and never lie deeper than four", async () => {
     const { device, old } = await withFile();
     let before = old;
     const frames: ChunkFrame[] = [];
@@ -136,7 +136,7 @@ suite("deltas of a sealed space", () => {
     assert.deepEqual(await fetched(other(device, ...frames), ...frames), frames);
   });
 
-  test("SL14: what shares nothing, or too little, is sent whole", async () => {
+  test("SL16: what shares nothing, or too little, is sent whole", async () => {
     const { device, old } = await withFile();
     for (const now of [frameOf(randomSample(2, 60_000)), frameOf(new Uint8Array(60_000))]) {
       await send(device, now, [old.id]);
@@ -144,7 +144,7 @@ suite("deltas of a sealed space", () => {
     }
   });
 
-  test("SL14: a delta whose base the server lost is missing, and goes whole the next time", async () => {
+  test("SL16: a delta whose base the server lost is missing, and goes whole the next time", async () => {
     const { device, old } = await withFile();
     const now = edited(old.bytes, 9);
     await send(device, now, [old.id]);
@@ -157,7 +157,7 @@ suite("deltas of a sealed space", () => {
     assert.deepEqual(await fetched(other(device, now), now), [now]);
   });
 
-  test("SL14: bases that a server swaps, cuts or leaves out are refused", async () => {
+  test("SL16: bases that a server swaps, cuts or leaves out are refused", async () => {
     const { device, old } = await withFile();
     const now = edited(old.bytes, 9);
     await send(device, now, [old.id]);
@@ -176,7 +176,7 @@ suite("deltas of a sealed space", () => {
     assert.deepEqual(await fetched(other(device, now), now), [], "cut short: ask again");
   });
 
-  test("SL14: what lies nowhere on this disk is not signed, and asked about once", async () => {
+  test("SL16: what lies nowhere on this disk is not signed, and asked about once", async () => {
     const device = sealedDevice();
     await device.remote.put([frameOf(randomSample(1, 9_000))]);
     assert.equal(await device.seal.rest(quiet), true);
@@ -184,7 +184,7 @@ suite("deltas of a sealed space", () => {
     assert.equal(device.store.sealedRecords.signature(chunkId("00".repeat(32))), undefined);
   });
 
-  test("SL14: what is new is in a delta to whichever old chunks are nearest to it", async () => {
+  test("SL16: what is new is in a delta to whichever old chunks are nearest to it", async () => {
     const { device, old } = await withFile();
     const strangers = [4, 5, 6].map((seed) => frameOf(randomSample(seed, 60_000)));
     for (const stranger of strangers) await send(device, stranger, [old.id]);

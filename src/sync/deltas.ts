@@ -42,7 +42,7 @@ const TURN_CHUNKS = 64;
 type Searchable = { readonly index: BaseIndex; readonly entries: readonly SealedEntry[] };
 
 /**
- * Seals an edited chunk as what is new in it (SPEC SL14). What the old ones hold is known by their
+ * Seals an edited chunk as what is new in it (SPEC SL16). What the old ones hold is known by their
  * signatures, which are made at rest: when a file has changed, its old bytes are gone.
  */
 export class Deltas {

@@ -44,7 +44,7 @@ const MAX_ROUNDS = 10_000;
 
 /**
  * Decides everything, does nothing: from the three trees to the records to store, the steps on this
- * disk, and the changes to commit (SPEC PL1–PL17). Pure: the view is only read.
+ * disk, and the changes to commit (SPEC PL1–PL18). Pure: the view is only read.
  */
 export function plan(view: TreeView, world: PlanWorld): Plan {
   const draft = new Draft(view, world.nameKey);
@@ -213,7 +213,12 @@ class Outgoing {
 
   #needsOf(id: NodeId): NodeId[] {
     const target = this.#tree.of(id);
-    if (target === null) return this.#draft.children("remote", id).map((row) => row.id);
+    // In order of ids: a view gives children in any, and the plan is the same in all (SPEC PL10).
+    if (target === null)
+      return this.#draft
+        .children("remote", id)
+        .map((row) => row.id)
+        .sort();
     const above = this.#movedAbove(id);
     return [target.place.parent, ...above, ...this.#inTheWay(id, target.place)];
   }

@@ -37,6 +37,13 @@ export function openSealedSpace(world: SealedSpaceWorld): { seal: Seal; remote: 
   const sealer = new ChunkSealer(world);
   const deltas = new Deltas(world);
   const local = (raw: ChunkId): Promise<Uint8Array | null> => readLocalChunk(world, raw);
-  const sealed = new SealedRemote({ ...world, records, sealer, deltas, local });
+  const sealed = new SealedRemote({
+    ...world,
+    records,
+    settings: world.records,
+    sealer,
+    deltas,
+    local,
+  });
   return { seal: new SealedSeal({ ...world, sealed, deltas }), remote: sealed };
 }

@@ -1,80 +1,14 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { DeviceKeys, keysFile } from "#cli/device-keys.ts";
 import { CommandError } from "#cli/exit.ts";
-import { enrolByCode } from "#cli/join-code.ts";
-import { enrolBy } from "#cli/linking.ts";
-import { signUp, vouchFor } from "#cli/owner.ts";
 import { openSealedSpace } from "#cli/sealed-spaces.ts";
-import { callServer } from "#cli/server-calls.ts";
-import { toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
-import { sealPackage, type JoinPackage } from "#crypto/join-package.ts";
-import { joinKeys, rootKey } from "#crypto/keys.ts";
-import type { HttpAccount } from "#platform/account-http.ts";
-import { systemPrimitives } from "#platform/primitives.ts";
-import { readConfig } from "#server/config.ts";
-import { startServer } from "#server/main.ts";
+import { opened } from "./keys-world.ts";
 
 // The keys of devices, against a real server that keeps what they share.
-
-const CREDENTIALS = { account: "alice", password: "correct horse battery" };
-const SECRET = "7ZK2M0QWXA99TBCHJ4VE";
-
-type Member = { readonly keys: DeviceKeys; readonly calls: HttpAccount };
-
-class Home implements AsyncDisposable {
-  readonly folder = fs.mkdtempSync(join(tmpdir(), "lockstep-keys-"));
-  readonly data = join(this.folder, "data");
-  #server: Awaited<ReturnType<typeof startServer>> | null = null;
-
-  get url(): string {
-    assert.ok(this.#server !== null);
-    return this.#server.address.url;
-  }
-
-  async start(): Promise<void> {
-    const config = readConfig({ data: this.data, port: "0", log: "silent" }, {});
-    this.#server = await startServer(config, "1.2.3");
-  }
-
-  async stop(): Promise<void> {
-    await this.#server?.close();
-    this.#server = null;
-  }
-
-  /** A device that has signed in by password and is in the keyring. */
-  async device(name: string): Promise<Member> {
-    const enrolled = await enrolBy(this.url, CREDENTIALS, name);
-    const calls = callServer(this.url, enrolled.token);
-    const keys = await enrolled.keys(calls);
-    await vouchFor(calls, keys);
-    keys.keepAt(join(this.folder, `${name}.json`));
-    return { keys, calls };
-  }
-
-  /** What the server would do that shows what it kept before. */
-  edit(sql: string, ...values: (string | number)[]): void {
-    using database = new DatabaseSync(join(this.data, "metadata.sqlite"));
-    assert.equal(database.prepare(sql).run(...values).changes, 1);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-    fs.rmSync(this.folder, { recursive: true });
-  }
-}
-
-async function opened(): Promise<Home> {
-  const home = new Home();
-  await home.start();
-  await signUp(callServer(home.url), CREDENTIALS);
-  return home;
-}
 
 const went = (code: string) => (error: unknown) =>
   error instanceof WorldError && error.code === code;
@@ -161,29 +95,39 @@ test("SA6: a keyring that went back, or is another of its version, is refused", 
   assert.deepEqual(keys.seen, seen);
 });
 
-test("SA11: a machine that joins takes no older state than the one that invited it saw", async () => {
+test("SA15: after a restored backup the keyring of before is kept, with what was written since", async () => {
   await using home = await opened();
-  const { keys, calls } = await home.device("laptop");
-  const made = await openSealedSpace(calls, keys, { name: "home", domain: "shared" });
-  const { space, head: sequence, chain } = await calls.space(made.space);
-  const join_ = async (change: Partial<JoinPackage> = {}) => {
-    const { account, accountKey, identity } = keys.own;
-    const heads = [{ space, sequence, chain }];
-    const offer = { account, accountKey, identity, seen: keys.seen, heads, ...change };
-    const locator = toHex(joinKeys(systemPrimitives.hashes, SECRET).locator);
-    const sealed = Buffer.from(sealPackage(systemPrimitives, SECRET, offer)).toString("base64url");
-    await calls.offerJoin({ locator, package: sealed, space });
-    const enrolled = await enrolByCode(home.url, SECRET, "desk");
-    return enrolled.keys(callServer(home.url, enrolled.token));
-  };
-  assert.deepEqual((await join_()).keyring.spaces, keys.keyring.spaces);
-  const older = /an older state than the one that invited it/;
-  await assert.rejects(join_({ heads: [{ space, sequence: sequence + 1, chain }] }), older);
-  await assert.rejects(join_({ heads: [{ space, sequence, chain: "1".repeat(64) }] }), older);
-  const gone = { space: keys.own.account as string as typeof space, sequence: 0, chain };
-  await assert.rejects(join_({ heads: [gone] }), older);
-  const newer = { ...keys.seen, version: keys.seen.version + 1 };
-  await assert.rejects(join_({ seen: newer }), went("keyring-went-back"));
-  const stranger = rootKey(new Uint8Array(32)) as Uint8Array;
-  await assert.rejects(join_({ identity: stranger }), went("bad-keyring"));
+  const [a, b] = [await home.device("laptop"), await home.device("desk")];
+  await b.keys.refresh(b.calls);
+  await a.keys.refresh(a.calls);
+  const backup = await a.calls.vault();
+  const wish = { domain: "shared" as const };
+  const lost = await openSealedSpace(a.calls, a.keys, { ...wish, name: "lost" });
+  await b.keys.refresh(b.calls);
+  home.edit(
+    "UPDATE accounts SET keyring = ?, keyring_version = ?",
+    backup.keyring,
+    backup.keyringVersion,
+  );
+  // Somebody signs in by password before the others have been asked.
+  const c = await home.device("phone");
+  for (const { keys, calls } of [a, b]) {
+    await assert.rejects(keys.refresh(calls), went("keyring-went-back"));
+  }
+  await a.keys.overtake(a.calls);
+  await b.keys.overtake(b.calls);
+  await c.keys.refresh(c.calls);
+  for (const { keys } of [a, b, c]) {
+    assert.deepEqual(keys.keyring, a.keys.keyring);
+    assert.equal(keys.keyring.devices.length, 3);
+    assert.deepEqual(
+      keys.keyring.spaces.map(({ space }) => space),
+      [lost.space],
+    );
+  }
+  const { version } = a.keys.seen;
+  await a.keys.overtake(a.calls);
+  assert.equal(a.keys.seen.version, version, "nothing is written when nothing is lost");
+  await openSealedSpace(c.calls, c.keys, { ...wish, name: "more" });
+  assert.equal(await a.keys.refresh(a.calls), true);
 });

@@ -1,9 +1,19 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { CHAIN_START } from "#protocol/chain.ts";
+import { MAX_RESTORES } from "#protocol/feed.ts";
 import type { SpaceKeys, SpaceRow } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
-import { FIRST_KEYS, folders, newChunk, newCommit, newSpace, newSpaceId } from "./tree.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import {
+  createFolder,
+  FIRST_KEYS,
+  folders,
+  newChunk,
+  newCommit,
+  newSpace,
+  newSpaceId,
+} from "./tree.ts";
 
 type SealedKeys = Extract<SpaceKeys, { kind: "sealed" }>;
 
@@ -23,6 +33,35 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     assert.deepEqual(await journals.head(space.id), { sequence: 0, chain: CHAIN_START });
     assert.equal(await journals.chainAt(space.id, 0), CHAIN_START);
     assert.equal(await journals.chainAt(space.id, 1), undefined);
+  });
+
+  test(`JN21: a copy that was put back has other epochs, and tells where it ended if announced (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const writer = await TreeWriter.open(under.metadata);
+    const { id } = writer.space;
+    const empty = await newSpace(under.metadata);
+    await writer.land(createFolder("a"));
+    const head = await journals.head(id);
+    let drawn = 0;
+    const draw = (): string => `e${++drawn}`;
+    const rowOf = async (space = id) => (await journals.space(space)) ?? assert.fail();
+    assert.equal(await journals.restart(draw, true), 2);
+    const [first, second] = [await rowOf(), await rowOf(empty.id)];
+    assert.deepEqual(new Set([first.epoch, second.epoch]), new Set(["e1", "e2"]));
+    assert.deepEqual(first.restores, [{ epoch: first.epoch, ...head }]);
+    const none = { sequence: 0, chain: CHAIN_START };
+    assert.deepEqual(second.restores, [{ epoch: second.epoch, ...none }]);
+    await writer.land(createFolder("b"));
+    assert.deepEqual((await rowOf()).restores, first.restores, "it is where the copy ended");
+    for (let count = 0; count < 2 * MAX_RESTORES; count++) await journals.restart(draw, true);
+    const { restores = [], epoch } = await rowOf();
+    assert.equal(restores.length, MAX_RESTORES);
+    assert.deepEqual(restores.at(-1), { epoch, ...(await journals.head(id)) });
+    await journals.restart(draw, false);
+    const again = await rowOf();
+    assert.notEqual(again.epoch, epoch);
+    assert.deepEqual(again, { ...writer.space, epoch: again.epoch });
   });
 
   test(`CH14: the key that files are cut by is drawn once for all (${database})`, async () => {

@@ -189,7 +189,7 @@ async function restore(device: SealedDevice, { closed, content, follows }: Revis
 
 suite("a file that is edited again and again", () => {
   for (const kind of Object.keys(KINDS)) {
-    test(`SL14: every revision comes back bit for bit: ${kind}`, async () => {
+    test(`SL16: every revision comes back bit for bit: ${kind}`, async () => {
       using author = sealedDevice(keyring("private"));
       const revisions = await write(author, kind, new Draw(1, kind));
       using follower = sealedDevice(keyring("private"), author.shelf, OTHER_DEVICE);

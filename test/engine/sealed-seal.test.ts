@@ -128,7 +128,11 @@ suite("contents of a sealed space", () => {
         if (twist === "one more") return [...frames, ...frames.slice(0, 1)];
         return frames.map(({ id, bytes: stored }) => ({ id, bytes: stored.slice(0, -1) }));
       };
-      await assert.rejects(other.seal.manifest(content.sha256, undefined), { code: "bad-chunk" }, twist);
+      await assert.rejects(
+        other.seal.manifest(content.sha256, undefined),
+        { code: "bad-chunk" },
+        twist,
+      );
     }
   });
 
