@@ -9,11 +9,13 @@ import type { VirtualServer } from "./virtual-server.ts";
 const MOST_STEPS = 12_000;
 /** The longest pause after something failed, and what follows. */
 const LONGEST_MS = 400_000;
+/** Who has all that the others have, and hears nothing more for so many steps, has all. */
+const MOST_CALM_STEPS = 40;
 /** What everybody saves in the first round shows whom the server kept from whom. */
 const ROUNDS = 3;
 
 /** Several chunks, in a space of either kind. */
-const SIZE_BYTES = 45_000;
+const SIZE_BYTES = 20_000;
 
 type Reckoning = {
   readonly devices: readonly Device[];
@@ -93,7 +95,7 @@ async function waitForAll({ devices, server, scheduler, people, wrong }: Reckoni
   let calm = 0;
   const isOver = (): boolean => {
     calm = devices.every(isDone) ? calm + 1 : 0;
-    return wrong.length > 0 || scheduler.nowMs >= untilMs || calm > 200;
+    return wrong.length > 0 || scheduler.nowMs >= untilMs || calm > MOST_CALM_STEPS;
   };
   await scheduler.run(isOver, MOST_STEPS);
 }

@@ -93,7 +93,7 @@ const HTTP_SHARE = 0.005;
  * Most bugs that many deeds find are found by few as well, and a story takes as long as its deeds:
  * what counts is the time until one is found. Long stories are for the rest.
  */
-const SHORT_SHARE = 0.75;
+const SHORT_SHARE = 0.9;
 const MOST_DEEDS = { short: 12, long: 40 } as const;
 const MOST_FATES = { short: 3, long: 8 } as const;
 
@@ -132,7 +132,7 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
 
 function drawUsual(seed: number, weather: Weather): Swarm {
   const draw = new Draw(seed, "swarm");
-  const isDrawnSo = draw.chance(0.05);
+  const isDrawnSo = draw.chance(0.03);
   const sequential = weather === "any" ? isDrawnSo : weather === "in-order";
   const length = draw.chance(SHORT_SHARE) ? "short" : "long";
   const devices = draw.chance(length === "short" ? 0.85 : 0.6) ? 2 : 3;
