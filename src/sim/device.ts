@@ -110,6 +110,7 @@ export class Device {
   isSweeping = true;
   readonly ambush: Ambush;
   #endsIn = Number.POSITIVE_INFINITY;
+  #endsAt = "";
   #onEnd: () => void = () => {};
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
   #actor: Actor;
@@ -184,17 +185,17 @@ export class Device {
       this.calls++;
       return scheduler.call(actor, label, work);
     };
-    const near = (path: string): void => this.#near(path);
     const draw = new Draw(swarm.seed, `device ${this.index} life ${this.#lives}`);
     const meet = (call: string, path: string): void => this.#meet(draw, call, path);
+    const near = (path: string): void => void (this.plight.faulty && this.ambush.nearRead(path));
     const { disk, time, store } = this;
     const doors = openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
       isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
       shuffle: (list) => draw.shuffle(list),
       meet,
       accuse,
-      near,
-      isTorn: () => this.#endsIn === 0,
+      near: (path) => this.plight.faulty && this.ambush.near(path),
+      isTorn: () => this.#endsIn < 0,
       // The rows of a process that ended are closed: what it had asked for is judged by none.
       acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
       oracle: this.oracle,
@@ -231,13 +232,10 @@ export class Device {
     this.#sweepLater(engine, actor, 200);
   }
 
-  #near(path: string): void {
-    if (this.plight.faulty) this.ambush.near(path);
-  }
-
-  /** The process is to end after so many steps on its disk, in the midst of whatever it does. */
-  endIn(steps: number, onEnd: () => void): void {
+  /** The process is to end after so many steps of a kind on its disk, in the midst of one. */
+  endIn(steps: number, kind: string, onEnd: () => void): void {
     this.#endsIn = steps;
+    this.#endsAt = kind;
     this.#onEnd = onEnd;
   }
 
@@ -249,10 +247,7 @@ export class Device {
   #ending(gate: Gate): Gate {
     return <T>(label: string, work: () => T): Promise<T> => {
       return gate(label, () => {
-        if (this.#endsIn > 0) {
-          this.#endsIn--;
-          return work();
-        }
+        if (!label.startsWith(this.#endsAt) || this.#endsIn-- > 0) return work();
         const isDone = label.startsWith("stage write") || this.#draw.chance(0.5);
         if (isDone) work();
         this.endNever();

@@ -1,4 +1,5 @@
 import { utf8 } from "#core/bytes.ts";
+import { PRIVATE_FOLDER } from "#core/names.ts";
 import type { Device } from "./device.ts";
 import { disagreements, type Ledger } from "./oracle.ts";
 import { show } from "./people.ts";
@@ -104,11 +105,14 @@ async function waitForAll({ devices, server, scheduler, people, wrong }: Reckoni
 function bytesOf({ devices, ledger }: Reckoning): string[] {
   const wrong: string[] = [];
   const present = new Set<string>();
-  for (const { name, disk } of devices) {
-    for (const { path, inode } of disk.tree()) {
-      if (inode.kind !== "file") continue;
+  for (const { name, disk, stopped } of devices) {
+    for (const { path, inode } of disk.everything()) {
+      const isKept = path.startsWith(`${PRIVATE_FOLDER}/`);
+      // What somebody wrote into the moment it was displaced comes back by the next sweep: whoever
+      // has stopped has it where it was put.
+      if (inode.kind !== "file" || (isKept && stopped === null)) continue;
       present.add(Buffer.from(inode.bytes).toString("latin1"));
-      if (ledger.knows(inode.bytes)) continue;
+      if (isKept || ledger.knows(inode.bytes)) continue;
       wrong.push(`${name} has bytes that nobody saved at ${path}: ${show(inode.bytes)}`);
     }
   }

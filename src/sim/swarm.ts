@@ -251,7 +251,7 @@ function withFolders(swarm: Swarm, draw: Draw): Swarm {
     nest: draw.between(2, 8),
     move: draw.between(1, 4),
     "rename-folder": draw.between(1, 4),
-    swap: draw.below(3),
+    swap: draw.below(6),
     delete: draw.below(3),
     "delete-all": draw.below(3),
   };
@@ -260,28 +260,41 @@ function withFolders(swarm: Swarm, draw: Draw): Swarm {
     if (at < FIRST_FOLDERS.length) {
       return { ...deed, device: 0, waitMs: 0, way: FIRST_FOLDERS[at] ?? "write" };
     }
-    // In pairs: both begin from what both have.
-    return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : draw.below(most) };
+    // In pairs: both begin from what both have, or one where the other's deletion is believed.
+    const laterMs = draw.below(most) + draw.pick([0, 0, 1_000]);
+    return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : laterMs };
   });
-  return { ...swarm, ways, deeds, names: swarm.names.slice(0, 3) };
+  const latencyMs = draw.pick([20, 100, 300]);
+  // Folders that move while all of them are listed.
+  const slow = draw.chance(0.4) ? { overflow: 0.5, glances: 0, longestStepMs: 20 } : {};
+  return { ...swarm, ways, deeds, latencyMs, ...slow, names: swarm.names.slice(0, 3) };
 }
 
 /** What happens right between two steps of an engine: people's deeds, and its end. */
 function withMoments(swarm: Swarm, draw: Draw): Swarm {
   if (swarm.sequential) return swarm;
   const ways = SURPRISES.filter(() => draw.chance(0.4));
-  const isAmbushed = ways.length > 0 && draw.chance(0.15);
-  const ambush = isAmbushed ? { share: draw.pick([0.02, 0.1, 0.3]), ways } : null;
-  const lastMs = swarm.deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
-  const longestMs = swarm.fates.length === 0 ? lastMs : 1_000;
-  const count = draw.chance(0.12) ? draw.between(1, 3) : 0;
-  const ends = Array.from({ length: count }, (_, at) => ({
-    id: swarm.fates.length + at,
-    fate: STEP_FATE as Fate,
-    device: draw.below(swarm.devices),
-    waitMs: draw.below(Math.max(300, longestMs)),
+  const movesFolders = swarm.deeds[0]?.way !== undefined;
+  const isAmbushed = ways.length > 0 && draw.chance(movesFolders ? 0.5 : 0.15);
+  const ambush = isAmbushed ? { share: draw.pick([0.1, 0.3, 0.6]), ways } : null;
+  // What is read within one tick of the disk's clock after it was written.
+  const quick = isAmbushed && draw.chance(0.3) ? { longestStepMs: 1, hintLatencyMs: 0 } : {};
+  const ends = draw.chance(0.12) ? endsOf(swarm, draw) : [];
+  const deleting = ends.length > 0 ? { delete: 4, ...swarm.ways } : swarm.ways;
+  const fates = [...swarm.fates, ...ends];
+  return { ...swarm, ...quick, ways: deleting, ambush, fates };
+}
+
+/** Engines that end between two steps on the disk, or in one. */
+function endsOf({ deeds, fates, devices }: Swarm, draw: Draw): Swarm["fates"] {
+  const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const longestMs = Math.max(300, fates.length === 0 ? lastMs : 1_000);
+  return Array.from({ length: draw.between(1, 4) }, (_, at) => ({
+    id: fates.length + at,
+    fate: STEP_FATE,
+    device: draw.below(devices),
+    waitMs: draw.below(longestMs),
   }));
-  return { ...swarm, ambush, fates: [...swarm.fates, ...ends] };
 }
 
 /** Some spaces are sealed; where their server goes back it is announced. */
