@@ -26,6 +26,7 @@ async function tryWithout({ attack, test, edits }: Defence): Promise<Outcome> {
   const args = [
     "--disable-warning=ExperimentalWarning",
     "--test",
+    "--test-force-exit",
     "--test-reporter=spec",
     `--test-timeout=${TIMEOUT_MS}`,
     `--test-name-pattern=${attack}\\b`,

@@ -81,6 +81,7 @@ export function openFolder(
           ...store,
           primitives: systemPrimitives,
           digest: systemDigest,
+          disk,
           remote,
         });
   const world = { ...shared, ...store, disk, reader, watcher, ...doors, log };

@@ -9,6 +9,7 @@ import type { Announcer } from "./announcer.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { draftOf, refused } from "./draft.ts";
 import { judge, type Verdict } from "./judge.ts";
+import { nameInFull } from "./kept-chunks.ts";
 import type { Head, Metadata, SpaceRow } from "./metadata/port.ts";
 import { signedParts, unfitFor } from "./sealed-commits.ts";
 import { loadView } from "./view.ts";
@@ -141,7 +142,9 @@ export class Journal {
     }
     const draft = draftOf(commit, space);
     if ("outcome" in draft) return draft;
-    return judge(draft, await loadView(this.#metadata, space.id, draft), head.sequence + 1);
+    const view = await loadView(this.#metadata, space.id, draft);
+    const full = nameInFull(draft, view, this.#digest);
+    return "outcome" in full ? full : judge(full, view, head.sequence + 1);
   }
 
   #entry(commit: Commit, { device, nowMs }: Author, head: Head): Entry {

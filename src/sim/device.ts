@@ -9,7 +9,7 @@ import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
-import type { Remote, Seal } from "#sync/ports.ts";
+import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import { acceptRestore, readPosition } from "#sync/settings.ts";
 import type { NodeRow } from "#sync/tree.ts";
 import { Ambush } from "./ambush.ts";
@@ -189,24 +189,25 @@ export class Device {
     const meet = (call: string, path: string): void => this.#meet(draw, call, path);
     const near = (path: string): void => void (this.plight.faulty && this.ambush.nearRead(path));
     const { disk, time, store } = this;
+    const doors = openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
+      isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
+      shuffle: (list) => draw.shuffle(list),
+      meet,
+      accuse,
+      near: (path) => this.plight.faulty && this.ambush.near(path),
+      isTorn: () => this.#endsIn < 0,
+      // The rows of a process that ended are closed: what it had asked for is judged by none.
+      acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
+      oracle: this.oracle,
+    });
     const engine = new Engine(
       {
         trees: store,
         records: store,
-        disk: openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
-          isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
-          shuffle: (list) => draw.shuffle(list),
-          meet,
-          accuse,
-          near: (path) => this.plight.faulty && this.ambush.near(path),
-          isTorn: () => this.#endsIn < 0,
-          // The rows of a process that ended are closed: what it had asked for is judged by none.
-          acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
-          oracle: this.oracle,
-        }),
+        disk: doors,
         reader: new VirtualReader({ disk, time, meet, near }, gate, CUT_KEY, this.#chunkSizes()),
         watcher: this.#watcher(actor, draw),
-        ...this.#doors(actor, draw, await server.enrol(this.id, this.name)),
+        ...this.#doors(actor, draw, doors, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
         chance: draw,
         digest: nodeDigest,
@@ -408,7 +409,12 @@ export class Device {
     return sealed === null ? undefined : CHUNKS[sealed.domain];
   }
 
-  #doors(actor: Actor, draw: Draw, token: string | null): { seal: Seal; remote: Remote } {
+  #doors(
+    actor: Actor,
+    draw: Draw,
+    disk: Disk,
+    token: string | null,
+  ): { seal: Seal; remote: Remote } {
     const { swarm, account, happened } = this.#world;
     const line = this.#line(actor, draw);
     const honest =
@@ -422,7 +428,7 @@ export class Device {
       return { seal: PLAIN_SEAL, remote };
     }
     const { id: device, store } = this;
-    const own = { device, folding, store, remote, line, happened };
+    const own = { device, folding, store, disk, remote, line, happened };
     return sealedDoors({ account, keyring, sealing, ...own });
   }
 

@@ -8,6 +8,7 @@ export const PLAIN_SEAL: Seal = {
   inlineBytes: 0,
   trusts: true,
   prepare: async () => undefined,
+  rest: async () => false,
   manifest: async () => undefined,
   sign: (commit) => commit,
   check: () => undefined,

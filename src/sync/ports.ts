@@ -144,6 +144,9 @@ export interface Watcher {
   trouble(): string | null;
 }
 
+/** A chunk to be sent, and those that it may be like: what its file had near it before. */
+export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
+
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
   /** Entries after the cursor; waits up to `waitMs` for one. WorldError `reset`: see SPEC FO4. */
@@ -151,7 +154,7 @@ export interface Remote {
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
   /** Sends one framed batch; resolves when all of it is durable at the server. */
-  put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void>;
+  put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
   /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
 }
@@ -209,6 +212,12 @@ export interface SealedRecords {
   /** How the chunk with these raw bytes is sealed, as far as any manifest said. */
   sealed(raw: ChunkId): SealedEntry | undefined;
   putSealed(entry: SealedEntry): void;
+  /** What its parts are found by again in other bytes (`chunking/signature.ts`), if it was made. */
+  signature(raw: ChunkId): Uint8Array | undefined;
+  /** Null: none will be made, there are no bytes here to make it of. */
+  putSignature(raw: ChunkId, signature: Uint8Array | null): void;
+  /** Sealed chunks of which it is not known yet, at most so many. */
+  unsigned(most: number): ChunkId[];
   /** The only chunk of a content that stands in its node's meta. */
   inline(raw: ChunkId): Uint8Array | undefined;
   putInline(raw: ChunkId, bytes: Uint8Array): void;
@@ -246,25 +255,42 @@ export interface Seal {
   openName(node: NodeId, parent: NodeId, name: string): string;
   /**
    * Does what has to be done before a file's content can be closed; its chunks are at the server
-   * already. `read` gives all bytes of a file that travels in its meta.
+   * already. `read` gives all bytes of a file that travels in its meta; `before` is what the server
+   * has in its place.
    */
   prepare(
     content: FileContent,
     read: () => Promise<Uint8Array>,
+    before: Content | undefined,
     signal?: AbortSignal,
   ): Promise<void>;
   /**
    * The wire's form of what a node holds; null when it was not prepared. `follows` is the content
-   * revision that it takes the place of, 0 for a new node.
+   * revision that it takes the place of, 0 for a new node; `before` what that holds, when the
+   * server may be spared what both have.
    */
-  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null;
+  closeContent(
+    node: NodeId,
+    follows: number,
+    open: KnownContent,
+    before?: Content,
+  ): ClosedContent | null;
   /**
    * Throws WorldError `bad-meta` and others when it does not open, or opens to something
    * impossible. Remembers what it takes to fetch it; within a transaction.
    */
   openContent(node: NodeId, follows: number, closed: ClosedContent): OpenContent;
-  /** The manifest of a content that was opened without one. */
-  manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined>;
+  /**
+   * Does a little of what makes later work cheaper, while there is nothing else to do; false when
+   * all of it is done.
+   */
+  rest(signal: AbortSignal): Promise<boolean>;
+  /** The manifest of a content that was opened without one; `before` may be much like it. */
+  manifest(
+    content: ContentHash,
+    before: Content | undefined,
+    signal?: AbortSignal,
+  ): Promise<Manifest | undefined>;
   /** The commit with what its space wants to see on it. */
   sign(commit: Commit): Commit;
   /**
@@ -285,5 +311,5 @@ export type OpenContent = Omit<KnownContent, "manifest"> & { readonly manifest: 
 
 export type ClosedContent = Pick<
   Extract<Change, { kind: "update" }>,
-  "meta" | "chunks" | "lengths"
+  "meta" | "chunks" | "keeps" | "lengths"
 >;

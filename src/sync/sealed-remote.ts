@@ -1,14 +1,17 @@
 import { assert } from "#core/assert.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
-import { openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
+import { allBases, openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed, type Restored } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
+import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { Bases, runsOf } from "./bases.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
-import type { DeviceRecords, Remote, SealedRecords, TreeStore } from "./ports.ts";
+import type { Deltas } from "./deltas.ts";
+import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 
@@ -20,6 +23,9 @@ export type SealedRemoteWorld = {
   readonly records: SealedRecords;
   readonly settings: DeviceRecords;
   readonly sealer: ChunkSealer;
+  readonly deltas: Deltas;
+  /** The bytes of a chunk that some file of this disk has. */
+  readonly local: (raw: ChunkId) => Promise<Uint8Array | null>;
   readonly keys: () => SealedKeys;
   /** Reads the account's keyring again: somebody speaks of what it did not know yet. */
   readonly refreshKeys: () => Promise<void>;
@@ -126,27 +132,38 @@ export class SealedRemote implements Remote {
   /** A chunk that was never sealed here is missing as far as anybody can tell. */
   async missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
     const { records, remote } = this.#world;
-    const missing: ChunkId[] = [];
-    const rawOf = new Map<ChunkId, ChunkId>();
+    const missing = new Set<ChunkId>();
+    // A delta without all of its bases is as good as none.
+    const needing = new Map<ChunkId, ChunkId[]>();
     for (const raw of chunks) {
       const entry = records.sealed(raw);
-      if (entry === undefined) missing.push(raw);
-      else rawOf.set(entry.chunk, raw);
+      if (entry === undefined) missing.add(raw);
+      for (const { chunk } of entry === undefined ? [] : [entry, ...allBases(entry)]) {
+        needing.set(chunk, [...(needing.get(chunk) ?? []), raw]);
+      }
     }
-    if (rawOf.size === 0) return missing;
-    for (const stored of await remote.missing([...rawOf.keys()], signal)) {
-      const raw = rawOf.get(stored);
-      if (raw !== undefined) missing.push(raw);
+    const ids = [...needing.keys()];
+    for (let from = 0; from < ids.length; from += MAX_CHUNK_IDS) {
+      const page = ids.slice(from, from + MAX_CHUNK_IDS);
+      for (const stored of await remote.missing(page, signal)) {
+        for (const raw of needing.get(stored) ?? []) missing.add(raw);
+      }
     }
-    return missing;
+    return chunks.filter((raw) => missing.has(raw));
   }
 
-  async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
-    const { records, trees, sealer } = this.#world;
-    const sealed = await sealer.seal(chunks, signal);
+  async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
+    const { records, trees, sealer, deltas } = this.#world;
+    const made = chunks.map((chunk) => deltas.seal(chunk));
+    const whole = chunks.filter((_, at) => made[at] === null);
+    const sealed = [...(await sealer.seal(whole, signal)), ...made.filter((one) => one !== null)];
     await this.putSealed(sealed, signal);
     trees.transaction(() => {
       for (const { entry } of sealed) records.putSealed(entry);
+      // What was edited once is edited again.
+      for (const { id, bytes, alike } of chunks) {
+        if (alike !== undefined) records.putSignature(id, deltas.sign(bytes));
+      }
     });
   }
 
@@ -200,14 +217,26 @@ export class SealedRemote implements Remote {
   }
 
   async *#opened(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
-    const { remote, primitives } = this.#world;
-    let at = 0;
-    const ids = entries.map(({ chunk }) => chunk);
-    for await (const { bytes } of remote.fetch(ids, signal)) {
-      const entry = entries[at++];
-      if (entry === undefined) throw unasked();
-      yield { id: entry.raw, bytes: openChunk(primitives, entry, bytes) };
+    for (const run of runsOf(entries)) {
+      const bases = new Bases(this.#world.local);
+      for (const entry of run) await bases.need(entry.bases ?? []);
+      let at = 0;
+      for await (const bytes of this.#stored([...bases.asked, ...run], signal)) {
+        const base = bases.asked[at];
+        const entry = base ?? run[at - bases.asked.length];
+        if (entry === undefined) throw unasked();
+        const raw = openChunk(this.#world.primitives, entry, bytes, bases.rebuilding(entry));
+        if (base === undefined) yield { id: entry.raw, bytes: raw };
+        else bases.put(base, raw);
+        at++;
+      }
+      if (at < bases.asked.length + run.length) return;
     }
+  }
+
+  async *#stored(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    const ids = entries.map(({ chunk }) => chunk);
+    for await (const { bytes } of this.#world.remote.fetch(ids, signal)) yield bytes;
   }
 }
 

@@ -3,11 +3,11 @@ import { codeOf } from "#core/errors.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { FileContent, Manifest, ManifestEntry } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
-import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { Before } from "./before.ts";
 import { pathOf } from "./paths.ts";
-import type { DeviceRecords, Disk, Remote, Seal, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Disk, OutgoingChunk, Remote, Seal, TreeStore } from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -23,6 +23,8 @@ export type UploadWorld = {
   readonly remote: Remote;
   readonly digest: Digest;
   readonly seal: Pick<Seal, "inlineBytes" | "prepare">;
+  /** Whether the server may lack even what a revision of its own needs. */
+  readonly isDoubtful: boolean;
 };
 
 /** A file whose chunks the server must have before a commit names them. */
@@ -49,7 +51,7 @@ class BatchSender {
   readonly #signal: AbortSignal | undefined;
   readonly #progress: UploadProgress;
   readonly #flying = new Set<Promise<void>>();
-  #frames: ChunkFrame[] = [];
+  #frames: OutgoingChunk[] = [];
   #bytes = 0;
 
   constructor(world: UploadWorld, progress: UploadProgress, signal?: AbortSignal) {
@@ -58,7 +60,7 @@ class BatchSender {
     this.#signal = signal;
   }
 
-  async add(frame: ChunkFrame): Promise<void> {
+  async add(frame: OutgoingChunk): Promise<void> {
     this.#frames.push(frame);
     this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
     if (this.#bytes >= BATCH_BYTES || this.#frames.length >= BATCH_CHUNKS) await this.#launch();
@@ -131,8 +133,9 @@ function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
 async function* framesOf(
   world: UploadWorld,
   file: Outbound,
+  before: Before,
   wanted: Set<ChunkId>,
-): AsyncIterable<ChunkFrame> {
+): AsyncIterable<OutgoingChunk> {
   const manifest = world.records.manifest(file.content.sha256);
   const path = pathOf(world.trees, "local", file.node);
   if (manifest === undefined || path === null) throw new FileMoved(file.node);
@@ -143,9 +146,10 @@ async function* framesOf(
     const length = last.offset + last.length - first.offset;
     const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
     for (const { chunk, offset, length: size } of run) {
+      const alike = before.near(offset);
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
       if (toHex(world.digest.sha256(part)) !== chunk) throw new FileMoved(file.node);
-      yield { id: chunk, bytes: part };
+      yield alike.length > 0 ? { id: chunk, bytes: part, alike } : { id: chunk, bytes: part };
     }
   }
 }
@@ -182,7 +186,12 @@ export async function upload(
   for (const file of files) {
     if (moved.includes(file.node)) continue;
     const isMoved = await unlessMoved(() =>
-      world.seal.prepare(file.content, () => readWhole(world, file), signal),
+      world.seal.prepare(
+        file.content,
+        () => readWhole(world, file),
+        world.isDoubtful ? undefined : world.trees.get(file.node)?.remote?.content,
+        signal,
+      ),
     );
     if (isMoved !== null) moved.push(isMoved);
   }
@@ -196,18 +205,24 @@ async function uploadChunks(
   signal?: AbortSignal,
 ): Promise<NodeId[]> {
   const ids = new Set<ChunkId>();
-  for (const { content } of files) {
-    for (const { chunk } of manifestOf(world.records, content.sha256)) ids.add(chunk);
+  const befores = new Map<Outbound, Before>();
+  for (const file of files) {
+    const manifest = manifestOf(world.records, file.content.sha256);
+    const before = new Before(world, file.node, manifest);
+    befores.set(file, before);
+    for (const { chunk } of manifest) {
+      if (world.isDoubtful || !before.kept.has(chunk)) ids.add(chunk);
+    }
   }
   if (ids.size === 0) return [];
   const wanted = await missingOf(world.remote, ids, signal);
   const sender = new BatchSender(world, progress, signal);
   const moved: NodeId[] = [];
   try {
-    for (const file of files) {
+    for (const [file, before] of befores) {
       if (wanted.size === 0) break;
       const isMoved = await unlessMoved(async () => {
-        for await (const frame of framesOf(world, file, wanted)) await sender.add(frame);
+        for await (const frame of framesOf(world, file, before, wanted)) await sender.add(frame);
       });
       if (isMoved !== null) moved.push(isMoved);
     }

@@ -131,8 +131,10 @@ export const DEFENCES: readonly Defence[] = [
   ]),
   defence("T-DD-04", "test/contracts/timing.test.ts", "what others have is written all the same", [
     "server/intake.ts",
-    "const { name, writer } = stored.has(id) ? spare : fresh;",
-    "if (stored.has(id)) continue;\n      const { name, writer } = fresh;",
+    "const fresh = (this.#fresh ??= await this.#createPack());",
+    "const had = await this.#world.chunks.stored(frames.map(({ id }) => id));\n" +
+      "    if (frames.every(({ id }) => had.has(id))) return;\n" +
+      "    const fresh = (this.#fresh ??= await this.#createPack());",
   ]),
   defence(
     "T-DD-05",
@@ -247,7 +249,7 @@ export const DEFENCES: readonly Defence[] = [
     "    await expectHeads(own, heads);\n",
     "",
   ]),
-  defence("T-JR-05", "test/e2e/crash.test.ts", "tree and journal are stored in one transaction", [
+  defence("T-JR-05", "test/e2e/crash.test.ts", "a device remembers exactly what it has read", [
     "sync/sealed-seal.ts",
     "    sealedRecords.putEntry(sequence, { chain, commitId });",
     "    sealedRecords.putEntry(sequence + 1, { chain, commitId });",

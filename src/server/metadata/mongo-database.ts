@@ -27,7 +27,7 @@ export type Where = Filter<Stored>;
 export type Update = Readonly<Record<`$${string}`, Readonly<Record<string, unknown>>>>;
 
 /** Whether somebody else had this id, or this value of what is unique, before. */
-export function isDuplicate(error: unknown): boolean {
+function isDuplicate(error: unknown): boolean {
   return error instanceof MongoServerError && error.code === DUPLICATE;
 }
 
