@@ -98,7 +98,8 @@ export class Follower {
       const known = approved.filter((id) => isGoing(trees.get(id), "down"));
       approveRemotely(records, known);
       const restored = feed.restores?.at(-1)?.epoch;
-      writePosition(records, { cursor: feed.cursor, sequence, chain, restored });
+      const position = { cursor: feed.cursor, sequence, chain };
+      writePosition(records, restored === undefined ? position : { ...position, restored });
       return foreign;
     });
   }
