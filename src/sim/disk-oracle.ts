@@ -56,8 +56,13 @@ export class DiskOracle {
 
   /** The names in these folders are durable. */
   synced(folders: ReadonlySet<Inode>): void {
+    const holds = (folder: Inode, inode: Inode): boolean =>
+      [...folder.entries.values()].some((each) => each.inode === inode);
     for (const [inode, folder] of this.#fleeting) {
-      if (folders.has(folder)) this.#fleeting.delete(inode);
+      // What a person took elsewhere meanwhile has its name there.
+      const isElsewhere = (): boolean =>
+        !holds(folder, inode) && [...folders].some((each) => holds(each, inode));
+      if (folders.has(folder) || isElsewhere()) this.#fleeting.delete(inode);
     }
   }
 
