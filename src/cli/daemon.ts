@@ -10,6 +10,7 @@ import { openDisk } from "#platform/disk.ts";
 import { openFileReader } from "#platform/file-reader.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
+import { readVgear } from "#platform/vgear.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
 import type { SpaceKind } from "#protocol/spaces.ts";
 import { Engine } from "#sync/engine.ts";
@@ -67,7 +68,9 @@ export function openFolder(
 ): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
-  const reader = openFileReader({ root: link.dir, cutKey: cutKeyOf(link, sealed) });
+  const vgear = readVgear();
+  if (vgear === null) log.warn("cutter-slow", { message: "vgear.wasm is missing or has no SIMD" });
+  const reader = openFileReader({ root: link.dir, cutKey: cutKeyOf(link, sealed), vgear });
   const watcher = new FolderWatcher(link.dir);
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;

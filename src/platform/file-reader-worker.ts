@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { cutKeyFrom } from "#chunking/cut.ts";
+import { openCutter } from "#chunking/cutter.ts";
 import { sizesOf } from "#chunking/sizes.ts";
 import type { SizeClass } from "#chunking/sizes.ts";
 import { assert } from "#core/assert.ts";
@@ -13,6 +13,7 @@ import type { FileDigest } from "./file-digest.ts";
 /** What a thread is started with. */
 export type WorkerStart = {
   readonly cutKey: Uint8Array;
+  readonly vgear: WebAssembly.Module | null;
   /** One word; the main thread sets it to 1 to have the present file left. */
   readonly stop: Int32Array<SharedArrayBuffer>;
 };
@@ -35,15 +36,14 @@ const SEGMENT_BYTES = 16 * 1024 * 1024;
 const port = parentPort;
 assert(port !== null, "the file reader's worker is started as a thread");
 const start = workerData as WorkerStart;
-const key = cutKeyFrom(start.cutKey);
-const buffer = new Uint8Array(SEGMENT_BYTES);
+const cutter = openCutter(start.vgear, start.cutKey, SEGMENT_BYTES);
 
 function answer(task: WorkerTask): WorkerAnswer {
   const { descriptor, sizeBytes, sizeClass } = task;
   try {
     const isStopped = (): boolean => Atomics.load(start.stop, 0) !== 0;
     const sizes = sizesOf(sizeClass);
-    const digest = digestFile({ descriptor, sizeBytes, sizes, key }, buffer, isStopped);
+    const digest = digestFile({ descriptor, sizeBytes, sizes }, cutter, isStopped);
     return digest === null ? { kind: "stopped" } : { kind: "digested", digest };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

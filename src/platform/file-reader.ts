@@ -1,7 +1,6 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { cutKeyFrom } from "#chunking/cut.ts";
-import type { CutKey } from "#chunking/cut.ts";
+import { openCutter, type Cutter } from "#chunking/cutter.ts";
 import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
@@ -39,6 +38,8 @@ export type FileReaderOptions = {
   readonly root: string;
   /** 48 bytes, see `cutKeyFrom`. */
   readonly cutKey: Uint8Array;
+  /** See `readVgear`; without it files are cut more slowly. */
+  readonly vgear?: WebAssembly.Module | null;
   readonly maxWorkers?: number;
   readonly idleMs?: number;
 };
@@ -51,18 +52,19 @@ function isAsExpected(stats: ReturnType<typeof statOf>, expected: Expected): boo
 
 class DiskFileReader implements FileReader, AsyncDisposable {
   readonly #root: RootPath;
-  readonly #key: CutKey;
+  readonly #cutter: Cutter;
   readonly #pool: ReaderPool;
-  readonly #smallBuffer = new Uint8Array(SMALL_BYTES);
   readonly #breath = new Breath();
   #turn: Promise<void> | null = null;
   #isClosed = false;
 
   constructor(options: FileReaderOptions) {
     this.#root = new RootPath(options.root);
-    this.#key = cutKeyFrom(options.cutKey);
+    const vgear = options.vgear ?? null;
+    this.#cutter = openCutter(vgear, options.cutKey, SMALL_BYTES);
     this.#pool = new ReaderPool({
       cutKey: options.cutKey,
+      vgear,
       maxWorkers: options.maxWorkers ?? MAX_WORKERS,
       idleMs: options.idleMs ?? IDLE_MS,
     });
@@ -98,8 +100,8 @@ class DiskFileReader implements FileReader, AsyncDisposable {
     try {
       const { sizeBytes } = expected.stamp;
       const sizes = sizesOf(nextSizeClass(sizeBytes, null));
-      const task = { descriptor, sizeBytes, sizes, key: this.#key };
-      const digest = digestFile(task, this.#smallBuffer, () => false);
+      const task = { descriptor, sizeBytes, sizes };
+      const digest = digestFile(task, this.#cutter, () => false);
       assert(digest !== null, "nobody stops a small file");
       return this.#checked(descriptor, path, expected, digest, beganMs);
     } catch (error) {

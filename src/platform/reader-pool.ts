@@ -28,8 +28,9 @@ class ReaderThread {
   #idleTimer: NodeJS.Timeout | undefined;
   #crash: Error | null = null;
 
-  constructor(cutKey: Uint8Array, onEnd: () => void) {
-    const start: WorkerStart = { cutKey, stop: this.#stop };
+  constructor(options: Pick<ReaderPoolOptions, "cutKey" | "vgear">, onEnd: () => void) {
+    const { cutKey, vgear } = options;
+    const start: WorkerStart = { cutKey, vgear, stop: this.#stop };
     const file = new URL("./file-reader-worker.ts", import.meta.url);
     this.#worker = new Worker(file, { workerData: start, name: "lockstep file reader" });
     this.#worker.unref();
@@ -106,6 +107,7 @@ class ReaderThread {
 
 export type ReaderPoolOptions = {
   readonly cutKey: Uint8Array;
+  readonly vgear: WebAssembly.Module | null;
   readonly maxWorkers: number;
   /** How long a thread is kept when there is nothing to read. */
   readonly idleMs: number;
@@ -170,7 +172,7 @@ export class ReaderPool {
     const rested = this.#resting.pop();
     rested?.wake();
     if (rested !== undefined) return rested;
-    const thread = new ReaderThread(this.#options.cutKey, () => this.#forget(thread));
+    const thread = new ReaderThread(this.#options, () => this.#forget(thread));
     this.#threads.add(thread);
     return thread;
   }
