@@ -213,6 +213,7 @@ async function bindFolder(
     if (row === undefined) {
       throw new CommandError("The space of this join code is gone; make a new code.");
     }
+    checkKind(keys, row);
     const link: Link = {
       dir,
       server,
@@ -273,6 +274,16 @@ async function spaceOf(
   if (id !== undefined) return (await calls.listSpaces()).find((row) => row.space === id);
   if (kind === "plain") return mayMake ? openSpace(calls, name) : findSpace(calls, name);
   return mayMake ? openSealedSpace(calls, keys, { name, domain }) : undefined;
+}
+
+/** The keyring says what is sealed: who believed the server would send it names and contents. */
+function checkKind(keys: DeviceKeys, row: SpaceRow): void {
+  const isSealed = keys.keyring.spaces.some(({ space }) => space === row.space);
+  if (row.kind === (isSealed ? "sealed" : "plain")) return;
+  throw new CommandError(
+    `The server calls the space ${quoted(nameOf(keys, row))} ${row.kind}, which it is not: ` +
+      `nothing was sent to it. Ask whoever runs the server.`,
+  );
 }
 
 /** What people call a space: of a sealed one the server knows the id alone. */

@@ -1,21 +1,25 @@
 import type { cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
-import { deviceId, ROOT_NODE, type DeviceId, type NodeId } from "#core/ids.ts";
-import { foldName, plainNameKey } from "#core/names.ts";
+import { deviceId, ROOT_NODE, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
+import { foldName, plainNameKey, splitPath } from "#core/names.ts";
 import type { Log } from "#core/world.ts";
 import type { Commit } from "#protocol/commit.ts";
+import type { Entry } from "#protocol/feed.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import type { Remote, Seal } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
+import type { NodeRow } from "#sync/tree.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
+import { Forgotten } from "./forgotten.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
+import { isKnownName, Unhinted } from "./double-lives.ts";
 import { limitsOf } from "./holding.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
@@ -24,10 +28,12 @@ import { Actor, type Scheduler } from "./scheduler.ts";
 import type { SealedAccount } from "./sealed-account.ts";
 import { Keyring, sealedDoors } from "./sealed-doors.ts";
 import { CHUNKS, SIZES } from "./sealing.ts";
+import { isIgnored } from "./oracle.ts";
+import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
-import { TICK_MS, VirtualDisk, type Witness } from "./virtual-disk.ts";
+import { TICK_MS, VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -106,6 +112,11 @@ export class Device {
   #boots = 0;
   #bootedAtMs = 0;
   readonly #judged = new Set<string>();
+  /** Every commit that any of its lives sent. */
+  readonly #sent = new Set<CommitId>();
+  /** Set while its database is an older one that nobody has noticed. */
+  #forgot: Forgotten | null = null;
+  readonly #unhinted: Unhinted;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
   #lives = 0;
@@ -129,8 +140,11 @@ export class Device {
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     const touch = (path: string): void => world.conflicts.touched(this, path);
-    const sizes = swarm.sealed === null ? undefined : SIZES;
-    this.person = new Person(this.disk, witness, swarm.names, touch, sizes);
+    this.#unhinted = new Unhinted(disk, witness);
+    this.person = new Person(this.disk, witness, swarm.names, touch, {
+      ...(swarm.sealed === null ? {} : { sizes: SIZES }),
+      isKnownName: (at, file) => isKnownName(this, at, file),
+    });
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -256,6 +270,12 @@ export class Device {
     this.kill();
     this.#world.scheduler.note(`${this.name} gets an older database`);
     this.store = this.#openStore(image);
+    this.#forgot = new Forgotten(this.store, this.#sent);
+  }
+
+  /** Own commits that its database does not know, although it has followed beyond them (EN3). */
+  forgotten(entries: readonly Entry[]): readonly Entry[] {
+    return this.#forgot?.among(entries) ?? [];
   }
 
   #openStore(image: StoreImage | null): MemoryStore {
@@ -263,7 +283,10 @@ export class Device {
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
     const isCheated = (): boolean => this.cheater?.told === true;
-    judgeStore({ name, disk, oracle, past, nameKey: this.#nameKey, isCheated, accuse }, store);
+    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void =>
+      this.#unhinted.count(store, before);
+    const nameKey = this.#nameKey;
+    judgeStore({ name, disk, oracle, past, nameKey, isCheated, accuse, changed }, store);
     return store;
   }
 
@@ -301,7 +324,8 @@ export class Device {
 
   #watcher(actor: Actor, draw: Draw): VirtualWatcher {
     const { swarm, scheduler } = this.#world;
-    return new VirtualWatcher({ disk: this.disk, scheduler, actor }, draw, () => ({
+    const lost = (folder: Inode): void => this.#unhinted.lost(folder);
+    return new VirtualWatcher({ disk: this.disk, scheduler, actor, lost }, draw, () => ({
       lost: this.plight.faulty ? swarm.lostHints : 0,
       latestMs: swarm.hintLatencyMs,
       overflow: this.plight.faulty ? swarm.overflow : 0,
@@ -357,6 +381,7 @@ export class Device {
   #judgeDeletes(commit: Commit): void {
     const { accuse, scheduler } = this.#world;
     scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
+    this.#sent.add(commit.commitId);
     // What is sent again was planned when it was first sent; what a power cut brings back was not
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
@@ -365,6 +390,7 @@ export class Device {
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
       const synced = this.store.get(change.node)?.synced;
+      if (synced) this.#judgeMoved(change.node, synced);
       const path = synced ? this.#syncedPath(change.node) : null;
       const inode = path === null ? null : this.disk.peek(path);
       if (inode === null || synced === undefined || synced === null) continue;
@@ -374,6 +400,22 @@ export class Device {
       if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
       accuse(`${this.name} deletes ${path} although it stands there`);
     }
+  }
+
+  /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
+  #judgeMoved(id: NodeId, { file, name }: SyncedSide): void {
+    const folder = this.disk.byKey(file);
+    if (folder?.kind !== "folder" || folder.links === 0 || this.store.holding(file).length > 0)
+      return;
+    for (const { path, inode } of this.disk.tree()) {
+      if (inode !== folder || isIgnored(path) || this.#isBarred(path)) continue;
+      this.#world.accuse(`${this.name} deletes ${name} (${id}), which stands at ${path}`);
+    }
+  }
+
+  #isBarred(path: string): boolean {
+    const names = splitPath(path);
+    return names.some((_, at) => this.disk.peek(names.slice(0, at + 1).join("/"))?.barred === true);
   }
 
   /** So many deletions at once that somebody has to be asked were approved by somebody. */
@@ -421,6 +463,7 @@ export class Device {
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
+      if (event === "uniting") this.#forgot = null;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

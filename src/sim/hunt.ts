@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { MutantStory, MutantTask } from "./mutant-worker.ts";
-import type { Mutant } from "./mutation.ts";
+import { together, type Mutant } from "./mutation.ts";
 import { play } from "./story.ts";
 import { drawSwarm } from "./swarm.ts";
 
@@ -8,6 +8,11 @@ import { drawSwarm } from "./swarm.ts";
 const LONGEST_STORY_MS = 30_000;
 const MOST_HEAP_MB = 1_024;
 const COMPLAINT_LENGTH = 100;
+
+/** Stories of the first round: most mutants fall in it, and those that do not come last. */
+const FIRST_ROUND = 100;
+/** A masked mutant is played alone for so many times the stories that it took with the other. */
+const ALONE_FACTOR = 3;
 
 export type Hunt = {
   /** The first seed. */
@@ -76,11 +81,21 @@ function isWell(seed: number): Promise<boolean> {
   return outcome.then(({ wrong }) => wrong.length === 0);
 }
 
+/** True when a story goes well with nothing but this mutant. */
+async function isWellWith(mutant: Mutant, seed: number): Promise<boolean> {
+  await using prey = new Prey(mutant);
+  return (await prey.firstWrong({ from: seed, to: seed + 1 })) === null;
+}
+
 /**
- * Plays stories with a mutant until one goes wrong that goes well without it. What went wrong of
- * its own accord says nothing about the mutant.
+ * Plays stories with a mutant until one goes wrong that goes well without it, or with nothing but
+ * `beside`. What went wrong of its own accord says nothing about the mutant.
  */
-export async function hunt(mutant: Mutant, { from, most }: Hunt): Promise<Finding> {
+export async function hunt(
+  mutant: Mutant,
+  { from, most }: Hunt,
+  beside: Mutant | null = null,
+): Promise<Finding> {
   const { name } = mutant;
   const to = from + most;
   let unsound = 0;
@@ -89,7 +104,7 @@ export async function hunt(mutant: Mutant, { from, most }: Hunt): Promise<Findin
     const story = await prey.firstWrong({ from: next, to });
     if (story === null) break;
     const { seed, wrong } = story;
-    if (await isWell(seed)) {
+    if (await (beside === null ? isWell(seed) : isWellWith(beside, seed))) {
       const complaint = (wrong[0] ?? "").split("\n")[0] ?? "";
       const short = complaint.slice(0, COMPLAINT_LENGTH);
       return { name, stories: seed - from + 1, complaint: `${short} (seed ${seed})` };
@@ -101,29 +116,87 @@ export async function hunt(mutant: Mutant, { from, most }: Hunt): Promise<Findin
   return { name, stories: null, complaint: `not found in ${most} stories${alone}` };
 }
 
-function lineOf({ name, stories, complaint }: Finding, width: number): string {
-  return `${name.padEnd(width)}  ${String(stories ?? "-").padStart(6)}  ${complaint}`;
+/** A mutant in the table: `stories` is null for one that nothing shows, `mask` what covers it. */
+type Line = Finding & { readonly mask: string | null };
+
+/**
+ * Shows that a mutant is masked: with the one whose rule covers it a story goes wrong that goes
+ * well with that one alone, and without it none of several times as many does.
+ */
+async function huntMasked(mutant: Mutant, by: Mutant, terms: Hunt): Promise<Line> {
+  const both = await hunt(together(mutant, by), terms, by);
+  const { name } = mutant;
+  if (both.stories === null) return { ...both, name, mask: null };
+  const alone = await hunt(mutant, { ...terms, most: both.stories * ALONE_FACTOR });
+  if (alone.stories !== null) return { ...alone, mask: null };
+  return { ...both, name, mask: by.name };
 }
 
-/** Hunts all of them, several at a time; returns how many were not found. */
+function lineOf({ name, stories, complaint, mask }: Line, width: number): string {
+  const how = mask === null ? "" : `masked by ${mask}, with it: `;
+  return `${name.padEnd(width)}  ${String(stories ?? "-").padStart(6)}  ${how}${complaint}`;
+}
+
+/** Does `work` on each, several at a time; in their order. */
+async function inTurns<T>(
+  list: readonly T[],
+  workers: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...list];
+  const turn = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await work(next);
+  };
+  await Promise.all(Array.from({ length: workers }, turn));
+}
+
+/**
+ * Hunts all of them, several at a time, those that fall soon first; says at the end in a table how
+ * many stories each took. Returns how many were not found.
+ */
 export async function huntAll(
   mutants: readonly Mutant[],
-  { workers, ...terms }: Hunt & { readonly workers: number },
+  all: readonly Mutant[],
+  { workers, from, most }: Hunt & { readonly workers: number },
 ): Promise<number> {
   const width = Math.max(...mutants.map(({ name }) => name.length));
-  const left = [...mutants];
-  const findings: Finding[] = [];
-  const work = async (): Promise<void> => {
-    for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      const finding = await hunt(next, terms);
-      findings.push(finding);
-      console.log(lineOf(finding, width));
-    }
+  const lines = new Map<string, Line>();
+  const say = (line: Line): void => {
+    lines.set(line.name, line);
+    console.log(lineOf(line, width));
   };
-  await Promise.all(Array.from({ length: workers }, work));
-  const taken = findings.flatMap(({ stories }) => stories ?? []).sort((a, b) => a - b);
+  const first = Math.min(FIRST_ROUND, most);
+  const play = async (each: Mutant, terms: Hunt): Promise<Line> => {
+    const by = all.find(({ name }) => name === each.maskedBy);
+    if (by !== undefined) return huntMasked(each, by, terms);
+    return { ...(await hunt(each, terms)), mask: null };
+  };
+  await inTurns(mutants, workers, async (each) => say(await play(each, { from, most: first })));
+  const left = mutants.filter(({ name }) => lines.get(name)?.stories === null);
+  await inTurns(most > first ? left : [], workers, async (each) => {
+    const line = await play(each, { from: from + first, most: most - first });
+    say({ ...line, stories: line.stories === null ? null : line.stories + first });
+  });
+  return tell(mutants, lines, width);
+}
+
+/** The table of all; returns how many were not found. */
+function tell(mutants: readonly Mutant[], lines: ReadonlyMap<string, Line>, width: number): number {
+  console.log("");
+  for (const { name } of mutants) {
+    const line = lines.get(name);
+    if (line !== undefined) console.log(lineOf(line, width));
+  }
+  const found = [...lines.values()].filter(
+    ({ stories, mask }) => stories !== null && mask === null,
+  );
+  const taken = found.flatMap(({ stories }) => stories ?? []).sort((a, b) => a - b);
   const median = taken[Math.floor(taken.length / 2)] ?? 0;
-  const lost = mutants.length - taken.length;
-  console.log(`half of them within ${median} stories; ${taken.length} found, ${lost} not found`);
+  const maskedOnes = [...lines.values()].filter(({ mask }) => mask !== null).length;
+  const lost = mutants.length - taken.length - maskedOnes;
+  console.log(
+    `${taken.length} found, half of them within ${median} stories, all within ${taken.at(-1) ?? 0}; ` +
+      `${maskedOnes} masked by another rule; ${lost} not found`,
+  );
   return lost;
 }

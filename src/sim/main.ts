@@ -1,6 +1,6 @@
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { huntAll } from "./hunt.ts";
-import { mutantsNamed } from "./mutants.ts";
+import { MUTANTS, mutantsNamed } from "./mutants.ts";
 import { PEOPLES_WAYS, RARER_WAYS } from "./people.ts";
 import { neverReached, Reach, type Unreached } from "./reach.ts";
 import { sweepCases } from "./planner-sweep.ts";
@@ -28,7 +28,7 @@ const YOUNG_HEAP_MB = 192;
 /** A sweep says now and then how far it is. */
 const PROGRESS_MS = 20_000;
 /** A planted bug that no story of so many finds is one that the simulator is blind to. */
-const MOST_HUNTED = 100_000;
+const MOST_HUNTED = 3_000;
 /** One seed in so many is played twice: both must go the same way. */
 const TWICE_EVERY = 100;
 
@@ -182,7 +182,7 @@ async function run(): Promise<number> {
   const names = words("--mutants");
   if (names !== null) {
     const most = option("--most", MOST_HUNTED);
-    return huntAll(mutantsNamed(names), { from, most, workers });
+    return huntAll(mutantsNamed(names), MUTANTS, { from, most, workers });
   }
   const cases = option("--planner", 0);
   if (cases > 0) return sweepCases({ count: cases, from, workers });

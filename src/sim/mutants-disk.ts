@@ -1,8 +1,10 @@
 import { ANY_INODE } from "./mutants-plan.ts";
 import { mutant, type Mutant } from "./mutation.ts";
 
-const EXECUTE = "sync/execute.ts";
+const ANNOUNCED = "sync/announced.ts";
+const PROGRESS = "sync/progress.ts";
 const PUBLISH = "sync/publish.ts";
+const STEPS = "sync/steps.ts";
 const SWEEP = "sync/sweep.ts";
 const DOORS = "sim/disk-doors.ts";
 
@@ -19,7 +21,7 @@ const NO_LOOK_AFTER_HOLD = [
 ] as const;
 
 const NO_INTENT = [
-  EXECUTE,
+  PROGRESS,
   `    this.#world.trees.transaction(() => {
       for (const row of rows) this.#world.trees.put(row);
     });
@@ -91,11 +93,10 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "synced-before-durable",
     "What is about to be put in place counts as agreed on already (EX7).",
     [
-      EXECUTE,
-      "    return [{ ...row, displacing: row.local?.file ?? null, placing }];",
-      `    const file = row.local?.file ?? staged?.stat.file ?? "";
-    const synced = { parent, name, content, file };
-    return [{ ...row, synced, displacing: null, placing: null }];`,
+      ANNOUNCED,
+      "  return { ...row, displacing: row.local?.file ?? null, placing };",
+      `  const synced = { parent, name, content, file: row.local?.file ?? staged.stat.file };
+  return { ...row, synced, displacing: null, placing: null };`,
     ],
   ),
   mutant("no-intent", "A displacement is not on record before it happens (EX4).", NO_INTENT),
@@ -179,7 +180,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "chmod-vouches-for-bytes",
     "A changed executable bit vouches for bytes that nobody read (EX3).",
     [
-      EXECUTE,
+      STEPS,
       "    if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {",
       "    if (after.file === null) {",
     ],

@@ -18,14 +18,29 @@ export type Mutant = {
   readonly name: string;
   /** Which rule it breaks, in a sentence. */
   readonly breaks: string;
-  /** Several where one rule alone is covered by another. */
   readonly edits: readonly Edit[];
+  /** The mutant whose rule covers this one's, so that alone it does no harm; null: none does. */
+  readonly maskedBy: string | null;
 };
 
 type Change = readonly [file: string, find: string, replace: string];
 
 export function mutant(name: string, breaks: string, ...changes: readonly Change[]): Mutant {
-  return { name, breaks, edits: changes.map(([file, find, replace]) => ({ file, find, replace })) };
+  const edits = changes.map(([file, find, replace]) => ({ file, find, replace }));
+  return { name, breaks, edits, maskedBy: null };
+}
+
+/** A mutant that shows only where another one's rule is broken too. */
+export function masked(by: string, one: Mutant): Mutant {
+  return { ...one, maskedBy: by };
+}
+
+/** Both in one program. */
+export function together(one: Mutant, other: Mutant): Mutant {
+  const isNew = ({ file, find }: Edit): boolean =>
+    !one.edits.some((edit) => edit.file === file && edit.find === find);
+  const edits = [...one.edits, ...other.edits.filter(isNew)];
+  return { name: `${one.name}, ${other.name}`, breaks: one.breaks, edits, maskedBy: null };
 }
 
 /** The source with all edits of one file made. */

@@ -1,7 +1,7 @@
 import { toHex } from "#core/bytes.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { foldName, joinPath, PRIVATE_FOLDER } from "#core/names.ts";
+import { foldName, joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import { samePlace } from "#core/node.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
@@ -103,9 +103,9 @@ export function unmakable(problems: readonly Problem[], store: MemoryStore): num
   return others.length + own.length;
 }
 
-/** Of what people name in a story, Word's temporary files are ignored. */
+/** Of what people name in a story, Word's temporary files are ignored, and such folders. */
 export function isIgnored(path: string): boolean {
-  return path.endsWith(".tmp");
+  return splitPath(path).some((name) => name.endsWith(".tmp"));
 }
 
 /** A disk as people see it: each path and what stands there, as one text. */
@@ -190,7 +190,7 @@ function litterFolders(disk: VirtualDisk): Set<string> {
   const judge = (path: string, folder: Inode): boolean => {
     const below = disk.names(folder).map(({ name, inode }) => {
       const at = joinPath(path, name);
-      return inode.kind === "folder" ? judge(at, inode) : isIgnored(at);
+      return isIgnored(at) || (inode.kind === "folder" && judge(at, inode));
     });
     const isLitter = below.length > 0 && below.every(Boolean);
     if (isLitter) litter.add(path);
@@ -253,9 +253,13 @@ export async function disagreements(
   const rows = await server.tree();
   return devices.flatMap((device) => {
     const told = toldOf([device]);
-    // What has a problem where it is on the disk may be elsewhere at the server.
+    // What has a problem where it is on the disk may be elsewhere at the server, and what cannot
+    // go where the server has it may be elsewhere on the disk.
+    const given = new Set(told);
     for (const [path, { id }] of rows) {
-      if (isCovered(localPath(device, id), told)) told.add(path);
+      const here = localPath(device, id);
+      if (isCovered(here, given)) told.add(path);
+      else if (here !== "" && isCovered(path, given)) told.add(here);
     }
     const lines = differences(shortened(device.disk), remote, told);
     return lines.map((line) => `${device.name} | server: ${line}`);
@@ -319,7 +323,15 @@ export async function verdict(
       if (!isThere && !isHeld(devices, bytes)) wrong.push(`gone without a trace: ${show(bytes)}`);
     }
   }
-  for (const device of devices) wrong.push(...sharedInodes(device));
+  const entries = await server.entries();
+  for (const device of devices) {
+    wrong.push(...sharedInodes(device));
+    for (const { sequence } of device.forgotten(entries)) {
+      wrong.push(
+        `${device.name} read its own entry ${sequence} with an older database, and went on`,
+      );
+    }
+  }
   if (story.isSteady) for (const device of devices) wrong.push(...doubled(device, ledger));
   wrong.push(...(await journalFaults(server, story.folding)));
   for (const device of devices) wrong.push(...remoteFaults(device, await server.tree()));

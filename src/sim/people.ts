@@ -2,8 +2,16 @@ import { utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { Attempt, USUAL_SIZES, folderOf, nameOf } from "./attempt.ts";
+import type { FileKey } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
-import { gone, notFolder, type Inode, type VirtualDisk, type Witness } from "./virtual-disk.ts";
+import {
+  gone,
+  notFolder,
+  type Inode,
+  type VirtualDisk,
+  type Where,
+  type Witness,
+} from "./virtual-disk.ts";
 
 /** All that people do in a story, each kind with its own weight in each. */
 export const PEOPLES_WAYS = [
@@ -65,12 +73,19 @@ const EXCEL_MS = 2_000;
 /** A file that nobody changed or moved for this long is at rest. */
 const SETTLED_NS = 1_000_000_000n;
 
+/** What a story tells a person's machine, and what that says. */
+type Habits = {
+  readonly sizes: readonly number[];
+  /** Whether its engine takes whatever gets this name for a file that it knows. */
+  readonly isKnownName: (at: Where, file: FileKey) => boolean;
+};
+
 /** One person at one device. */
 export class Person {
   readonly #disk: VirtualDisk;
   readonly #witness: Witness;
   readonly #names: readonly string[];
-  readonly #sizes: readonly number[];
+  readonly #habits: Habits;
   readonly #touched: (path: string) => void;
   readonly #open: { readonly inode: Inode; readonly path: string }[] = [];
 
@@ -80,9 +95,9 @@ export class Person {
     witness: Witness,
     names: readonly string[],
     touched: (path: string) => void,
-    sizes: readonly number[] = USUAL_SIZES,
+    habits: Partial<Habits> = {},
   ) {
-    this.#sizes = sizes;
+    this.#habits = { sizes: USUAL_SIZES, isKnownName: () => false, ...habits };
     this.#touched = touched;
     this.#disk = disk;
     this.#witness = witness;
@@ -99,7 +114,7 @@ export class Person {
     try {
       yield* this.#act(
         way,
-        new Attempt(this.#disk, draw, { names: this.#names, sizes: this.#sizes }, tag),
+        new Attempt(this.#disk, draw, { names: this.#names, sizes: this.#habits.sizes }, tag),
       );
     } catch (error) {
       if (!(error instanceof WorldError)) throw error;
@@ -308,7 +323,8 @@ export class Person {
     if (source.inode === null) throw gone(from);
     const target = this.#disk.find(to);
     const taken = target.inode;
-    if (taken !== null && taken !== source.inode) {
+    const isOver = taken !== null && taken !== source.inode;
+    if (isOver) {
       if (source.inode.kind === "folder" && taken.kind !== "folder") throw notFolder(to);
       if (taken.kind === "folder") {
         if (source.inode.kind !== "folder" || taken.entries.size > 0) {
@@ -316,9 +332,10 @@ export class Person {
         }
       }
       this.#kill(taken);
-      if (source.inode.kind === "file")
-        this.#witness.spread(source.inode.bytes, source.inode.links);
     }
+    const { kind, bytes, links, file } = source.inode;
+    const isKnown = isOver || this.#habits.isKnownName(target, file);
+    if (kind === "file" && isKnown) this.#witness.spread(bytes, links);
     this.#touched(to);
     this.#disk.rename(source, target);
     yield `renames ${from} to ${to}`;

@@ -1,10 +1,17 @@
 import { hash } from "node:crypto";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { sameContent, samePlace, type Content } from "#core/node.ts";
-import { nodeDigest } from "#server/digest.ts";
 import type { NodeRow as ServerRow } from "#server/metadata/port.ts";
-import type { FileKey, NodeRow, RemoteSide, SyncedSide } from "#sync/tree.ts";
+import {
+  PARK_NODE,
+  type FileKey,
+  type LocalSide,
+  type NodeRow,
+  type RemoteSide,
+  type SyncedSide,
+} from "#sync/tree.ts";
 import { readPosition } from "#sync/settings.ts";
+import { everHeld, hashOf } from "./contents.ts";
 import type { Device } from "./device.ts";
 import type { DiskOracle } from "./disk-oracle.ts";
 import type { MemoryStore } from "./memory-store.ts";
@@ -21,6 +28,8 @@ type Judged = {
   /** The server lies to this device: it may know less than others, but nothing that nobody made. */
   readonly isCheated: () => boolean;
   readonly accuse: (crime: string) => void;
+  /** Hears of each transaction, too: of its rows as they were. */
+  readonly changed: (before: ReadonlyMap<NodeId, NodeRow | undefined>) => void;
 };
 
 /**
@@ -34,6 +43,7 @@ export function judgeStore(judged: Judged, store: MemoryStore): void {
   store.onChange = (before) => {
     oracle.judge(before);
     plans.judge();
+    judged.changed(before);
   };
 }
 
@@ -71,6 +81,7 @@ class StoreOracle {
       if (row?.remote !== now?.remote) due.add(id);
       if (now === undefined) continue;
       if (row?.synced !== now.synced && now.synced !== null) this.#judgeSynced(now, now.synced);
+      if (row?.local !== now.local && now.local !== null) this.#judgeLocal(now, now.local);
     }
     for (const id of due) {
       const held = this.#store.get(id)?.remote ?? null;
@@ -111,13 +122,37 @@ class StoreOracle {
     } else if (inode.kind !== kind) crime(`in a ${inode.kind}`);
     else if (oracle.isFleeting(inode)) crime("before its name is durable");
     else if (inode.byEngine) this.#judgeWritten(inode, synced, crime);
+    else if (synced.content.kind === "file" && !everHeld(inode, synced.content.sha256)) {
+      crime("in a file that never held it");
+    }
+  }
+
+  /**
+   * What a device says of its disk: bytes that it read were there once, what is parked has a place
+   * to go back to (EX1), and no inode is what one node lost and another one of that folder has (SC5).
+   */
+  #judgeLocal({ id }: NodeRow, local: LocalSide): void {
+    const { name, accuse, disk } = this.#judged;
+    const crime = (what: string): void => accuse(`${name} has ${local.name} ${what}`);
+    if (local.parent === PARK_NODE && local.parkedFrom === null) crime("in park, from nowhere");
+    const inode = disk.byKey(local.file);
+    if (inode === undefined || inode.kind !== "file") return;
+    const isRead = local.content?.kind === "file" && !local.racy;
+    if (isRead && !everHeld(inode, local.content.sha256)) {
+      crime("on its disk with bytes that it never held");
+    }
+    if (inode.isShared) return;
+    for (const { id: other, local: found } of this.#store.holding(local.file)) {
+      if (other === id || found?.parent !== local.parent) continue;
+      const isOneLost = (local.blind === "absent") !== (found.blind === "absent");
+      if (isOneLost) crime(`as the file that ${found.name} is`);
+    }
   }
 
   /** What the engine itself put there, and nobody has touched since. */
   #judgeWritten(inode: Inode, synced: SyncedSide, crime: (what: string) => void): void {
     if (inode.kind !== "file" || synced.content.kind !== "file") return;
-    const hash = Buffer.from(nodeDigest.sha256(inode.bytes)).toString("hex");
-    if (hash !== synced.content.sha256) crime("and wrote other bytes there");
+    if (hashOf(inode.bytes) !== synced.content.sha256) crime("and wrote other bytes there");
     if (inode.durable !== null) crime("before its bytes are durable");
   }
 }

@@ -14,7 +14,12 @@ export class MachineTime {
   }
 
   get nowMs(): number {
-    return START_MS + this.#scheduler.nowMs + this.skewMs;
+    return START_MS + this.upMs + this.skewMs;
+  }
+
+  /** Since the story began; nobody sets it. */
+  get upMs(): number {
+    return this.#scheduler.nowMs;
   }
 }
 

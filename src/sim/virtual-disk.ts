@@ -27,6 +27,10 @@ export type Inode = Times & {
   /** A person deleted one of its names: the engine's own one may then be the last. */
   isUnwanted: boolean;
   bytes: Uint8Array;
+  /** All bytes that it ever held, newest last. */
+  readonly past: Uint8Array[];
+  /** When bytes were written to it last, by the story's own clock. */
+  writtenMs: number;
   executable: boolean;
   links: number;
   /** Nobody may list or read it now. */
@@ -91,6 +95,11 @@ export class VirtualDisk {
     this.root.links = 1;
   }
 
+  /** Since the story began, whatever the machine's clock says. */
+  get upMs(): number {
+    return this.#time.upMs;
+  }
+
   tickNs(): bigint {
     return BigInt(Math.floor(this.#time.nowMs / TICK_MS) * TICK_MS) * NS_PER_MS;
   }
@@ -111,6 +120,8 @@ export class VirtualDisk {
       isShared: false,
       isUnwanted: false,
       bytes: EMPTY,
+      past: [EMPTY],
+      writtenMs: this.upMs,
       executable: false,
       links: 0,
       barred: false,
@@ -235,7 +246,7 @@ export class VirtualDisk {
       else this.#witness.tore(bytes);
       if (inode.isShared) this.#witness.spread(bytes, inode.links - 1);
     }
-    inode.bytes = bytes;
+    this.#hold(inode, bytes);
     inode.byEngine = byEngine;
     inode.mtimeNs = this.tickNs();
     inode.ctimeNs = inode.mtimeNs;
@@ -367,12 +378,18 @@ export class VirtualDisk {
     if (durable === null) return;
     if (bytes.length > durable.bytes.length && draw.chance(0.4)) {
       // A journal keeps a size from growing before the bytes are there.
-      inode.bytes = bytes.slice(0, draw.below(bytes.length));
+      this.#hold(inode, bytes.slice(0, draw.below(bytes.length)));
     } else {
-      inode.bytes = durable.bytes;
+      this.#hold(inode, durable.bytes);
       inode.mtimeNs = durable.mtimeNs;
       inode.ctimeNs = durable.ctimeNs;
     }
+  }
+
+  #hold(inode: Inode, bytes: Uint8Array): void {
+    inode.bytes = bytes;
+    inode.past.push(bytes);
+    inode.writtenMs = this.upMs;
   }
 
   #peoplesCopies(): Map<string, { bytes: Uint8Array; count: number }> {

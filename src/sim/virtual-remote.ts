@@ -56,14 +56,17 @@ export class VirtualRemote implements Remote {
   }
 
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
-    const { server, device, onCommit, past } = this.#world;
+    const { server, device, onCommit, past, accuse } = this.#world;
     onCommit(commit);
     return this.#line.ask(
       "commit",
       PATIENCE_MS,
       async () => {
         const author = { device, nowMs: server.nowMs };
+        const { life } = server;
         const answer = await server.journal.commit(await server.spaceRow(), commit, author);
+        const fault = life === server.life ? server.answerFault(commit.commitId, answer) : null;
+        if (fault !== null) accuse(fault);
         if (answer.outcome === "committed") {
           past.append(answer.sequence, answer.chain, server.opened(commit.changes));
         }

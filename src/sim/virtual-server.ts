@@ -1,11 +1,11 @@
 import { hash } from "node:crypto";
 import { assert } from "#core/assert.ts";
 import { accountId, ROOT_NODE, spaceId } from "#core/ids.ts";
-import type { DeviceId, NodeId, SpaceId } from "#core/ids.ts";
+import type { CommitId, DeviceId, NodeId, SpaceId } from "#core/ids.ts";
 import { WorldError } from "#core/errors.ts";
 import type { Clock, LogFields } from "#core/world.ts";
 import type { Entry } from "#protocol/feed.ts";
-import type { Change } from "#protocol/commit.ts";
+import type { Change, CommitAnswer } from "#protocol/commit.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { Opaque } from "#server/opaque.ts";
 import { Secrets } from "#server/secrets.ts";
@@ -42,6 +42,8 @@ export class VirtualServer {
   #hasBackup = false;
   /** Counts starts: what was asked of an earlier one is never answered. */
   life = 0;
+  /** What each commit was answered with first. */
+  readonly #answers = new Map<CommitId, string>();
   /** Requests under way: who is told when the process ends, if the machine still can. */
   readonly underWay = new Set<() => void>();
   /** How oracles read what is here. */
@@ -147,6 +149,14 @@ export class VirtualServer {
     return token;
   }
 
+  /** The same commit gets the same answer however often it comes (SE3): null, or what is wrong. */
+  answerFault(commit: CommitId, answer: CommitAnswer): string | null {
+    const text = answer.outcome === "refused" ? answer.code : answer.outcome;
+    const first = this.#answers.get(commit) ?? text;
+    this.#answers.set(commit, first);
+    return first === text ? null : `a commit was answered ${first}, and ${text} when it came again`;
+  }
+
   backUp(): void {
     this.#database.backUp();
     this.#hasBackup = true;
@@ -156,6 +166,7 @@ export class VirtualServer {
   restoreBackup(): boolean {
     if (!this.#hasBackup) return false;
     this.#database.restore(newEpoch(this.#draw));
+    this.#answers.clear();
     this.restart(this.#draw.chance(0.5));
     return true;
   }

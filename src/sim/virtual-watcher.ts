@@ -19,6 +19,7 @@ export class VirtualWatcher implements Watcher {
   readonly #disk: VirtualDisk;
   readonly #scheduler: Scheduler;
   readonly #actor: Actor;
+  readonly #lost: (folder: Inode) => void;
   readonly #draw: Draw;
   readonly #faults: () => WatcherFaults;
   readonly #watched = new Map<Inode, NodeId>();
@@ -29,13 +30,20 @@ export class VirtualWatcher implements Watcher {
   #overflow = false;
 
   constructor(
-    world: { disk: VirtualDisk; scheduler: Scheduler; actor: Actor },
+    world: {
+      disk: VirtualDisk;
+      scheduler: Scheduler;
+      actor: Actor;
+      /** Told of each folder of which a hint is lost. */
+      lost: (folder: Inode) => void;
+    },
     draw: Draw,
     faults: () => WatcherFaults,
   ) {
     this.#disk = world.disk;
     this.#scheduler = world.scheduler;
     this.#actor = world.actor;
+    this.#lost = world.lost;
     this.#draw = draw;
     this.#faults = faults;
     world.disk.onTouch = (folder) => this.#touch(folder);
@@ -80,7 +88,10 @@ export class VirtualWatcher implements Watcher {
     if (folder === undefined) return;
     const { lost, latestMs, overflow, merges } = this.#faults();
     if (merges && this.#underWay.has(folder)) return;
-    if (lost > 0 && this.#draw.chance(lost)) return;
+    if (lost > 0 && this.#draw.chance(lost)) {
+      this.#lost(inode);
+      return;
+    }
     const isOverflow = overflow > 0 && this.#draw.chance(overflow);
     this.#underWay.add(folder);
     this.#scheduler.after(this.#draw.below(latestMs + 1), this.#actor, "hint", () => {

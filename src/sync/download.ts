@@ -33,7 +33,7 @@ type Due = { readonly op: LocalOp; readonly wanted: Wanted | null };
 
 /**
  * Brings contents to the disk: small files in batches within the tick, large ones beside it,
- * resumed where they stopped (SPEC DL1–DL5).
+ * resumed where they stopped (SPEC DL1–DL6).
  */
 export class Downloader {
   readonly #world: DownloadWorld;

@@ -55,13 +55,13 @@ export class Draft implements TreeView {
     return this.#withDrafted(this.#view.children(side, parent), this.#drafted(side, parent));
   }
 
+  /** By id. */
   named(side: Side, parent: NodeId, name: string): NodeRow[] {
     const stored = this.#view.named(side, parent, name);
     const drafted = this.#drafted(side, parent);
-    if (drafted.length === 0) return this.#withDrafted(stored, drafted);
-    const key = this.#nameKey(name);
+    const key = drafted.length === 0 ? "" : this.#nameKey(name);
     const named = drafted.filter((row) => this.#nameKey(row[side]?.name ?? "") === key);
-    return this.#withDrafted(stored, named);
+    return this.#withDrafted(stored, named).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   /** All rows that do not agree, by id. */

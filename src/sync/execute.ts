@@ -1,39 +1,20 @@
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
-import { ROOT_NODE, type ContentHash, type NodeId } from "#core/ids.ts";
-import { joinPath } from "#core/names.ts";
-import { samePlace, type Place } from "#core/node.ts";
+import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import type { Place } from "#core/node.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
-import { Draft } from "./draft.ts";
-import type { Tell, Where } from "./events.ts";
-import { sameBytesStamp } from "./hold.ts";
-import type { IgnoreRules } from "./ignore.ts";
-import { pathOf, shownPath } from "./paths.ts";
+import { announcedContent, announcedStructure, contentOf } from "./announced.ts";
+import type { Draft } from "./draft.ts";
+import { shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
-import type { DeviceRecords, Entry, TreeStore } from "./ports.ts";
 import type { Problems } from "./problems.ts";
-import * as publish from "./publish.ts";
+import { Progress, type ProgressWorld } from "./progress.ts";
 import type { Staged } from "./stage.ts";
-import { PARK_NODE, type LocalSide, type NodeRow } from "./tree.ts";
-import type { Unsynced } from "./unsynced.ts";
+import { Steps, type StepsWorld } from "./steps.ts";
+import { PARK_NODE } from "./tree.ts";
 
-export type ExecuteWorld = publish.PublishWorld & {
-  readonly trees: TreeStore;
-  readonly records: DeviceRecords;
-  readonly problems: Problems;
-  readonly rules: IgnoreRules;
-  readonly nameKey: (name: string) => string;
-  readonly unsynced: Unsynced;
-  /** Asks for another look at a folder whose contents were not as planned. */
-  readonly lookAgain: (folder: NodeId) => void;
-  /** Tells of a folder that the engine made (to be watched) or removed. */
-  readonly folderMade: (folder: NodeId, path: string) => void;
-  readonly folderRemoved: (folder: NodeId) => void;
-  readonly tell?: Tell;
-  /** True when what is brought to the disk is the doing of a command on this device. */
-  readonly isCommanded?: (node: NodeId) => boolean;
-};
+export type ExecuteWorld = StepsWorld & ProgressWorld & { readonly problems: Problems };
 
-/** Records are stored after so many steps: a crash before costs a look, never a file. */
+/** Rows are stored after so many steps: a crash before costs a look, never a file. */
 const FLUSH_STEPS = 256;
 
 /** `waiting`: for something that is being visited; it may be possible when that is done. */
@@ -46,25 +27,19 @@ type State = "visiting" | "waiting" | "done" | "blocked";
  */
 export class Executor {
   readonly #world: ExecuteWorld;
-  #draft: Draft;
+  readonly #progress: Progress;
+  readonly #steps: Steps;
   readonly #ops = new Map<NodeId, LocalOp[]>();
   readonly #state = new Map<NodeId, State>();
   /** Nodes whose folder is being made by somebody who waits for them to leave. */
   readonly #waiting = new Set<NodeId>();
-  /** Files whose bytes the engine put in place: others may be built from their chunks. */
-  readonly #written = new Map<NodeId, ContentHash>();
   readonly #failed = new Set<NodeId>();
   readonly #raced = new Set<NodeId>();
-  /** Where the files are that were removed. */
-  readonly #held = new Map<NodeId, string>();
-  /** Folders that only what is ignored keeps from being removed. */
-  readonly #kept = new Set<NodeId>();
-  #unstored = 0;
-  #steps = 0;
 
   constructor(world: ExecuteWorld, ops: readonly LocalOp[]) {
     this.#world = world;
-    this.#draft = new Draft(world.trees, world.nameKey);
+    this.#progress = new Progress(world);
+    this.#steps = new Steps(world, this.#progress);
     for (const op of ops) {
       const own = this.#ops.get(op.id);
       if (own === undefined) this.#ops.set(op.id, [op]);
@@ -74,7 +49,7 @@ export class Executor {
 
   /** Steps that succeeded. */
   get steps(): number {
-    return this.#steps;
+    return this.#progress.steps;
   }
 
   /** Nodes whose step met a problem that looking again does not heal. */
@@ -89,18 +64,23 @@ export class Executor {
 
   /** Where the bytes of removed files still are: others may be built from them. */
   get held(): ReadonlyMap<NodeId, string> {
-    return this.#held;
+    return this.#steps.held;
+  }
+
+  get #draft(): Draft {
+    return this.#progress.draft;
   }
 
   /** Everything but contents: folders, moves, removals, the executable bit. */
   async rearrange(signal: AbortSignal): Promise<void> {
-    this.#announceStructure();
-    for (const id of this.#ops.keys()) {
+    const rowOf = this.#draft.get.bind(this.#draft);
+    this.#progress.announce(announcedStructure(this.#ops, rowOf));
+    for (const [id, ops] of this.#ops) {
       signal.throwIfAborted();
-      if (this.#isStructural(id)) await this.#perform(id);
-      if (this.#unstored >= FLUSH_STEPS) await this.flush();
+      if (ops.some((op) => contentOf(op) === null)) await this.#perform(id);
+      if (this.#progress.unstored >= FLUSH_STEPS) await this.#progress.flush();
     }
-    await this.flush();
+    await this.#progress.flush();
   }
 
   /**
@@ -108,22 +88,46 @@ export class Executor {
    * displacement and their placing are written ahead, all in one transaction.
    */
   async publish(files: ReadonlyMap<NodeId, Staged>, nodes: readonly NodeId[]): Promise<void> {
-    const staged = new Map(files);
-    for (const id of nodes) await this.#try(id, () => this.#stageLink(id, staged));
-    const ready = nodes.filter((id) => staged.has(id));
-    this.#store(ready.flatMap((id) => this.#announced(id, staged.get(id) ?? null)));
-    for (const id of ready) await this.#try(id, () => this.#publishOne(id, staged.get(id) ?? null));
-    await this.flush();
+    const ready: { readonly op: LocalOp; readonly staged: Staged }[] = [];
+    for (const id of nodes) {
+      const op = this.#ops.get(id)?.find((each) => contentOf(each) !== null);
+      if (op === undefined) continue;
+      await this.#try(id, async () => {
+        const staged = files.get(id) ?? (await this.#steps.stageLink(op));
+        if (staged !== null) ready.push({ op, staged });
+      });
+    }
+    this.#progress.announce(
+      ready.flatMap(({ op, staged }) => {
+        const row = this.#draft.get(op.id);
+        return row === undefined ? [] : (announcedContent(row, op, staged) ?? []);
+      }),
+    );
+    for (const { op, staged } of ready) await this.#try(op.id, () => this.#putInPlace(op, staged));
+    await this.#progress.flush();
   }
 
-  /** Steps without those of files whose name a folder has that could not go: nothing is fetched. */
+  /**
+   * Steps without those of files for which nothing is fetched yet: their folder could not be made,
+   * or a folder has their name that could not go.
+   */
   async possible(ops: readonly LocalOp[]): Promise<LocalOp[]> {
     const possible: LocalOp[] = [];
     for (const op of ops) {
-      const isFree = !this.#isContentCreate(op) || !(await this.#isNameKept(op));
-      if (isFree) possible.push(op);
+      const isFetched = op.kind === "create" && contentOf(op) !== null;
+      if (isFetched && !this.#isThere(op.target.place.parent)) continue;
+      if (!isFetched || !(await this.#isNameKept(op))) possible.push(op);
     }
     return possible;
+  }
+
+  async #putInPlace(op: LocalOp, staged: Staged): Promise<void> {
+    if (op.kind === "create" && !(await this.#freePlace(op.id, op.target.place))) return;
+    await this.#steps.putInPlace(op, staged);
+  }
+
+  #isThere(folder: NodeId): boolean {
+    return folder === ROOT_NODE || Boolean(this.#draft.get(folder)?.local);
   }
 
   /** True when a folder that could not go has the name: what is to be there waits for that. */
@@ -141,101 +145,6 @@ export class Executor {
     return false;
   }
 
-  /** Links need no bytes from anywhere: they are staged here. */
-  async #stageLink(id: NodeId, staged: Map<NodeId, Staged>): Promise<void> {
-    const op = this.#contentOp(id);
-    if (op === undefined) return;
-    const content = op.kind === "create" ? op.target.content : op.kind === "replace" && op.content;
-    if (!content || content.kind !== "symlink") return;
-    const place = op.kind === "create" ? op.target.place : this.#draft.get(id)?.local;
-    // Its folder could not be made: it waits for the next plan.
-    if (!place || pathOf(this.#draft, "local", place.parent) === null) return;
-    const path = this.#childPath(place);
-    staged.set(id, await publish.stageLink(this.#world, id, path, content.target));
-  }
-
-  /** Makes the folders touched so far durable, then stores what was done in them. */
-  async flush(): Promise<void> {
-    const { unsynced, lookAgain } = this.#world;
-    for (const folder of await unsynced.sync(this.#draft)) lookAgain(folder);
-    this.#unstored = 0;
-    // What lies in a folder that was not where it should be is found by the next look.
-    const isDurable = ({ local }: NodeRow): boolean =>
-      local === null || !unsynced.folders.has(local.parent);
-    const records = this.#draft.records().filter(isDurable);
-    if (records.length === 0) return;
-    this.#world.trees.transaction(() => {
-      for (const row of records) this.#world.trees.put(row);
-      for (const [id, content] of this.#written) {
-        this.#world.records.setSources(id, this.#world.records.manifest(content) ?? null);
-      }
-    });
-    this.#written.clear();
-    this.#draft = new Draft(this.#world.trees, this.#world.nameKey);
-  }
-
-  /** The row of a node that is about to be created or replaced, with what is about to happen. */
-  #announced(id: NodeId, staged: Staged | null): NodeRow[] {
-    const op = this.#contentOp(id);
-    const row = this.#draft.get(id);
-    if (op === undefined || row === undefined) return [];
-    const content = op.kind === "create" ? op.target.content : op.kind === "replace" && op.content;
-    const place = op.kind === "create" ? op.target.place : row.local;
-    if (!content || place === null) return [];
-    const { parent, name } = place;
-    const placing = staged === null ? null : { parent, name, content, file: staged.stat.file };
-    return [{ ...row, displacing: row.local?.file ?? null, placing }];
-  }
-
-  /**
-   * Files are deleted only after their deletion is on record, bound to the inode; folders are made,
-   * and things moved to where the server has them, after it is on record that this is the engine's
-   * doing and no person's (SPEC EX4).
-   */
-  #announceStructure(): void {
-    const rows: NodeRow[] = [];
-    for (const [id, ops] of this.#ops) {
-      const row = this.#draft.get(id);
-      for (const op of row === undefined ? [] : ops) {
-        if (op.kind === "remove" && row?.local && row.kind !== "folder") {
-          rows.push({ ...row, displacing: row.local.file });
-        } else if (op.kind === "create" && row?.kind === "folder") {
-          const { place, content } = op.target;
-          const { parent, name } = place;
-          rows.push({ ...row, placing: { parent, name, content, file: null } });
-        } else if (op.kind === "move" && row?.local && row.synced && row.remote) {
-          if (!samePlace(op.to, row.remote)) continue;
-          const { parent, name } = op.to;
-          const { content } = row.synced;
-          rows.push({ ...row, placing: { parent, name, content, file: row.local.file } });
-        }
-      }
-    }
-    this.#store(rows);
-  }
-
-  #store(rows: readonly NodeRow[]): void {
-    if (rows.length === 0) return;
-    this.#world.trees.transaction(() => {
-      for (const row of rows) this.#world.trees.put(row);
-    });
-    for (const row of rows) this.#draft.put(row);
-  }
-
-  #isStructural(id: NodeId): boolean {
-    const ops = this.#ops.get(id) ?? [];
-    return ops.some((op) => op.kind !== "replace" && !this.#isContentCreate(op));
-  }
-
-  #isContentCreate(op: LocalOp): boolean {
-    return op.kind === "create" && op.target.content.kind !== "folder";
-  }
-
-  #contentOp(id: NodeId): LocalOp | undefined {
-    const ops = this.#ops.get(id) ?? [];
-    return ops.find((op) => op.kind === "replace" || this.#isContentCreate(op));
-  }
-
   /** Performs a node's structural step and, before it, whatever it needs. */
   async #perform(id: NodeId): Promise<State> {
     const known = this.#state.get(id);
@@ -243,13 +152,13 @@ export class Executor {
     this.#state.set(id, "visiting");
     let state: State = "done";
     for (const op of this.#ops.get(id) ?? []) {
-      if (op.kind === "replace" || this.#isContentCreate(op)) continue;
+      if (contentOf(op) !== null) continue;
       if (!(await this.#prepare(op))) {
         await this.#isNameKept(op);
         state = "blocked";
         break;
       }
-      if (!(await this.#try(id, () => this.#step(op)))) {
+      if (!(await this.#try(id, () => this.#steps.take(op)))) {
         state = "blocked";
         break;
       }
@@ -279,11 +188,10 @@ export class Executor {
 
   /** The folder is there and nobody else has the name. */
   async #freePlace(id: NodeId, place: Place): Promise<boolean> {
-    if (place.parent !== ROOT_NODE && !this.#draft.get(place.parent)?.local) {
+    if (!this.#isThere(place.parent)) {
       const state = await this.#perform(place.parent);
       if (state === "visiting" || state === "waiting") this.#waiting.add(id);
-      if (state !== "done") return false;
-      if (!this.#draft.get(place.parent)?.local) return false;
+      if (state !== "done" || !this.#isThere(place.parent)) return false;
     }
     for (const other of this.#draft.named("local", place.parent, place.name)) {
       if (other.id === id || other.local === null) continue;
@@ -299,7 +207,9 @@ export class Executor {
     );
     if (!leaves) return false;
     const state = await this.#perform(id);
-    if (state === "visiting" || state === "waiting") return this.#try(id, () => this.#park(id));
+    if (state === "visiting" || state === "waiting") {
+      return this.#try(id, () => this.#steps.park(id));
+    }
     return state === "done";
   }
 
@@ -325,190 +235,12 @@ export class Executor {
     if (this.#draft.get(id)?.kind !== "folder") return true;
     for (const child of this.#draft.children("local", id)) {
       if (await this.#vacate(child.id)) continue;
-      if (this.#kept.has(child.id)) await this.#try(id, () => this.#keep(id, child.local?.name));
+      if (this.#steps.kept.has(child.id)) {
+        await this.#try(id, () => this.#steps.keep(id, child.local?.name));
+      }
       return false;
     }
     return true;
-  }
-
-  async #step(op: LocalOp): Promise<void> {
-    const row = this.#draft.get(op.id);
-    if (row === undefined) return;
-    switch (op.kind) {
-      case "create":
-        return this.#makeFolder(row, op.target.place);
-      case "move":
-        return this.#move(row, op.to);
-      case "remove":
-        return this.#remove(row);
-      case "set-executable":
-        return this.#setExecutable(row, op.executable);
-      case "replace":
-        return undefined;
-    }
-  }
-
-  async #makeFolder(row: NodeRow, place: Place): Promise<void> {
-    const path = this.#childPath(place);
-    this.#world.unsynced.note(place.parent);
-    this.#done(row, await publish.createFolder(this.#world, path, place));
-    this.#world.folderMade(row.id, path);
-    this.#tellOf(row, "created", path);
-  }
-
-  async #move(row: NodeRow, to: Place): Promise<void> {
-    const { local } = row;
-    if (local === null || samePlace(local, to)) return;
-    const from = this.#path(row.id);
-    const paths = { from, to: this.#childPath(to) };
-    const shownFrom = shownPath(this.#draft, row.id);
-    this.#world.unsynced.note(local.parent, to.parent);
-    const moved = await publish.move(this.#world, row, paths, local, to);
-    this.#done(row, moved);
-    const event = { kind: "moved", where: this.#whereOf(row.id), node: row.kind } as const;
-    this.#world.tell?.({ ...event, from: shownFrom, path: paths.to });
-  }
-
-  async #park(id: NodeId): Promise<void> {
-    const row = this.#draft.get(id);
-    if (!row?.local || row.local.parent === PARK_NODE) return;
-    this.#world.unsynced.note(row.local.parent, PARK_NODE);
-    this.#done(row, await publish.park(this.#world, row, this.#path(id), row.local));
-  }
-
-  async #remove(row: NodeRow): Promise<void> {
-    const { local } = row;
-    if (local === null) return;
-    const path = this.#path(row.id);
-    this.#world.unsynced.note(local.parent);
-    try {
-      const held = await publish.remove(this.#world, row, path, local);
-      if (held !== null) this.#held.set(row.id, held);
-    } catch (error) {
-      if (row.kind === "folder" && codeOf(error) === "raced") await this.#expectToGo(row.id, path);
-      throw error;
-    }
-    const synced = row.remote === null ? null : row.synced;
-    this.#draft.put({ ...row, local: null, synced, displacing: null, placing: null });
-    if (row.kind === "folder") this.#world.folderRemoved(row.id);
-    this.#tellOf(row, "deleted", path);
-    this.#count();
-  }
-
-  /** Throws when looking again finds nothing new in a folder: only what is ignored keeps it. */
-  async #expectToGo(id: NodeId, path: string): Promise<void> {
-    const { disk, rules } = this.#world;
-    const { entries } = await disk.look.list(path);
-    const isIgnored = ({ name, kind }: Entry): boolean =>
-      rules.ignoresEntry(joinPath(path, name), kind === "folder");
-    if (entries.every(isIgnored)) await this.#keep(id, entries[0]?.name);
-  }
-
-  /** A folder that cannot go stays for what is ignored in it, and so do those above it. */
-  async #keep(id: NodeId, name: string | undefined): Promise<void> {
-    if (name === undefined) return;
-    this.#kept.add(id);
-    const detail = `${name} in it is ignored, or holds what is, and keeps it here`;
-    const next = "delete the folder, or move that out";
-    const path = shownPath(this.#draft, id);
-    throw new WorldError("not-empty", `${path} was deleted elsewhere: ${detail}; ${next}.`);
-  }
-
-  async #setExecutable(row: NodeRow, executable: boolean): Promise<void> {
-    const { local } = row;
-    if (local === null) return;
-    const path = this.#path(row.id);
-    const stat = await this.#world.disk.look.stat(path);
-    if (stat?.file !== local.file || stat.stamp.ctimeNs !== local.stamp.ctimeNs) {
-      throw publish.raced(path);
-    }
-    if (stat.links > 1) return this.#setExecutableAlone(row, local, path, executable);
-    const after = await this.#world.disk.change.setExecutable(path, executable);
-    // A file that was saved over it in this moment has the bit now, and bytes that nobody read.
-    if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {
-      throw publish.raced(path);
-    }
-    const content = local.content?.kind === "file" ? { ...local.content, executable } : null;
-    this.#done(row, publish.touched(local, after, content));
-    this.#tellOf(row, "changed", path);
-  }
-
-  /** The bit is the inode's: a file with other names gets one of its own (SPEC SC5). */
-  async #setExecutableAlone(
-    row: NodeRow,
-    local: LocalSide,
-    path: string,
-    executable: boolean,
-  ): Promise<void> {
-    if (local.content?.kind !== "file") throw publish.raced(path);
-    const content = { ...local.content, executable };
-    const staged = await publish.stageCopy(this.#world, row.id, path, local.stamp, executable);
-    const { parent, name } = local;
-    const placing = { parent, name, content, file: staged.stat.file };
-    this.#store([{ ...row, displacing: local.file, placing }]);
-    this.#world.unsynced.note(parent);
-    const after = await publish.replace(this.#world, row, path, local, content, staged);
-    this.#done(row, after, content);
-    this.#tellOf(row, "changed", path);
-  }
-
-  async #publishOne(id: NodeId, staged: Staged | null): Promise<void> {
-    const op = this.#contentOp(id);
-    const row = this.#draft.get(id);
-    if (op === undefined || row === undefined) return;
-    if (op.kind === "create") {
-      const { place, content } = op.target;
-      if (!(await this.#freePlace(id, place))) return;
-      const path = this.#childPath(place);
-      this.#world.unsynced.note(place.parent);
-      const after = await publish.create(this.#world, path, place, content, staged);
-      this.#done(row, after, content);
-      if (content.kind === "file") this.#written.set(id, content.sha256);
-      this.#tellOf(row, "created", path);
-    } else if (op.kind === "replace" && row.local !== null) {
-      const { local } = row;
-      const path = this.#path(id);
-      this.#world.unsynced.note(local.parent);
-      const after = await publish.replace(this.#world, row, path, local, op.content, staged);
-      this.#done(row, after, op.content);
-      if (op.content.kind === "file") this.#written.set(id, op.content.sha256);
-      this.#tellOf(row, "changed", path);
-    }
-  }
-
-  #done(row: NodeRow, local: LocalSide, written = local.content): void {
-    const synced = publish.agreedSide(row, local, written);
-    this.#draft.put({ ...row, local, synced, displacing: null, placing: null });
-    this.#count();
-  }
-
-  #tellOf(
-    { id, kind: node }: NodeRow,
-    kind: "created" | "changed" | "deleted",
-    path: string,
-  ): void {
-    this.#world.tell?.({ kind, where: this.#whereOf(id), node, path });
-  }
-
-  #whereOf(id: NodeId): Where {
-    return this.#world.isCommanded?.(id) === true ? "here" : "elsewhere";
-  }
-
-  #count(): void {
-    this.#steps++;
-    this.#unstored++;
-  }
-
-  #path(id: NodeId): string {
-    const path = pathOf(this.#draft, "local", id);
-    if (path === null) throw publish.raced(shownPath(this.#draft, id));
-    return path;
-  }
-
-  #childPath(place: Place): string {
-    const folder = pathOf(this.#draft, "local", place.parent);
-    if (folder === null) throw publish.raced(place.name);
-    return joinPath(folder, place.name);
   }
 
   /** Runs one step; its failure is this path's problem alone. */

@@ -119,6 +119,14 @@ suite("what plans are like", () => {
     }
   });
 
+  test("PL10: what leaves a deleted folder does so in one order, also when its record changes", () => {
+    for (const seed of SEEDS) {
+      const world = new World("d/, d/a/, d/b/, d/c/", { seed });
+      world.act(world.a, "move d/a a; move d/b b; look; delete a; make a/; delete d");
+      assert.deepEqual(world.examine(world.a), [], `seed ${seed}`);
+    }
+  });
+
   test("PL16: a commit can end after any folder and file, but not within a ring of names", () => {
     const world = new World("a=1, b=2");
     world.act(world.a, "move a t; look; move b a; look; move t b; make d/; make d/f=3");

@@ -213,7 +213,12 @@ class Outgoing {
 
   #needsOf(id: NodeId): NodeId[] {
     const target = this.#tree.of(id);
-    if (target === null) return this.#draft.children("remote", id).map((row) => row.id);
+    // In order of ids: a view gives children in any, and the plan is the same in all (SPEC PL10).
+    if (target === null)
+      return this.#draft
+        .children("remote", id)
+        .map((row) => row.id)
+        .sort();
     const above = this.#movedAbove(id);
     return [target.place.parent, ...above, ...this.#inTheWay(id, target.place)];
   }

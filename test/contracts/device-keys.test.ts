@@ -1,80 +1,22 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { DeviceKeys, keysFile } from "#cli/device-keys.ts";
 import { CommandError } from "#cli/exit.ts";
 import { enrolByCode } from "#cli/join-code.ts";
-import { enrolBy } from "#cli/linking.ts";
-import { signUp, vouchFor } from "#cli/owner.ts";
 import { openSealedSpace } from "#cli/sealed-spaces.ts";
 import { callServer } from "#cli/server-calls.ts";
 import { toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { sealPackage, type JoinPackage } from "#crypto/join-package.ts";
 import { joinKeys, rootKey } from "#crypto/keys.ts";
-import type { HttpAccount } from "#platform/account-http.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
-import { readConfig } from "#server/config.ts";
-import { startServer } from "#server/main.ts";
+import { opened } from "./keys-world.ts";
 
 // The keys of devices, against a real server that keeps what they share.
 
-const CREDENTIALS = { account: "alice", password: "correct horse battery" };
 const SECRET = "7ZK2M0QWXA99TBCHJ4VE";
-
-type Member = { readonly keys: DeviceKeys; readonly calls: HttpAccount };
-
-class Home implements AsyncDisposable {
-  readonly folder = fs.mkdtempSync(join(tmpdir(), "lockstep-keys-"));
-  readonly data = join(this.folder, "data");
-  #server: Awaited<ReturnType<typeof startServer>> | null = null;
-
-  get url(): string {
-    assert.ok(this.#server !== null);
-    return this.#server.address.url;
-  }
-
-  async start(): Promise<void> {
-    const config = readConfig({ data: this.data, port: "0", log: "silent" }, {});
-    this.#server = await startServer(config, "1.2.3");
-  }
-
-  async stop(): Promise<void> {
-    await this.#server?.close();
-    this.#server = null;
-  }
-
-  /** A device that has signed in by password and is in the keyring. */
-  async device(name: string): Promise<Member> {
-    const enrolled = await enrolBy(this.url, CREDENTIALS, name);
-    const calls = callServer(this.url, enrolled.token);
-    const keys = await enrolled.keys(calls);
-    await vouchFor(calls, keys);
-    keys.keepAt(join(this.folder, `${name}.json`));
-    return { keys, calls };
-  }
-
-  /** What the server would do that shows what it kept before. */
-  edit(sql: string, ...values: (string | number)[]): void {
-    using database = new DatabaseSync(join(this.data, "metadata.sqlite"));
-    assert.equal(database.prepare(sql).run(...values).changes, 1);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-    fs.rmSync(this.folder, { recursive: true });
-  }
-}
-
-async function opened(): Promise<Home> {
-  const home = new Home();
-  await home.start();
-  await signUp(callServer(home.url), CREDENTIALS);
-  return home;
-}
 
 const went = (code: string) => (error: unknown) =>
   error instanceof WorldError && error.code === code;

@@ -55,7 +55,7 @@ watcherContract("a dreamed disk", async () => {
   const { disk, person } = dream.newDisk();
   const faults = { lost: 0, latestMs: 0, overflow: 0, merges: true };
   return {
-    watcher: new VirtualWatcher({ disk, scheduler, actor }, draw, () => faults),
+    watcher: new VirtualWatcher({ disk, scheduler, actor, lost: () => {} }, draw, () => faults),
     settled: () => dream.rest(),
     person: {
       write: (path, text) => dream.deed(person.write(path, utf8(text))),

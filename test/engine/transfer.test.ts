@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import {
   copyFileSync,
@@ -121,6 +122,25 @@ suite("what travels", () => {
     await world.settle();
     assert.deepEqual(await changesAfter(a, before), ["move"]);
     assert.deepEqual(treeOf(b.dir), { "sub/": "", "sub/report": "the only file with these bytes" });
+  });
+
+  test("DL6: nothing is fetched for a folder that cannot be made, until it can", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    execFileSync("mkfifo", [b.path("photos")]);
+    mkdirSync(a.path("photos"));
+    writeFileSync(a.path("photos", "small"), randomBytes(1000));
+    writeFileSync(a.path("photos", "large"), randomBytes(20 * MIB));
+    await a.settle();
+    await until("B knows of all three", () => b.engine.status(0).pending.down === 3);
+    writeFileSync(a.path("later"), "what has a place goes on");
+    await until("B has gone on", () => existsSync(b.path("later")));
+    assert.deepEqual(readdirSync(b.path(".lockstep", "stage")), []);
+    assert(b.engine.status(0).receivedBytes < 1000, "what waits for its folder was fetched");
+    unlinkSync(b.path("photos"));
+    await world.settle();
+    assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
   });
 
   test("CH14: a large file that two accounts have is stored once, and each reads its own", async () => {
