@@ -243,14 +243,10 @@ export interface Seal {
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;
   /**
-   * Does what has to be done before a file's content can be closed; its chunks are at the server
-   * already. `read` gives all bytes of a file that travels in its meta.
+   * Does what has to be done before files' contents can be closed; their chunks are at the server
+   * already.
    */
-  prepare(
-    content: FileContent,
-    read: () => Promise<Uint8Array>,
-    signal?: AbortSignal,
-  ): Promise<void>;
+  prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void>;
   /**
    * The wire's form of what a node holds; null when it was not prepared. `follows` is the content
    * revision that it takes the place of, 0 for a new node.
@@ -271,6 +267,15 @@ export interface Seal {
    */
   check(entry: JournalEntry): void;
 }
+
+/**
+ * A file whose content is to be closed. `read` gives all bytes of one that travels in its meta,
+ * null when they are no longer what they were.
+ */
+export type Preparing = {
+  readonly content: FileContent;
+  readonly read: () => Promise<Uint8Array | null>;
+};
 
 export type KnownContent = {
   readonly content: Content;

@@ -1,4 +1,3 @@
-import { assert } from "#core/assert.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
 import { openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
@@ -124,44 +123,44 @@ export class SealedRemote implements Remote {
     if (frames.length > 0) await remote.put(frames, signal);
   }
 
+  /** Chunks that stand in metas are given out between the others, which come in one request. */
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
     const { records } = this.#world;
-    for (let at = 0; at < chunks.length;) {
-      const raw = chunks[at];
-      assert(raw !== undefined, "an index within the list");
-      const inline = records.inline(raw);
-      if (inline !== undefined) {
-        yield { id: raw, bytes: inline };
-        at++;
-        continue;
+    // Their bytes are not kept: all together they may be many.
+    const sent = chunks.filter((raw) => records.inline(raw) === undefined);
+    const opened = this.#opened(
+      sent.map((raw) => this.#entryOf(raw)),
+      signal,
+    );
+    try {
+      for (const raw of chunks) {
+        const inline = records.inline(raw);
+        if (inline !== undefined) yield { id: raw, bytes: inline };
+        else {
+          const next = await opened.next();
+          if (next.done === true) return;
+          yield next.value;
+        }
       }
-      const entries = this.#entriesFrom(chunks, at);
-      const before = at;
-      for await (const frame of this.#opened(entries, signal)) {
-        yield frame;
-        at++;
-      }
-      if (at < before + entries.length) return;
+      // Whoever sends more than was asked for is not to be believed in the rest.
+      await opened.next();
+    } finally {
+      await opened.return(undefined);
     }
   }
 
-  /** The entries of the chunks from `at` on, up to one that stands in a meta. */
-  #entriesFrom(chunks: readonly ChunkId[], at: number): SealedEntry[] {
-    const { records } = this.#world;
-    const entries: SealedEntry[] = [];
-    for (const raw of chunks.slice(at)) {
-      if (entries.length > 0 && records.inline(raw) !== undefined) break;
-      const entry = records.sealed(raw);
-      if (entry === undefined) {
-        throw new WorldError("no-manifest", `It is not known how chunk ${raw} is sealed.`);
-      }
-      entries.push(entry);
-    }
-    return entries;
+  #entryOf(raw: ChunkId): SealedEntry {
+    const entry = this.#world.records.sealed(raw);
+    if (entry !== undefined) return entry;
+    throw new WorldError("no-manifest", `It is not known how chunk ${raw} is sealed.`);
   }
 
-  async *#opened(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
+  async *#opened(
+    entries: readonly SealedEntry[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<ChunkFrame, void, undefined> {
     const { remote, primitives } = this.#world;
+    if (entries.length === 0) return;
     let at = 0;
     const ids = entries.map(({ chunk }) => chunk);
     for await (const { bytes } of remote.fetch(ids, signal)) {

@@ -1,5 +1,12 @@
 import { WorldError } from "#core/errors.ts";
-import { chunkId, type ContentHash, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
+import {
+  chunkId,
+  type ChunkId,
+  type ContentHash,
+  type DeviceId,
+  type NodeId,
+  type SpaceId,
+} from "#core/ids.ts";
 import type { FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
@@ -16,6 +23,7 @@ import type {
   DeviceRecords,
   KnownContent,
   OpenContent,
+  Preparing,
   Remote,
   Seal,
   SealedRecords,
@@ -56,6 +64,9 @@ const FAULTS: Readonly<Record<CommitFault, { code: string; because: string }>> =
 /** A signature says nothing of where in the journal its commit stands, or how often. */
 const AGAIN = { code: "journal-broken", because: "the same commit stands before it" };
 const CHANGED = { code: "journal-forked", because: "another one was there when it was seen first" };
+
+/** Contents of files that travel in their metas are stored so many at a time. */
+const INLINE_AT_ONCE = 500;
 
 /** A sealed space's seal (SPEC SL1, SL9). */
 export class SealedSeal implements Seal {
@@ -115,18 +126,34 @@ export class SealedSeal implements Seal {
     return { content, mtimeMs, manifest: null };
   }
 
-  /** Sends the pieces of this content's list of chunks, when it is too long for a meta. */
-  async prepare(
-    { sha256, sizeBytes }: FileContent,
-    read: () => Promise<Uint8Array>,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { records, sealedRecords, sealed, trees } = this.#world;
-    if (sizeBytes <= MAX_INLINE_BYTES) {
-      if (sizeBytes === 0 || sealedRecords.inline(chunkId(sha256)) !== undefined) return;
-      const bytes = await read();
-      return trees.transaction(() => sealedRecords.putInline(chunkId(sha256), bytes));
+  async prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void> {
+    const { sealedRecords } = this.#world;
+    const small = new Map<ChunkId, Uint8Array>();
+    for (const { content, read } of files) {
+      const { sha256, sizeBytes } = content;
+      if (sizeBytes > MAX_INLINE_BYTES) await this.#sendPieces(content, signal);
+      else if (sizeBytes > 0 && sealedRecords.inline(chunkId(sha256)) === undefined) {
+        const bytes = await read();
+        if (bytes !== null) small.set(chunkId(sha256), bytes);
+        if (small.size === INLINE_AT_ONCE) this.#keepInline(small);
+      }
     }
+    this.#keepInline(small);
+  }
+
+  /** Remembers contents that travel in their metas, and empties `small`. */
+  #keepInline(small: Map<ChunkId, Uint8Array>): void {
+    const { sealedRecords, trees } = this.#world;
+    if (small.size === 0) return;
+    trees.transaction(() => {
+      for (const [raw, bytes] of small) sealedRecords.putInline(raw, bytes);
+    });
+    small.clear();
+  }
+
+  /** Sends the pieces of this content's list of chunks, when it is too long for a meta. */
+  async #sendPieces({ sha256, sizeBytes }: FileContent, signal?: AbortSignal): Promise<void> {
+    const { records, sealed } = this.#world;
     const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
     if (closed !== null) await sealed.putSealed(closed.pieces, signal);
   }

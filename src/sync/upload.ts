@@ -7,7 +7,7 @@ import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { pathOf } from "./paths.ts";
-import type { DeviceRecords, Disk, Remote, Seal, TreeStore } from "./ports.ts";
+import type { DeviceRecords, Disk, Preparing, Remote, Seal, TreeStore } from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -179,13 +179,17 @@ export async function upload(
 ): Promise<NodeId[]> {
   const inChunks = files.filter(({ content }) => content.sizeBytes > world.seal.inlineBytes);
   const moved = await uploadChunks(world, inChunks, progress, signal);
-  for (const file of files) {
-    if (moved.includes(file.node)) continue;
-    const isMoved = await unlessMoved(() =>
-      world.seal.prepare(file.content, () => readWhole(world, file), signal),
-    );
-    if (isMoved !== null) moved.push(isMoved);
-  }
+  const known = new Set(moved);
+  const still = files.filter(({ node }) => !known.has(node));
+  const preparing = still.map((file): Preparing => {
+    const read = async (): Promise<Uint8Array | null> => {
+      const bytes = await readWhole(world, file);
+      if (bytes === null) moved.push(file.node);
+      return bytes;
+    };
+    return { content: file.content, read };
+  });
+  await world.seal.prepare(preparing, signal);
   return moved;
 }
 
@@ -229,13 +233,21 @@ async function unlessMoved(work: () => Promise<void>): Promise<NodeId | null> {
   }
 }
 
-/** All bytes of a small file, as it was read. */
-async function readWhole(world: UploadWorld, { node, content }: Outbound): Promise<Uint8Array> {
+/** All bytes of a small file, as it was read; null when they are no longer that. */
+async function readWhole(
+  world: UploadWorld,
+  { node, content }: Outbound,
+): Promise<Uint8Array | null> {
   const path = pathOf(world.trees, "local", node);
-  if (path === null) throw new FileMoved(node);
-  const bytes = await readPiece(world.disk, path, 0, content.sizeBytes, node);
-  if (toHex(world.digest.sha256(bytes)) !== content.sha256) throw new FileMoved(node);
-  return bytes;
+  if (path === null) return null;
+  let bytes: Uint8Array;
+  try {
+    bytes = await readPiece(world.disk, path, 0, content.sizeBytes, node);
+  } catch (error) {
+    if (error instanceof FileMoved) return null;
+    throw error;
+  }
+  return toHex(world.digest.sha256(bytes)) === content.sha256 ? bytes : null;
 }
 
 function manifestOf(records: DeviceRecords, content: ContentHash): readonly ManifestEntry[] {

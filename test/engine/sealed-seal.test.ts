@@ -59,7 +59,7 @@ async function prepared(
     manifest.push({ chunk: frame.id, lengthBytes: frame.bytes.length });
   }
   device.store.records.putManifest(content.sha256, manifest);
-  await device.seal.prepare(content, async () => bytes);
+  await device.seal.prepare([{ content, read: async () => bytes }]);
   return { content, manifest };
 }
 
