@@ -1,7 +1,8 @@
 // How long a folder's first way to a second device takes, with what time and memory of which
 // process: `node_modules/.bin/node bench/first-sync.ts [--files N] [--bytes N] [--text]
-// [--plain] [--folder DIR] [--profile DIR]`. Without --bytes the sizes of files vary around 4 KiB. Linux only:
-// it reads /proc. Times say little on a machine that has other work; processor seconds say more.
+// [--plain] [--folder DIR] [--profile DIR]`. Without --bytes the sizes of files vary around 4 KiB.
+// Linux only: it reads /proc. Times say little on a machine that has other work; processor seconds
+// say more.
 
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";

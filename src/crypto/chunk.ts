@@ -57,19 +57,35 @@ export type FramedChunk = {
   readonly lengthBytes: number;
 };
 
+function headOf(domain: Domain, epoch: number): Uint8Array {
+  return concat([magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[domain]), u16(epoch)]);
+}
+
+/**
+ * A frame is its head and payload, and zeros that follow from them: this is a hash of exactly what
+ * is encrypted, so that no two texts share a key, whatever compressed them.
+ */
+function inputOf(
+  { hashes }: Primitives,
+  head: Uint8Array,
+  frame: Frame,
+  payloadHash: Uint8Array,
+): Uint8Array {
+  return hashes.sha256([concat([labelBytes("frame"), head, frame.head, payloadHash])]);
+}
+
 function frameChunk(
-  { hashes, compression }: Primitives,
+  primitives: Primitives,
   domain: Domain,
   epoch: number,
   raw: Uint8Array,
 ): FramedChunk {
-  const head = concat([magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[domain]), u16(epoch)]);
+  const { hashes, compression } = primitives;
+  const head = headOf(domain, epoch);
   const frame = closeFrame(compression, raw);
   const rawHash = hashes.sha256([raw]);
   const payloadHash = frame.payload === raw ? rawHash : hashes.sha256([frame.payload]);
-  // A frame is its head and payload, and zeros that follow from them: this is a hash of exactly
-  // what is encrypted, so that no two texts share a key, whatever compressed them.
-  const input = hashes.sha256([concat([labelBytes("frame"), head, frame.head, payloadHash])]);
+  const input = inputOf(primitives, head, frame, payloadHash);
   return { head, frame, input, raw: chunkId(toHex(rawHash)), lengthBytes: raw.length };
 }
 
@@ -107,13 +123,15 @@ function sealFramed(
   return { entry: { chunk, secret, raw, lengthBytes, domain, epoch }, stored };
 }
 
+/** What a space's own chunks are sealed with. */
+export type ChunkKeys = { readonly key: ChunkKey; readonly epoch: number };
+
 /** Seals 1 to MAX_RAW_BYTES for the space alone: the same bytes and key give the same chunk. */
-export function sealPrivate(
-  primitives: Primitives,
-  keys: { readonly key: ChunkKey; readonly epoch: number },
-  raw: Uint8Array,
-): SealedChunk {
-  const framed = frameChunk(primitives, "private", keys.epoch, raw);
+export function sealPrivate(primitives: Primitives, keys: ChunkKeys, raw: Uint8Array): SealedChunk {
+  return sealAlone(primitives, keys, frameChunk(primitives, "private", keys.epoch, raw));
+}
+
+function sealAlone(primitives: Primitives, keys: ChunkKeys, framed: FramedChunk): SealedChunk {
   const more = { context: framed.input };
   const secret: ChunkSecret = derive(primitives.hashes, keys.key, "private-chunk-secret", more);
   return sealFramed(primitives, framed, secret);
@@ -135,6 +153,18 @@ export function sealShared(
   const extracted = hashes.hkdfExtract(plainLabel("oprf-output"), evaluated);
   const secret = chunkSecret(hashes.hkdfExpand(extracted, plainLabel("chunk-secret"), 32));
   return sealFramed(primitives, framed, secret);
+}
+
+/** What was framed for everybody, sealed for the space alone after all as `sealPrivate` does. */
+export function sealUnshared(
+  primitives: Primitives,
+  keys: ChunkKeys,
+  { frame, raw, lengthBytes }: FramedChunk,
+): SealedChunk {
+  const head = headOf("private", keys.epoch);
+  const payloadHash = primitives.hashes.sha256([frame.payload]);
+  const input = inputOf(primitives, head, frame, payloadHash);
+  return sealAlone(primitives, keys, { head, frame, input, raw, lengthBytes });
 }
 
 /**

@@ -1,5 +1,4 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { openCutter, type Cutter } from "#chunking/cutter.ts";
 import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
 import { assert } from "#core/assert.ts";
@@ -10,17 +9,12 @@ import { systemClock } from "./clock.ts";
 import { attempt, diskError, errnoOf } from "./errno.ts";
 import { digestFile } from "./file-digest.ts";
 import type { FileDigest } from "./file-digest.ts";
-import { ReaderPool, stoppedError } from "./reader-pool.ts";
 import { RootPath } from "./root-path.ts";
 import { sameStamp, statOf } from "./stat.ts";
-
-/** Threads for large files: more of them read against each other on one disk. */
-const MAX_WORKERS = Math.min(2, availableParallelism());
+import { stoppedError, Threads, type ThreadsOptions } from "./threads.ts";
 
 /** Up to here a file is read before a message to a thread and back would have arrived. */
 const SMALL_BYTES = 256 * 1024;
-
-const IDLE_MS = 30_000;
 
 // A link is not followed (where the system can say so), and a pipe that took the file's name since
 // it was looked at does not make this program wait for someone to write into it.
@@ -33,15 +27,11 @@ type Opened =
   | { readonly outcome: "changed" }
   | { readonly outcome: "gone" };
 
-export type FileReaderOptions = {
+export type FileReaderOptions = ThreadsOptions & {
   /** The synced folder. */
   readonly root: string;
-  /** 48 bytes, see `cutKeyFrom`. */
-  readonly cutKey: Uint8Array;
-  /** See `readVgear`; without it files are cut more slowly. */
-  readonly vgear?: WebAssembly.Module | null;
-  readonly maxWorkers?: number;
-  readonly idleMs?: number;
+  /** Threads that do other things as well; without them the reader has its own. */
+  readonly threads?: Threads;
 };
 
 function isAsExpected(stats: ReturnType<typeof statOf>, expected: Expected): boolean {
@@ -53,21 +43,17 @@ function isAsExpected(stats: ReturnType<typeof statOf>, expected: Expected): boo
 class DiskFileReader implements FileReader, AsyncDisposable {
   readonly #root: RootPath;
   readonly #cutter: Cutter;
-  readonly #pool: ReaderPool;
+  readonly #threads: Threads;
+  readonly #isOwner: boolean;
   readonly #breath = new Breath();
   #turn: Promise<void> | null = null;
   #isClosed = false;
 
   constructor(options: FileReaderOptions) {
     this.#root = new RootPath(options.root);
-    const vgear = options.vgear ?? null;
-    this.#cutter = openCutter(vgear, options.cutKey, SMALL_BYTES);
-    this.#pool = new ReaderPool({
-      cutKey: options.cutKey,
-      vgear,
-      maxWorkers: options.maxWorkers ?? MAX_WORKERS,
-      idleMs: options.idleMs ?? IDLE_MS,
-    });
+    this.#cutter = openCutter(options.vgear ?? null, options.cutKey, SMALL_BYTES);
+    this.#threads = options.threads ?? new Threads(options);
+    this.#isOwner = options.threads === undefined;
   }
 
   async digest(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
@@ -81,7 +67,7 @@ class DiskFileReader implements FileReader, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    await this.#pool.end();
+    if (this.#isOwner) await this.#threads[Symbol.asyncDispose]();
   }
 
   /** One turn of the event loop for all who wait, so that they do not all go on in the same one. */
@@ -112,7 +98,7 @@ class DiskFileReader implements FileReader, AsyncDisposable {
   }
 
   async #digestLarge(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
-    return this.#pool.use(async (thread) => {
+    return this.#threads.use(async (thread) => {
       signal?.throwIfAborted();
       const beganMs = systemClock.nowMs();
       const opened = this.#open(path, expected);
@@ -121,7 +107,8 @@ class DiskFileReader implements FileReader, AsyncDisposable {
       try {
         const { sizeBytes } = expected.stamp;
         const sizeClass = nextSizeClass(sizeBytes, null);
-        const digest = await thread.digest({ descriptor, sizeBytes, sizeClass }, signal);
+        const task = { call: "digest", descriptor, sizeBytes, sizeClass } as const;
+        const digest = await thread.digest(task, signal);
         signal?.throwIfAborted();
         if (digest === null) throw stoppedError();
         return this.#checked(descriptor, path, expected, digest, beganMs);

@@ -1,4 +1,5 @@
 import type { DeviceId } from "#core/ids.ts";
+import { chunkWorkHere } from "#crypto/chunk-work.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { Remote, Seal } from "#sync/ports.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
@@ -55,6 +56,7 @@ export function sealedDoors(world: DoorsWorld): { seal: Seal; remote: Remote } {
     device,
     folding,
     primitives: account.primitives,
+    work: chunkWorkHere(account.primitives),
     ristretto: virtualRistretto,
     digest: nodeDigest,
     keys: () => keyring.keys,

@@ -144,13 +144,27 @@ export interface Watcher {
   trouble(): string | null;
 }
 
+/** Bytes that were to be put are not those of their id: whoever read them reads them again. */
+export class ChunkChanged extends Error {
+  override readonly name = "ChunkChanged";
+  readonly chunk: ChunkId;
+
+  constructor(chunk: ChunkId) {
+    super(`other bytes than those of chunk ${chunk}`);
+    this.chunk = chunk;
+  }
+}
+
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
   /** Entries after the cursor; waits up to `waitMs` for one. WorldError `reset`: see SPEC FO4. */
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
-  /** Sends one framed batch; resolves when all of it is durable at the server. */
+  /**
+   * Sends one framed batch, whose bytes are given away; resolves when all of it is durable at the
+   * server. A sealed space's throws ChunkChanged.
+   */
   put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void>;
   /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
@@ -237,6 +251,8 @@ export interface KeyService {
 export interface Seal {
   /** Contents up to this size travel in their node's meta, and need no chunk. */
   readonly inlineBytes: number;
+  /** Whether chunks are known by their bytes when they are put, and need no look before. */
+  readonly hashes: boolean;
   /** Whether the server is believed to have judged what it lets into its journal. */
   readonly trusts: boolean;
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */

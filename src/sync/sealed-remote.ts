@@ -1,16 +1,21 @@
+import { assert } from "#core/assert.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
-import { openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
-import type { Primitives } from "#crypto/primitives.ts";
+import type { SealedChunk, SealedEntry } from "#crypto/chunk.ts";
+import type { ChunkWork } from "#crypto/chunk-work.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
-import type { Remote, SealedRecords, TreeStore } from "./ports.ts";
+import { ChunkChanged, type Remote, type SealedRecords, type TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 
+/** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
+const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
+const OPENED_AHEAD = 3;
+
 export type SealedRemoteWorld = {
-  readonly primitives: Primitives;
+  readonly work: ChunkWork;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
   readonly trees: Pick<TreeStore, "transaction">;
@@ -101,9 +106,12 @@ export class SealedRemote implements Remote {
     return missing;
   }
 
+  /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
   async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
     const { records, trees, sealer } = this.#world;
     const sealed = await sealer.seal(chunks, signal);
+    const changed = chunks.find(({ id }, at) => sealed[at]?.entry.raw !== id);
+    if (changed !== undefined) throw new ChunkChanged(changed.id);
     await this.putSealed(sealed, signal);
     trees.transaction(() => {
       for (const { entry } of sealed) records.putSealed(entry);
@@ -159,15 +167,46 @@ export class SealedRemote implements Remote {
     entries: readonly SealedEntry[],
     signal?: AbortSignal,
   ): AsyncGenerator<ChunkFrame, void, undefined> {
-    const { remote, primitives } = this.#world;
     if (entries.length === 0) return;
-    let at = 0;
     const ids = entries.map(({ chunk }) => chunk);
-    for await (const { bytes } of remote.fetch(ids, signal)) {
-      const entry = entries[at++];
-      if (entry === undefined) throw unasked();
-      yield { id: entry.raw, bytes: openChunk(primitives, entry, bytes) };
+    const opening: Promise<ChunkFrame[]>[] = [];
+    let batch: SealedChunk[] = [];
+    let batchBytes = 0;
+    let at = 0;
+    let failure: Error | null = null;
+    try {
+      for await (const { bytes } of this.#world.remote.fetch(ids, signal)) {
+        const entry = entries[at++];
+        if (entry === undefined) throw unasked();
+        batch.push({ entry, stored: bytes });
+        batchBytes += bytes.length;
+        if (batchBytes < OPENED_TOGETHER_BYTES) continue;
+        opening.push(this.#openBatch(batch));
+        batch = [];
+        batchBytes = 0;
+        if (opening.length > OPENED_AHEAD) yield* (await opening.shift()) ?? [];
+      }
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      failure = error;
     }
+    // What came whole before something went wrong is of use.
+    if (batch.length > 0) opening.push(this.#openBatch(batch));
+    for (const opened of opening) yield* await opened;
+    if (failure !== null) throw failure;
+  }
+
+  #openBatch(batch: readonly SealedChunk[]): Promise<ChunkFrame[]> {
+    const opened = this.#world.work.open(batch).then((raw) =>
+      batch.map(({ entry }, at) => {
+        const bytes = raw[at];
+        assert(bytes !== undefined, "as many opened chunks as sealed ones");
+        return { id: entry.raw, bytes };
+      }),
+    );
+    // A failure is met by whoever awaits it; it must not count as unhandled before.
+    opened.catch(() => undefined);
+    return opened;
   }
 }
 

@@ -72,6 +72,7 @@ const INLINE_AT_ONCE = 500;
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
   readonly inlineBytes = MAX_INLINE_BYTES;
+  readonly hashes = true;
   readonly trusts = false;
 
   constructor(world: SealedWorld) {

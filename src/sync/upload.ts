@@ -7,6 +7,7 @@ import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { pathOf } from "./paths.ts";
+import { ChunkChanged } from "./ports.ts";
 import type { DeviceRecords, Disk, Preparing, Remote, Seal, TreeStore } from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
@@ -22,7 +23,7 @@ export type UploadWorld = {
   readonly disk: Disk;
   readonly remote: Remote;
   readonly digest: Digest;
-  readonly seal: Pick<Seal, "inlineBytes" | "prepare">;
+  readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "prepare">;
 };
 
 /** A file whose chunks the server must have before a commit names them. */
@@ -50,6 +51,7 @@ class BatchSender {
   readonly #progress: UploadProgress;
   readonly #flying = new Set<Promise<void>>();
   #frames: ChunkFrame[] = [];
+  #nodes = new Map<ChunkId, NodeId>();
   #bytes = 0;
 
   constructor(world: UploadWorld, progress: UploadProgress, signal?: AbortSignal) {
@@ -58,9 +60,13 @@ class BatchSender {
     this.#signal = signal;
   }
 
-  async add(frame: ChunkFrame): Promise<void> {
-    this.#frames.push(frame);
-    this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
+  /** Frames that were read together from a node's file; they stay together. */
+  async add(frames: readonly ChunkFrame[], node: NodeId): Promise<void> {
+    for (const frame of frames) {
+      this.#frames.push(frame);
+      this.#nodes.set(frame.id, node);
+      this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
+    }
     if (this.#bytes >= BATCH_BYTES || this.#frames.length >= BATCH_CHUNKS) await this.#launch();
   }
 
@@ -76,17 +82,28 @@ class BatchSender {
 
   async #launch(): Promise<void> {
     const frames = this.#frames;
+    const nodes = this.#nodes;
     const bytes = this.#bytes;
     this.#frames = [];
+    this.#nodes = new Map();
     this.#bytes = 0;
     while (this.#flying.size >= BATCHES_IN_FLIGHT) await Promise.race(this.#flying);
-    const flight = this.#world.remote.put(frames, this.#signal).then(() => {
+    const flight = this.#put(frames, nodes).then(() => {
       this.#progress.sentBytes += bytes;
       this.#flying.delete(flight);
     });
     // The failure is met by whoever awaits the flight; it must not count as unhandled before.
     flight.catch(() => undefined);
     this.#flying.add(flight);
+  }
+
+  async #put(frames: readonly ChunkFrame[], nodes: ReadonlyMap<ChunkId, NodeId>): Promise<void> {
+    try {
+      await this.#world.remote.put(frames, this.#signal);
+    } catch (error) {
+      const node = error instanceof ChunkChanged ? nodes.get(error.chunk) : undefined;
+      throw node === undefined ? error : new FileMoved(node);
+    }
   }
 }
 
@@ -128,11 +145,12 @@ function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
   if (run.length > 0) yield run;
 }
 
+/** The wanted chunks of a file, those together that are read together. */
 async function* framesOf(
   world: UploadWorld,
   file: Outbound,
   wanted: Set<ChunkId>,
-): AsyncIterable<ChunkFrame> {
+): AsyncIterable<ChunkFrame[]> {
   const manifest = world.records.manifest(file.content.sha256);
   const path = pathOf(world.trees, "local", file.node);
   if (manifest === undefined || path === null) throw new FileMoved(file.node);
@@ -142,11 +160,18 @@ async function* framesOf(
     if (first === undefined || last === undefined) continue;
     const length = last.offset + last.length - first.offset;
     const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
-    for (const { chunk, offset, length: size } of run) {
+    const frames = run.map(({ chunk, offset, length: size }): ChunkFrame => {
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
-      if (toHex(world.digest.sha256(part)) !== chunk) throw new FileMoved(file.node);
-      yield { id: chunk, bytes: part };
-    }
+      return { id: chunk, bytes: part };
+    });
+    if (!world.seal.hashes) mustBeSame(world, frames, file.node);
+    yield frames;
+  }
+}
+
+function mustBeSame({ digest }: UploadWorld, frames: readonly ChunkFrame[], node: NodeId): void {
+  for (const { id, bytes } of frames) {
+    if (toHex(digest.sha256(bytes)) !== id) throw new FileMoved(node);
   }
 }
 
@@ -211,11 +236,14 @@ async function uploadChunks(
     for (const file of files) {
       if (wanted.size === 0) break;
       const isMoved = await unlessMoved(async () => {
-        for await (const frame of framesOf(world, file, wanted)) await sender.add(frame);
+        for await (const frames of framesOf(world, file, wanted)) {
+          await sender.add(frames, file.node);
+        }
       });
       if (isMoved !== null) moved.push(isMoved);
     }
-    await sender.finish();
+    const isMoved = await unlessMoved(() => sender.finish());
+    if (isMoved !== null) moved.push(isMoved);
   } finally {
     await sender.settle();
   }
