@@ -10,6 +10,8 @@ const parentCheckMs = 1_000;
 /** The Node flags and environment of ./lockstep, for those who do not go through it. */
 export const nodeFlags = ["--disable-warning=ExperimentalWarning"];
 export const nodeEnvironment = {
+  MALLOC_ARENA_MAX: "2",
+  MALLOC_MMAP_THRESHOLD_: "131072",
   ...process.env,
   NODE_COMPILE_CACHE:
     process.env["NODE_COMPILE_CACHE"] ??

@@ -7,6 +7,8 @@ import { describe, test } from "node:test";
 import { rooms } from "./rooms.ts";
 import * as shape from "./tidy/shape.ts";
 import { parse, type Finding, type Rule } from "./tidy/source.ts";
+import { checkAttackIds } from "./tidy/attack-ids.ts";
+import { checkPackages } from "./tidy/packages.ts";
 import { checkSpecIds } from "./tidy/spec-ids.ts";
 import { checkClock, checkImports } from "./tidy/walls.ts";
 import { checkWords } from "./tidy/words.ts";
@@ -46,6 +48,25 @@ describe("the tree", () => {
   test("every rule of SPEC.md has a test, and every rule a test names is there", () => {
     if (files.includes("SPEC.md")) none(checkSpecIds(read("SPEC.md"), sources));
   });
+  test("every attack in SPEC.md has a test of its name, and names rules that there are", () => {
+    none(checkAttackIds(read("SPEC.md"), sources));
+  });
+  test("T-CR-05: chance is the operating system's, and few files draw it", () => {
+    const own = sources.filter(
+      ({ path: file }) => /^src\/(?!sim\/)/.test(file) && !file.endsWith(".test.ts"),
+    );
+    const drawing = (how: RegExp): string[] =>
+      own.filter(({ text }) => how.test(text)).map(({ path: file }) => file);
+    assert.deepEqual(drawing(/Math\.random|pseudoRandomBytes/), []);
+    assert.deepEqual(drawing(/\b(randomBytes|getRandomValues|randomUUID|randomInt|randomFill)/), [
+      "src/cli/links.ts",
+      "src/cli/restoring.ts",
+      "src/platform/chance.ts",
+      "src/server/real-world.ts",
+    ]);
+  });
+  test("T-SC-01: packages are exactly those of the lock file, and none runs a script", () =>
+    none(checkPackages(read("package.json"), read("package-lock.json"), read(".npmrc"))));
   test("every folder of src/ is a room", () => {
     const folders = new Set(
       codeFiles.filter((f) => f.startsWith("src/")).map((f) => f.split("/")[1]),

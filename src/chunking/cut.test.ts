@@ -152,7 +152,7 @@ test("CK7: a chunk that finds no good boundary ends at the best of the bad ones"
   assert.equal(forced, 3);
 });
 
-test("CK9: without the key nobody can tell where a file is cut", () => {
+test("CK9: without the key nobody can tell where a file is cut (T-SZ-01)", () => {
   const bytes = randomSample(9, 8 * MIB);
   const ends = (key: number): Set<number> => {
     let at = 0;

@@ -181,6 +181,42 @@ export class DeviceKeys {
     }
   }
 
+  /**
+   * After the server was put back to a backup: has it keep the account's keyring as this device
+   * knows it, with what others have written there since. A version is left out, so that those who
+   * have seen either take it by its signature. Throws WorldError `bad-bundle`, `bad-seal`,
+   * `bad-keyring` when the account's keys were renewed after the backup.
+   */
+  async overtake(calls: HttpAccount): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      if (await this.#hasFollowed(calls)) return;
+      const { keyring: sealed, keyringVersion: replaces } = await calls.vault();
+      const { keyring: theirs } = openKnown(this.#own, null, sealed);
+      const version = Math.max(theirs.version, this.seen.version) + 2;
+      const merged = mergedKeyrings(this.keyring, theirs);
+      const keyring = closeKeyring(this.own, { ...merged, version, before: this.seen.hash });
+      try {
+        await calls.putKeyring({ version, keyring, replaces });
+      } catch (error) {
+        if (codeOf(error) !== "conflict" || tries === MOST_TRIES) throw error;
+        continue;
+      }
+      this.adopt(this.#own, keyring);
+      return;
+    }
+  }
+
+  /** True when what the server has is what is known here, or follows it. */
+  async #hasFollowed(calls: HttpAccount): Promise<boolean> {
+    try {
+      await this.refresh(calls);
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== "keyring-went-back") throw error;
+      return false;
+    }
+  }
+
   #store(): void {
     if (this.#path === null) return;
     const { account, device, accountKey: key, identity } = this.#own;
@@ -196,6 +232,23 @@ export class DeviceKeys {
     };
     writePrivateFile(this.#path, `${JSON.stringify(json, null, 2)}\n`);
   }
+}
+
+/** All that stands in one of two keyrings; what both have is as the first has it. */
+function mergedKeyrings(ours: Keyring, theirs: Keyring): Keyring {
+  const known = new Set<string>([
+    ...ours.devices.map(({ certificate }) => certificate.device),
+    ...ours.spaces.map(({ space }) => space),
+  ]);
+  return {
+    ...ours,
+    devices: [
+      ...ours.devices,
+      ...theirs.devices.filter(({ certificate }) => !known.has(certificate.device)),
+    ],
+    spaces: [...ours.spaces, ...theirs.spaces.filter(({ space }) => !known.has(space))],
+    pins: new Map([...theirs.pins, ...ours.pins]),
+  };
 }
 
 /** Where a linked folder's device keeps its keys. */

@@ -33,6 +33,7 @@ const PERSON_NEEDED = new Set([
   "journal-broken",
   "journal-forked",
   "journal-went-back",
+  "server-restored",
   "device-unknown",
   "signature-bad",
   "epoch-unknown",

@@ -106,7 +106,7 @@ async function openSpace(calls: HttpAccount, name: string): Promise<SpaceRow> {
   }
 }
 
-export type Invitation = {
+export type LinkWish = {
   readonly server: string;
   /** Undefined when only the server knows it. */
   readonly account?: string | undefined;
@@ -150,7 +150,7 @@ export async function enrolBy(
 export async function linkFolder(
   home: Home,
   path: string,
-  invitation: Invitation,
+  invitation: LinkWish,
 ): Promise<LinkedFolder> {
   const linked = linkAt(home, path);
   if (linked !== null) return signInAgain(home, linked, invitation);
@@ -163,7 +163,7 @@ export async function linkFolder(
 async function signInAgain(
   home: Home,
   linked: LinkedFolder,
-  invitation: Invitation,
+  invitation: LinkWish,
 ): Promise<LinkedFolder> {
   const { link } = linked;
   const { account = link.account, device } = invitation;
@@ -193,7 +193,7 @@ function isSameAccount(account: string, link: Link): boolean {
 async function bindFolder(
   home: Home,
   { dir, linked }: { readonly dir: string; readonly linked: LinkedFolder | null },
-  { server, space: wish = { kind: "sealed" } }: Invitation,
+  { server, space: wish = { kind: "sealed" } }: LinkWish,
   enrolled: Enrolment,
 ): Promise<LinkedFolder> {
   const calls = callServer(server, enrolled.token);

@@ -19,7 +19,27 @@ export function openEngineLog(home: Home, name: string): Log & Disposable {
     throw wrongUsage(`LOCKSTEP_LOG is ${wanted}, it must be one of ${LEVELS.join(", ")}.`);
   }
   const log = openLog(level, wanted ? undefined : logFile(home, name));
-  return { ...log, [Symbol.dispose]: () => log.flush() };
+  return {
+    debug: withoutNames((event, fields) => log.debug(event, fields)),
+    info: withoutNames((event, fields) => log.info(event, fields)),
+    warn: withoutNames((event, fields) => log.warn(event, fields)),
+    error: withoutNames((event, fields) => log.error(event, fields)),
+    [Symbol.dispose]: () => log.flush(),
+  };
+}
+
+/**
+ * Logs are shown to others, and sentences name files. A code says enough: `status` and
+ * `lockstep log` have the sentence. Of what nobody foresaw the sentence stays, without what stands
+ * in quotation marks.
+ */
+function withoutNames(write: Log["info"]): Log["info"] {
+  return (event, { message, detail: _, ...fields } = {}) => {
+    if (typeof message !== "string" || (fields["code"] ?? "unexpected") !== "unexpected") {
+      return write(event, fields);
+    }
+    write(event, { ...fields, message: message.replaceAll(/(['"]).*\1/g, "$1…$1") });
+  };
 }
 
 /** One full log is kept beside the present one. */

@@ -77,6 +77,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "run a server alone",
     load: () => import("./commands/serve.ts"),
   },
+  backup: {
+    summary: "copy a server's data while it runs, and put it back",
+    load: () => import("./commands/backup.ts"),
+  },
   account: {
     summary: "make an account on a server",
     load: () => import("./commands/account.ts"),

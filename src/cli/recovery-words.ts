@@ -10,6 +10,11 @@ export function writeWords(entropy: Uint8Array): string {
   return entropyToMnemonic(entropy, wordlist);
 }
 
+/** The words of these numbers, as two people compare them: `apple banana cherry date`. */
+export function wordsAt(numbers: readonly number[]): string {
+  return numbers.map((number) => wordlist[number] ?? "").join(" ");
+}
+
 /** The bytes that the words stand for. Throws CommandError that says what is wrong with them. */
 export function readWords(text: string): Uint8Array {
   const words = text.trim().toLowerCase().split(/\s+/);

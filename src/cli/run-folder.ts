@@ -71,7 +71,7 @@ export async function runFolder(
     void sweepNowAndThen(open, log, ended);
     void lookAtRootNowAndThen(open, ended);
     events.note("started");
-    log.info("engine-started", { dir: folder.link.dir, space: folder.link.space });
+    log.info("engine-started", { space: folder.link.space });
     await open.engine.run(signal);
     events.note("stopped");
     log.info("engine-stopped");
@@ -92,7 +92,7 @@ function halted(error: unknown, home: Home, folder: LinkedFolder): unknown {
 
 async function sweepNowAndThen(
   { engine }: OpenFolder,
-  log: { warn(event: string, fields: { message: string }): void },
+  log: { warn(event: string, fields: { code: string; message: string }): void },
   signal: AbortSignal,
 ): Promise<void> {
   for (let waitMs = 10_000; !signal.aborted; waitMs = SWEEP_EVERY_MS) {
@@ -101,7 +101,8 @@ async function sweepNowAndThen(
       await engine.sweepHold();
     } catch (error) {
       // Tried again in an hour; what lies in hold is lost to nobody meanwhile.
-      if (!signal.aborted) log.warn("sweep-failed", { message: messageOf(error) });
+      if (!signal.aborted)
+        log.warn("sweep-failed", { code: codeOf(error), message: messageOf(error) });
     }
   }
 }

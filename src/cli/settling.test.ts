@@ -22,6 +22,8 @@ test("CL14: what waits for a person is 3, what failed is 1, the rest is waited f
   };
   const one = { pending: { up: 0, down: 1 } };
   assert.deepEqual(kinds({ state: "in-sync", problems: [TROUBLE] }), ["in-sync"]);
+  const link = { ...TROUBLE, code: "outside-root" };
+  assert.deepEqual(kinds({ state: "in-sync", problems: [link] }), ["stuck", 1]);
   assert.deepEqual(kinds({ state: "halted", reason: "gone" }), ["stuck", 3]);
   assert.deepEqual(kinds({ state: "held" }), ["stuck", 3]);
   assert.deepEqual(kinds({ state: "offline", reason: "no answer" }), ["not-yet"]);

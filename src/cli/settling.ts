@@ -1,4 +1,5 @@
 import type { Status } from "#sync/status.ts";
+import { waitsForPerson } from "#sync/waiting.ts";
 import { EXIT, type ExitCode } from "./exit.ts";
 import { counted, shown } from "./output.ts";
 
@@ -10,7 +11,7 @@ export type Verdict =
 
 export function verdictOf(status: Status): Verdict {
   const { state, reason, problems, pending } = status;
-  if (state === "in-sync") return { kind: "in-sync" };
+  if (state === "in-sync" && !problems.some(waitsForPerson)) return { kind: "in-sync" };
   if (state === "halted" || state === "held") {
     const why = reason ?? "Deletions are held back: look at lockstep status.";
     return { kind: "stuck", reason: why, exitCode: EXIT.needsPerson };

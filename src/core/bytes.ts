@@ -3,13 +3,25 @@ export function toHex(bytes: Uint8Array): string {
   return bytes.toHex();
 }
 
+const NO_DIGIT = 0xff;
+/** What each UTF-16 unit is worth as a digit; `Uint8Array.fromHex` takes several times as long. */
+const DIGITS = new Uint8Array(128).fill(NO_DIGIT);
+for (const digits of ["0123456789abcdef", "0123456789ABCDEF"]) {
+  for (let value = 0; value < digits.length; value++) DIGITS[digits.charCodeAt(value)] = value;
+}
+
 /** The bytes of an even-length hexadecimal text; throws RangeError on anything else. */
 export function fromHex(text: string): Uint8Array {
-  try {
-    return Uint8Array.fromHex(text);
-  } catch (cause) {
-    throw new RangeError(`not hexadecimal: ${text.slice(0, 80)}`, { cause });
+  const bytes = new Uint8Array(text.length >> 1);
+  let seen = text.length % 2 === 0 ? 0 : NO_DIGIT;
+  for (let at = 0; at < bytes.length; at++) {
+    const high = DIGITS[text.charCodeAt(2 * at)] ?? NO_DIGIT;
+    const low = DIGITS[text.charCodeAt(2 * at + 1)] ?? NO_DIGIT;
+    seen |= high | low;
+    bytes[at] = (high << 4) | low;
   }
+  if (seen > 0xf) throw new RangeError(`not hexadecimal: ${text.slice(0, 80)}`);
+  return bytes;
 }
 
 /** One array holding all `parts` in order. */

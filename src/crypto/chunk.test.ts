@@ -67,7 +67,7 @@ test("SF4: a chunk does not open cut off, with a byte more, or empty", () => {
   refuses(opening(renamed(entry, more), more), "bad-chunk");
 });
 
-test("SF4: a chunk opens as no other: not by its bytes, secret, domain, epoch, or length", () => {
+test("SF4: a chunk opens as no other: not by its bytes, secret, domain, epoch, or length (T-DD-10)", () => {
   const one = own(randomSample(1, 150));
   const two = own(randomSample(2, 150));
   const { entry, stored } = one;
@@ -94,7 +94,7 @@ test("SF4: other bytes that somebody sealed with a chunk's own secret are refuse
   assert.equal(opening(renamed(entry, honest), honest)().length, 20_000);
 });
 
-test("SF5: a ciphertext that GCM opens under two keys opens with one secret alone", () => {
+test("SF5: a ciphertext that GCM opens under two keys opens with one secret alone (T-CR-01)", () => {
   const { first, second, stored, gcmOpens } = twoKeyChunk(primitives);
   // Without a commitment, both would have been fooled.
   assert.deepEqual(gcmOpens, [true, true]);
@@ -131,11 +131,11 @@ test("SF7: equal bytes with the key service's one answer are one chunk for every
   assert.notEqual(toHex(chunk.frameShared(primitives, 2, raw).input), inputs[0]);
 });
 
-test("SF7: what has fewer than 16 KiB is never sealed for everybody", () => {
+test("SF7: what has fewer than 16 KiB is never sealed for everybody (T-DD-12)", () => {
   assert.throws(() => chunk.frameShared(primitives, 1, randomSample(1, 16_383)), /too few/);
 });
 
-test("SF7: another compressor makes another chunk, never another text under the same key", () => {
+test("SF7: another compressor makes another chunk, never another text under the same key (T-DD-11)", () => {
   const raw = textSample(5, 70_000);
   const unpacked = { ...primitives, compression: { ...primitives.compression } };
   unpacked.compression.compress = (bytes) => bytes;

@@ -26,7 +26,7 @@ test("SF3: a length is padded by at most an eighth, to 256 at least, and few len
   assert.ok(classes.size < 300, `${classes.size}`);
 });
 
-test("SF3: a frame is as long as Padmé says of what is in it, whatever that is", () => {
+test("SF3: a frame is as long as Padmé says of what is in it, whatever that is (T-SZ-01)", () => {
   for (const length of [1, 243, 244, 245, 4_097, 65_536, 1_048_576, MAX_RAW_BYTES]) {
     const raw = noise(length);
     const frame = frameOf(raw);
@@ -80,7 +80,7 @@ test("SF4: a frame of another form than ours is refused", () => {
   }
 });
 
-test("SF6: a frame that unpacks to more or less than it says is refused", () => {
+test("SF6: a frame that unpacks to more or less than it says is refused (T-SV-01)", () => {
   const packed = compression.compress(new Uint8Array(1_000_000));
   const claiming = (rawLength: number): Uint8Array => {
     const head = new DataView(new ArrayBuffer(12));

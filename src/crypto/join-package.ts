@@ -1,16 +1,16 @@
-import { concat, fromHex, toHex } from "#core/bytes.ts";
-import { accountId, spaceId, type AccountId, type SpaceId } from "#core/ids.ts";
+import { concat, fromHex, toHex, utf8 } from "#core/bytes.ts";
+import { accountId, deviceId, spaceId } from "#core/ids.ts";
+import type { AccountId, DeviceId, SpaceId } from "#core/ids.ts";
 import { FieldReader, u16, u64 } from "./fields.ts";
-import { accountKey, joinContext, joinKeys, type AccountKey } from "./keys.ts";
+import { accountKey, type AccountKey } from "./keys.ts";
 import type { SeenKeyring } from "./keyring.ts";
 import { magic } from "./labels.ts";
-import type { Primitives } from "./primitives.ts";
-import { open, seal } from "./sealed.ts";
 
 /**
- * What one device hands to another through a join code: `["LSG1"][account 16][account key 32]
- * [identity 32][keyring version 8][keyring hash 32]`, and for each space `[id 16][head 8]
- * [chain 32]` after their number in two bytes. Sealed with what the code makes: no server reads it.
+ * What one device hands to another that has joined: `["LSG2"][account 16][account key 32]
+ * [identity 32][keyring version 8][keyring hash 32][space 16][device 16]`, three texts behind their
+ * lengths in two bytes (the account's name, the device's, its token), and for each space
+ * `[id 16][head 8][chain 32]` after their number in two bytes.
  */
 export type JoinPackage = {
   readonly account: AccountId;
@@ -24,21 +24,33 @@ export type JoinPackage = {
     readonly sequence: number;
     readonly chain: string;
   }[];
+  /** The one to sync. */
+  readonly space: SpaceId;
+  readonly device: DeviceId;
+  readonly accountName: string;
+  readonly deviceName: string;
+  readonly token: string;
 };
 
-export function sealPackage(
-  primitives: Primitives,
-  secret: string,
-  offer: JoinPackage,
-): Uint8Array {
-  const { account, accountKey: key, identity, seen, heads } = offer;
-  const plain = concat([
-    magic("G1"),
+const textField = (text: string): Uint8Array => {
+  const bytes = utf8(text);
+  return concat([u16(bytes.length), bytes]);
+};
+
+export function writePackage(offer: JoinPackage): Uint8Array {
+  const { account, accountKey: key, identity, seen, heads, space: synced, device } = offer;
+  return concat([
+    magic("G2"),
     fromHex(account),
     key,
     identity,
     u64(seen.version),
     seen.hash,
+    fromHex(synced),
+    fromHex(device),
+    textField(offer.accountName),
+    textField(offer.deviceName),
+    textField(offer.token),
     u16(heads.length),
     ...heads.flatMap(({ space, sequence, chain }) => [
       fromHex(space),
@@ -46,25 +58,23 @@ export function sealPackage(
       fromHex(chain),
     ]),
   ]);
-  return seal(primitives, joinKeys(primitives.hashes, secret).key, joinContext(), plain);
 }
 
-/** Throws WorldError `bad-seal`, `bad-package`. */
-export function openPackage(
-  primitives: Primitives,
-  secret: string,
-  sealed: Uint8Array,
-): JoinPackage {
-  const { key } = joinKeys(primitives.hashes, secret);
-  const plain = open(primitives, key, joinContext(), sealed);
-  const fields = new FieldReader(plain, "bad-package", "What the join code stands for");
-  fields.expect(magic("G1"), "format");
-  const account = accountId(toHex(fields.bytes(16)));
+/** Throws WorldError `bad-package`. */
+export function readPackage(bytes: Uint8Array): JoinPackage {
+  const fields = new FieldReader(bytes, "bad-package", "What the join code stands for");
+  fields.expect(magic("G2"), "format");
+  const text = (): string => fields.text(fields.u16());
   const opened = {
-    account,
+    account: accountId(toHex(fields.bytes(16))),
     accountKey: accountKey(fields.bytes(32).slice()),
     identity: fields.bytes(32).slice(),
     seen: { version: fields.u64(), hash: fields.bytes(32).slice() },
+    space: spaceId(toHex(fields.bytes(16))),
+    device: deviceId(toHex(fields.bytes(16))),
+    accountName: text(),
+    deviceName: text(),
+    token: text(),
     heads: Array.from({ length: fields.u16() }, () => ({
       space: spaceId(toHex(fields.bytes(16))),
       sequence: fields.u64(),

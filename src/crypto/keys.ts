@@ -26,8 +26,7 @@ type KeyringKey = Key<"keyring">;
 type BundleKey = Key<"bundle">;
 /** What the password or the recovery words make: it opens the account's bundle. */
 export type OwnerKey = Key<"owner">;
-type JoinKey = Key<"join">;
-export type SealingKey = MetaKey | KeyringKey | BundleKey | JoinKey;
+export type SealingKey = MetaKey | KeyringKey | BundleKey;
 /** Of Ed25519. */
 export type SigningSeed = Key<"signing seed">;
 /** What one chunk is sealed with; stands in the manifest. */
@@ -123,18 +122,26 @@ export function recoverySeed(hashes: Hashes, words: OwnerKey): SigningSeed {
   return derive(hashes, words, "owner/recovery");
 }
 
-/**
- * Of a join code's 20 characters: what the server finds the package by, and what seals it. Neither
- * tells of the other, and the code itself is told to nobody but the new device.
- */
-export function joinKeys(
-  hashes: Hashes,
-  secret: string,
-): { readonly locator: Uint8Array; readonly key: JoinKey } {
+/** What the two devices that know a join code make of it; only the locator is told to anybody. */
+export type JoinKeys = {
+  /** What the server finds their messages by, 32 bytes. */
+  readonly locator: Uint8Array;
+  /** Shows that a message comes from somebody who knows the code. */
+  readonly proof: Key<"join proof">;
+  /** The pre-shared key of HPKE's PSK mode. */
+  readonly psk: Key<"join psk">;
+  /** Makes the words that both show. */
+  readonly words: Key<"join words">;
+};
+
+/** Of a join code's 20 characters, 100 random bits; none of the keys tells of another. */
+export function joinKeys(hashes: Hashes, secret: string): JoinKeys {
   const extracted = hashes.hkdfExtract(labelBytes("join"), utf8(secret)) as Key<"join secret">;
   return {
     locator: derive(hashes, extracted, "join/locator"),
-    key: derive(hashes, extracted, "join/package"),
+    proof: derive(hashes, extracted, "join/proof"),
+    psk: derive(hashes, extracted, "join/psk"),
+    words: derive(hashes, extracted, "join/words"),
   };
 }
 
@@ -170,10 +177,6 @@ export function nameContext(keys: SpaceKeys, { node, parent }: NamePlace): SealC
 
 export function bundleContext(account: AccountId, method: OwnerMethod): SealContext<BundleKey> {
   return context("bundle", [fromHex(account), utf8(method)]);
-}
-
-export function joinContext(): SealContext<JoinKey> {
-  return context("join", []);
 }
 
 export function keyringContext(account: AccountId, version: number): SealContext<KeyringKey> {

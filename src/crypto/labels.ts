@@ -28,13 +28,18 @@ export type Label =
   | "owner/bundle"
   | "owner/recovery"
   | "join/locator"
-  | "join/package"
+  | "join/proof"
+  | "join/psk"
+  | "join/words"
   | "meta"
   | "name"
   | "sealed-name"
   | "keyring"
   | "bundle"
   | "join"
+  | "join-commitment"
+  | "join-package"
+  | "join-transcript"
   | "journal-sig"
   | "keyring-sig"
   | "bundle-sig"
@@ -56,6 +61,8 @@ export function labelBytes(label: Label): Uint8Array {
 }
 
 /** The first four bytes of a stored object. */
-export function magic(kind: "C1" | "M1" | "P1" | "J1" | "K1" | "D1" | "B1" | "G1"): Uint8Array {
+export function magic(
+  kind: "C1" | "M1" | "P1" | "J1" | "K1" | "D1" | "B1" | "G2" | "R1",
+): Uint8Array {
   return utf8(MAGIC + kind);
 }

@@ -140,7 +140,7 @@ test("SF10: an answer with anything changed, repeated, swapped or left out is re
   refuses(() => question.finish(new Uint8Array(0)), "bad-evaluation");
 });
 
-test("SF10: an answer made with another key than the pinned one is refused", () => {
+test("SF10: an answer made with another key than the pinned one is refused (T-DD-09)", () => {
   const question = new oprf.Question(world, key, inputs);
   const request = oprf.readRequest(world, question.request);
   const seed = fromHex("12".repeat(32));
@@ -159,7 +159,7 @@ const IDENTITY = new Uint8Array(32);
 const NEGATIVE = fromHex("01".padEnd(64, "0"));
 const TOO_LARGE = fromHex("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
 
-test("SF10: no point is taken that is the identity or not written as it has to be", () => {
+test("SF10: no point is taken that is the identity or not written as it has to be (T-DD-09)", () => {
   const { question, answer } = ask();
   for (const point of [IDENTITY, NEGATIVE, TOO_LARGE]) {
     const request = concat([

@@ -77,7 +77,7 @@ test("SF9: what was sealed twice has nothing in common, and opens to the same", 
   assert.deepEqual(opening(one)(), opening(two)());
 });
 
-test("SF9: a sealed object that was cut off, lengthened or changed anywhere does not open", () => {
+test("SF9: a sealed object that was cut off, lengthened or changed anywhere does not open (T-CR-02)", () => {
   const PIECE = 16_400;
   for (const length of [0, 5, 16_384, 40_000]) {
     const box = sealed(randomSample(length, length));
@@ -109,7 +109,7 @@ test("SF9: pieces of a sealed object cannot change places, be repeated or left o
   }
 });
 
-test("SF8: a sealed object opens as nothing but what it was sealed as", () => {
+test("SF8: a sealed object opens as nothing but what it was sealed as (T-CR-03)", () => {
   const otherEpoch = keysOf(SPACE, 2);
   const otherSpace = keysOf(OTHER_SPACE, 1);
   const contexts: readonly SealContext<Meta>[] = [

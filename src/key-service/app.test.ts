@@ -15,7 +15,8 @@ const SEEDS = new Map([2, 1].map((epoch) => [epoch, new Uint8Array(32).fill(epoc
 
 function open() {
   const clock = new StandingClock();
-  const app = buildKeyApp(world, SEEDS, new Budget(clock));
+  const ledger = { known: new Map(), record: async () => {}, forget: () => {} };
+  const app = buildKeyApp(world, SEEDS, new Budget(clock, ledger));
   const ask = async (question: Uint8Array, account = ANNA): Promise<Response> =>
     app.request("/evaluations", {
       method: "POST",
@@ -75,7 +76,7 @@ test("KS1: what is no question, of no key, or for nobody, is refused with its re
   assert.equal((await app.request("/elsewhere")).status, 404);
 });
 
-test("KS2, KS3: beyond its budget a question is refused with 429 and when to ask again", async () => {
+test("KS2, KS3: beyond its budget a question is refused with 429 and when to ask again (T-DD-08)", async () => {
   const { app, ask, clock } = open();
   const [key] = await keysOf(app);
   const { request } = new Question(world, key!, inputs);

@@ -82,7 +82,10 @@ export function buildKeyApp(world: OprfWorld, seeds: Seeds, budget: Budget): Hon
       return refuse("unknown-epoch", `There is no key of epoch ${epoch}; ask which there are.`);
     }
     // Before any point is looked at: that is work too.
-    const waitMs = budget.take(account, Math.max(1, Math.floor(question.length / ELEMENT_BYTES)));
+    const waitMs = await budget.take(
+      account,
+      Math.max(1, Math.floor(question.length / ELEMENT_BYTES)),
+    );
     if (waitMs > 0) {
       const detail = "So many evaluations are not to be had now; seal without them or wait.";
       return refuse("too-many-evaluations", detail, waitMs);

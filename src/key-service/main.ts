@@ -14,6 +14,7 @@ import { openRistretto } from "#platform/ristretto.ts";
 import { buildKeyApp } from "./app.ts";
 import { Budget } from "./budget.ts";
 import { makeKeyFile, readSeeds } from "./key-file.ts";
+import { SpentFile } from "./spent-file.ts";
 
 /** A question is 16 KiB, and its sender on this machine. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -30,10 +31,12 @@ function isAnswered(path: string): Promise<boolean> {
   });
 }
 
+async function expectNobody(path: string): Promise<void> {
+  if (!(await isAnswered(path))) return;
+  throw new WorldError("cannot-listen", `Another key service answers at ${path} already.`);
+}
+
 async function listen(server: Server, path: string): Promise<void> {
-  if (await isAnswered(path)) {
-    throw new WorldError("cannot-listen", `Another key service answers at ${path} already.`);
-  }
   // What a killed process left behind.
   await unlink(path).catch(() => {});
   await new Promise<void>((resolve, reject) => {
@@ -61,7 +64,9 @@ async function main(): Promise<void> {
   const seeds = await readSeeds(keyFile);
   const { hashes } = systemPrimitives;
   const world = { hashes, ristretto: await openRistretto(), chance: systemChance };
-  const app = buildKeyApp(world, seeds, new Budget(systemClock));
+  await expectNobody(socket);
+  const spent = await SpentFile.open(`${keyFile}.spent`, systemClock.nowMs());
+  const app = buildKeyApp(world, seeds, new Budget(systemClock, spent));
   const server = createAdaptorServer({
     fetch: app.fetch,
     createServer,
@@ -69,7 +74,7 @@ async function main(): Promise<void> {
   }) as Server;
   await listen(server, socket);
   const close = (): void => {
-    server.close();
+    server.close(() => void spent[Symbol.asyncDispose]());
     server.closeIdleConnections();
     process.stdin.destroy();
   };

@@ -5,7 +5,7 @@ import {
   DeviceList,
   Enrolled,
   JoinCode,
-  Joined,
+  JoinMessage,
   LoginAnswer,
   RecoveryAnswer,
   RegistrationAnswer,
@@ -16,7 +16,11 @@ import type {
   DeviceRow,
   Enrol,
   Join,
+  JoinAnswer,
+  JoinDevice,
+  JoinNext,
   JoinOffer,
+  JoinWithdrawal,
   KeyringUpdate,
   Login,
   PasswordChange,
@@ -25,13 +29,21 @@ import type {
   SignUp,
   TokenRequest,
 } from "#protocol/accounts.ts";
-import { MAX_JSON_BYTES, MAX_PAGE } from "#protocol/limits.ts";
+import {
+  MAX_FEED_WAIT_MS,
+  MAX_JSON_BYTES,
+  MAX_PAGE,
+  MAX_SMALL_JSON_BYTES,
+} from "#protocol/limits.ts";
 import { fillRoute } from "#protocol/routes.ts";
 import { ServerAnswer } from "#protocol/server.ts";
 import { RevisionContent, RevisionList, SpaceList, SpaceRow, TrashList } from "#protocol/spaces.ts";
 import type { SpaceRequest } from "#protocol/spaces.ts";
 import { jsonBody, ServerHttp } from "./server-http.ts";
 import type { ServerWorld } from "./server-http.ts";
+
+/** What a server's answer may take beyond the time that it was asked to wait. */
+const IDLE_MS = 30_000;
 
 /** Pages of a list that are followed; a server that names ever more is not believed. */
 const MAX_PAGES = 1_000;
@@ -102,14 +114,50 @@ export class HttpAccount {
     return this.#post(fillRoute("tokens", {}), wish, TokenAnswer);
   }
 
-  /** Keeps what one more machine joins with: see `crypto/join-package.ts`. */
+  /** Begins to let one more machine in: see `crypto/join-exchange.ts`. */
   async offerJoin(offer: z.input<typeof JoinOffer>): Promise<z.output<typeof JoinCode>> {
     return this.#post(fillRoute("joinCodes", {}), offer, JoinCode);
   }
 
+  /** Throws WorldError `not-found` when the code has expired, `conflict`. */
+  async answerJoin(answer: z.input<typeof JoinAnswer>): Promise<void> {
+    await this.#tell(fillRoute("joinAnswers", {}), answer);
+  }
+
+  /** A device for the machine that asked. Throws WorldError `not-found`, `conflict`. */
+  async enrolJoining(wish: z.input<typeof JoinDevice>): Promise<z.output<typeof Enrolled>> {
+    return this.#post(fillRoute("joinDevices", {}), wish, Enrolled);
+  }
+
+  async withdrawJoin(wish: z.input<typeof JoinWithdrawal>): Promise<void> {
+    await this.#replace("POST", fillRoute("joinWithdrawals", {}), wish);
+  }
+
   /** Throws WorldError `not-found` when the code is wrong, used or too old. */
-  async join(wish: z.input<typeof Join>): Promise<z.output<typeof Joined>> {
-    return this.#post(fillRoute("join", {}), wish, Joined);
+  async requestJoin(wish: z.input<typeof Join>): Promise<void> {
+    await this.#tell(fillRoute("join", {}), wish);
+  }
+
+  /**
+   * A message of the other machine, waited for until the code has expired (WorldError `not-found`)
+   * or the signal aborts.
+   */
+  async joinMessage(locator: string, number: number, signal?: AbortSignal): Promise<string> {
+    const path = fillRoute("joinNext", {});
+    for (;;) {
+      const wish: z.input<typeof JoinNext> = { locator, number, waitMs: MAX_FEED_WAIT_MS };
+      const call = {
+        method: "POST" as const,
+        path,
+        body: jsonBody(wish),
+        repeatable: true,
+        idleMs: MAX_FEED_WAIT_MS + IDLE_MS,
+        maxAnswerBytes: MAX_SMALL_JSON_BYTES,
+      };
+      const { message } = await this.#server.json(call, JoinMessage, signal);
+      if (message !== null) return message;
+      signal?.throwIfAborted();
+    }
   }
 
   async listSpaces(): Promise<SpaceRow[]> {
@@ -192,6 +240,12 @@ export class HttpAccount {
   async #replace(method: "PUT" | "POST", path: string, body: unknown): Promise<void> {
     const bounds = { repeatable: false, maxAnswerBytes: 0 };
     await this.#server.empty({ method, path, body: jsonBody(body), ...bounds });
+  }
+
+  /** For what the server knows again when it is sent twice. */
+  async #tell(path: string, body: unknown): Promise<void> {
+    const bounds = { repeatable: true, maxAnswerBytes: 0 };
+    await this.#server.empty({ method: "POST", path, body: jsonBody(body), ...bounds });
   }
 
   async *#pages<Schema extends z.ZodType<{ next?: string | undefined }>>(

@@ -55,3 +55,14 @@ export function handOver<T extends Chunk>(
   });
   return { chunks: given, buffers: [...buffers] };
 }
+
+/** The large buffers that came with a task. */
+export function buffersOf(task: ChunkTask): Set<ArrayBuffer> {
+  const chunks: ChunkAnswer =
+    task.call === "open" || task.call === "sealShared" ? task.values[0] : task.values[1];
+  const buffers = new Set<ArrayBuffer>();
+  for (const { buffer } of chunks.map((chunk) => bytesOf(chunk))) {
+    if (buffer instanceof ArrayBuffer && !buffer.detached) buffers.add(buffer);
+  }
+  return buffers;
+}

@@ -64,8 +64,24 @@ CREATE TABLE chains (
 CREATE INDEX chains_commit ON chains (commit_id);
 `;
 
+/**
+ * The revisions that were agreed on; NULL: the remote side's. Of what was agreed on before they
+ * were stored, what the server has as it was then counts as that revision.
+ */
+const AGREED_REVISIONS = `
+ALTER TABLE nodes ADD COLUMN synced_crev INTEGER;
+ALTER TABLE nodes ADD COLUMN synced_lrev INTEGER;
+UPDATE nodes SET synced_crev = 0 WHERE synced_parent IS NOT NULL AND (
+  remote_parent IS NULL
+  OR substr(coalesce(synced_content, remote_content), 2) <> substr(remote_content, 2)
+);
+UPDATE nodes SET synced_lrev = 0 WHERE synced_parent IS NOT NULL AND (
+  remote_parent IS NULL OR synced_parent <> remote_parent OR synced_name IS NOT NULL
+);
+`;
+
 /** Step N leads from `user_version` N to N + 1; a step that was released is never changed. */
-const STEPS: readonly string[] = [NODES + RECORDS, SEALED];
+const STEPS: readonly string[] = [NODES + RECORDS, SEALED, AGREED_REVISIONS];
 
 /** The device's database file: one connection, its transactions and its troubles. */
 export class DeviceFile {

@@ -168,7 +168,7 @@ test("FR5: a pipe in a file's place has changed, and nobody waits for it", async
   }
 });
 
-test("FR5: nothing outside the synced folder is read, whatever path leads there", async () => {
+test("FR5: nothing outside the synced folder is read, whatever path leads there (T-FS-03)", async () => {
   await using disk = openRoot();
   fs.mkdirSync(disk.at("docs"));
   disk.write("docs/diary", randomSample(1, 500));

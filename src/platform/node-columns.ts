@@ -21,14 +21,16 @@ export const READ_COLUMNS = `id, kind,
   remote_parent, remote_name, remote_content, remote_mtime_ms, remote_crev, remote_lrev,
   synced_parent, synced_name, synced_content, synced_file,
   local_parent, local_name, local_content, local_file, local_stamp, local_executable,
-  local_racy, local_blind, local_missed_ms, parked_parent, parked_name, displacing, placing`;
+  local_racy, local_blind, local_missed_ms, parked_parent, parked_name, displacing, placing,
+  synced_crev, synced_lrev`;
 
 /** The columns of `nodes` that a row is written to, in the order of `writeRow`. */
 export const WRITE_COLUMNS = `id kind changed
   remote_parent remote_key remote_name remote_content remote_mtime_ms remote_crev remote_lrev
   synced_parent synced_key synced_name synced_content synced_file
   local_parent local_key local_name local_content local_file local_stamp local_executable
-  local_racy local_blind local_missed_ms parked_parent parked_name displacing placing`.split(/\s+/);
+  local_racy local_blind local_missed_ms parked_parent parked_name displacing placing
+  synced_crev synced_lrev`.split(/\s+/);
 
 /** A content that was not read yet: unlike NULL, which says "as on the side before". */
 const UNREAD = "?";
@@ -123,6 +125,8 @@ export function writeRow(row: NodeRow, keyOf: (name: string) => string): SQLInpu
     local?.parkedFrom?.name ?? null,
     row.displacing,
     row.placing === null ? null : JSON.stringify(row.placing),
+    synced?.crev === remote?.crev ? null : (synced?.crev ?? null),
+    synced?.lrev === remote?.lrev ? null : (synced?.lrev ?? null),
   ];
 }
 
@@ -163,6 +167,8 @@ function readSynced(cells: readonly Cell[], before: RemoteSide | null): SyncedSi
     name: name ?? (before as RemoteSide).name,
     content: content === null ? (before as RemoteSide).content : (contentOf(content) as Content),
     file: cells[11] as string,
+    crev: (cells[25] as number | null) ?? (before as RemoteSide).crev,
+    lrev: (cells[26] as number | null) ?? (before as RemoteSide).lrev,
   };
 }
 

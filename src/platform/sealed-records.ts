@@ -28,6 +28,7 @@ export class SqliteSealedRecords implements SealedRecords {
   readonly #last: StatementSync;
   readonly #putChain: StatementSync;
   readonly #forgetChains: StatementSync;
+  readonly #forgetAfter: StatementSync;
 
   constructor(file: DeviceFile) {
     this.#file = file;
@@ -53,6 +54,7 @@ export class SqliteSealedRecords implements SealedRecords {
       "INSERT OR REPLACE INTO chains (sequence, chain, commit_id) VALUES (?, ?, ?)",
     );
     this.#forgetChains = file.prepare("DELETE FROM chains WHERE sequence < ?");
+    this.#forgetAfter = file.prepare("DELETE FROM chains WHERE sequence > ?");
   }
 
   sealed(raw: ChunkId): SealedEntry | undefined {
@@ -107,6 +109,10 @@ export class SqliteSealedRecords implements SealedRecords {
     this.#run(this.#putChain, sequence, fromHex(entry.chain), fromHex(entry.commitId));
     if (sequence % CHAINS_AT_ONCE !== 0) return;
     this.#run(this.#forgetChains, sequence - MAX_BASE_AGE - CHAINS_AT_ONCE);
+  }
+
+  forgetEntriesAfter(sequence: number): void {
+    this.#run(this.#forgetAfter, sequence);
   }
 
   #one<Row>(statement: StatementSync, key: Uint8Array | number): Row | undefined {

@@ -4,7 +4,7 @@ import { sizesOf, type SizeClass } from "#chunking/sizes.ts";
 import { assert } from "#core/assert.ts";
 import { messageOf, WorldError } from "#core/errors.ts";
 import { chunkWorkHere } from "#crypto/chunk-work.ts";
-import { handOver, type ChunkAnswer, type ChunkTask } from "./chunk-task.ts";
+import { buffersOf, handOver, type ChunkAnswer, type ChunkTask } from "./chunk-task.ts";
 import { errnoOf } from "./errno.ts";
 import { digestFile, type FileDigest } from "./file-digest.ts";
 import { systemPrimitives } from "./primitives.ts";
@@ -100,6 +100,8 @@ async function serve(task: WorkerTask): Promise<void> {
     }
     const { chunks: answer, buffers } = handOver(await workOn(task), isMostly);
     port?.postMessage({ kind: "worked", answer } satisfies WorkerAnswer, buffers);
+    // What came with the task and was not handed on.
+    for (const buffer of buffersOf(task)) buffer.transfer(0);
   } catch (error) {
     port?.postMessage(failed(error));
   }

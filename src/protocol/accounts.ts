@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AccountId, DeviceId } from "./ids.ts";
+import { MAX_FEED_WAIT_MS } from "./limits.ts";
 
 /**
  * 1 to 64 letters, digits, `.`, `_`, `-`, `@`; begins with a letter or digit; compared in lower
@@ -110,19 +111,47 @@ export const TokenAnswer = z.object({ token: Token, expiresMs: z.int().nullable(
 /** A join code's secret: 20 characters of Crockford's base32 (100 bits). No server ever sees it. */
 export const JoinSecret = z.string().regex(/^[0-9A-HJKMNP-TV-Z]{20}$/);
 
-/** What the server finds a package by: see `crypto/join-package.ts`. */
+/** What the server finds a code's messages by: see `crypto/join-exchange.ts`. */
 const JoinLocator = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** What the inviting device hands over, closed, and the space that the new one shall sync. */
-export const JoinOffer = z.object({
-  locator: JoinLocator,
-  package: Bundle,
-  space: z.string().max(64),
-});
-/** It may be taken once, within 10 minutes. */
+/** Whoever knows the locator may send this one: it is short. */
+const MAX_JOIN_REQUEST = 1024;
+const JoinRequest = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+$/)
+  .max(MAX_JOIN_REQUEST);
+
+/** Messages by number: 0, 2 and 4 are the inviting device's, 1 that of the one that joins. */
+export const JOIN_COMMITMENT = 0;
+export const JOIN_REQUEST = 1;
+export const JOIN_NONCE = 2;
+/** The server's own: that it has made a device, or `JOIN_REFUSED` in its place. */
+export const JOIN_DECISION = 3;
+export const JOIN_PACKAGE = 4;
+/** The inviting device's word that the other one is not let in. */
+export const JOIN_REFUSED = "refused";
+
+/** An inviting device begins: others have 10 minutes. */
+export const JoinOffer = z.object({ locator: JoinLocator, commitment: Opaque });
 export const JoinCode = z.object({ expiresMs: z.int() });
-export const Join = z.object({ locator: JoinLocator, device: DeviceName });
-export const Joined = Enrolled.extend({ space: z.string(), package: Bundle });
+/** The first to ask with this locator is the only one. */
+export const Join = z.object({ locator: JoinLocator, request: JoinRequest });
+/** Waits for a message; null when it is not there in time. */
+export const JoinNext = z.object({
+  locator: JoinLocator,
+  number: z.int().min(JOIN_COMMITMENT).max(JOIN_PACKAGE),
+  waitMs: z.int().min(0).max(MAX_FEED_WAIT_MS),
+});
+export const JoinMessage = z.object({ message: Bundle.nullable() });
+/** What the inviting device says after the first. */
+export const JoinAnswer = z.object({
+  locator: JoinLocator,
+  number: z.int().min(JOIN_NONCE).max(JOIN_PACKAGE),
+  message: Bundle,
+});
+/** A device for the one that asked, once; `Enrolled` is for the package. */
+export const JoinDevice = z.object({ locator: JoinLocator, device: DeviceName });
+export const JoinWithdrawal = z.object({ locator: JoinLocator });
 
 /** What an account keeps at the server; versions count from 1. */
 export const AccountVault = z.object({
@@ -140,6 +169,8 @@ const BundleUpdate = z.object({ version: z.int().min(1), bundle: Bundle });
 export const KeyringUpdate = z.object({
   version: z.int().min(1),
   keyring: Keyring,
+  /** An older one whose place it takes: the server was put back to a backup meanwhile. */
+  replaces: z.int().min(1).optional(),
   /** New keys for the account: the bundle that leads to them lands with the keyring or not. */
   renewal: BundleUpdate.extend({ recoveryKey: RecoveryKey }).optional(),
 });

@@ -32,10 +32,17 @@ export const Cursor = z.string().max(128);
  */
 export const CURSOR_START = "";
 
+/**
+ * The server's operator says that he put an older copy back, which ended with this entry: what had
+ * come after it is lost at the server. `epoch` tells one such restore from another.
+ */
+const Restored = z.object({ epoch: z.string().max(64), sequence: Sequence, chain: Chain });
+
 /** Entries after the cursor, oldest first, never part of one; `cursor` stands behind the last. */
 export const Feed = z.object({
   entries: z.array(Entry),
   cursor: Cursor,
   head: Sequence,
+  restored: Restored.optional(),
 });
 export type Feed = z.infer<typeof Feed>;

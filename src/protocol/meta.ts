@@ -40,8 +40,21 @@ export function writePlainMeta({ content, mtimeMs }: OpenMeta): string {
   }
 }
 
+/** Metas that were read last; of most nodes one is read again and again. */
+const MOST_KNOWN = 256;
+const known = new Map<string, OpenMeta>();
+
 /** Reads a plain space's meta; throws ZodError or SyntaxError on anything else. */
 export function readPlainMeta(text: string): OpenMeta {
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const meta = parsed(text);
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(text, meta);
+  return meta;
+}
+
+function parsed(text: string): OpenMeta {
   const meta = PlainMeta.parse(JSON.parse(text));
   switch (meta.kind) {
     case "file": {

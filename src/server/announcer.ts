@@ -11,12 +11,15 @@ const WOKEN = new Error("woken");
 
 type Waiter = { readonly sequence: number; readonly wake: () => void };
 
-/** Tells those who wait for a space's journal to grow; within one process. */
-export class Announcer {
+/**
+ * Tells those who wait for a space's journal to grow, or for anything else that is known by an id
+ * and only grows; within one process.
+ */
+export class Announcer<Id extends string = SpaceId> {
   readonly #clock: Clock;
-  readonly #waiters = new Map<SpaceId, Set<Waiter>>();
+  readonly #waiters = new Map<Id, Set<Waiter>>();
   /** Last announced sequences, least recently announced first. */
-  readonly #last = new Map<SpaceId, number>();
+  readonly #last = new Map<Id, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -30,7 +33,7 @@ export class Announcer {
   }
 
   /** The journal of `space` has reached `sequence`. */
-  announce(space: SpaceId, sequence: number): void {
+  announce(space: Id, sequence: number): void {
     const reached = Math.max(sequence, this.#last.get(space) ?? 0);
     this.#last.delete(space);
     this.#last.set(space, reached);
@@ -48,7 +51,7 @@ export class Announcer {
    * before; false after `timeoutMs`. Rejects with the signal's reason when it aborts first.
    */
   async waitBeyond(
-    space: SpaceId,
+    space: Id,
     sequence: number,
     timeoutMs: number,
     signal?: AbortSignal,
@@ -73,12 +76,12 @@ export class Announcer {
     }
   }
 
-  #add(space: SpaceId, waiter: Waiter): void {
+  #add(space: Id, waiter: Waiter): void {
     const waiters = this.#waiters.get(space) ?? new Set();
     this.#waiters.set(space, waiters.add(waiter));
   }
 
-  #remove(space: SpaceId, waiter: Waiter): void {
+  #remove(space: Id, waiter: Waiter): void {
     const waiters = this.#waiters.get(space);
     waiters?.delete(waiter);
     if (waiters?.size === 0) this.#waiters.delete(space);

@@ -16,6 +16,7 @@ import { mountFeed } from "./http/feed.ts";
 import { mountFiles } from "./http/files.ts";
 import { buildGates, type Env } from "./http/gates.ts";
 import { problemOf, refuseInvalid, writeProblem } from "./http/problem.ts";
+import { mountJoins } from "./http/joins.ts";
 import { logRequests } from "./http/request-log.ts";
 import { mountRevisions } from "./http/revisions.ts";
 import { mountServer } from "./http/server.ts";
@@ -29,6 +30,9 @@ import type { Opaque } from "./opaque.ts";
 import { ProblemError } from "./problem-error.ts";
 import type { Secrets } from "./secrets.ts";
 import { Sessions } from "./tokens.ts";
+
+/** Long enough for the requests that come next not to be slower for it. */
+const REMOVE_AFTER_MS = 2_000;
 
 /** The world that a server lives in: all of it comes in here. */
 export type AppWorld = {
@@ -101,14 +105,16 @@ export function buildApp(world: AppWorld): App {
   const announcer = new Announcer(clock);
   const journal = new Journal({ metadata, digest, announcer });
   const { evaluations = NO_EVALUATIONS } = world;
-  const onFresh = async (space: SpaceId, bytes: number): Promise<void> => {
+  const onAccepted = async (space: SpaceId, bytes: number): Promise<void> => {
     const row = await journals.space(space);
     if (row !== undefined) await evaluations.credit(row.account, bytes);
   };
-  const intake = new Intake({ packs, chunks, digest, chance, onFresh });
   const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
   const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
   const closing = world.closing ?? new AbortController().signal;
+  const beforeRemoving = (): Promise<void> =>
+    clock.sleep(REMOVE_AFTER_MS, closing).catch(() => undefined);
+  const intake = new Intake({ packs, chunks, digest, chance, onAccepted, beforeRemoving });
   const gates = buildGates(sessions, clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
@@ -117,8 +123,10 @@ export function buildApp(world: AppWorld): App {
   refuseBadEscapes(app);
   mountServer(app, { version, evaluations });
   mountEvaluations(app, { evaluations, clock }, gates);
-  const accountParts = { accounts, clock, chance, opaque, secrets, logins, joins };
+  const accountParts = { accounts, clock, chance, opaque, secrets, logins };
   mountAccounts(app, accountParts, gates);
+  const joinAnnouncer = new Announcer<string>(clock);
+  mountJoins(app, { accounts, clock, chance, joins, joinAnnouncer, closing }, gates);
   mountVaults(app, accountParts, gates);
   mountSpaces(app, { journals, clock, chance }, gates);
   mountCommits(app, { journals, journal, clock }, gates);

@@ -140,7 +140,7 @@ function watched(packs: PackStore, told: string[]): PackStore {
   };
 }
 
-test("CH15: what others have is written and made durable like what nobody has", async () => {
+test("CH15: what others have is written and made durable like what nobody has (T-DD-04)", async () => {
   const deeds: string[][] = [];
   for (const others of [[], [frame("one")], [frame("one"), frame("another")]]) {
     await using store = await open();
@@ -152,6 +152,40 @@ test("CH15: what others have is written and made durable like what nobody has", 
   }
   for (const told of deeds) assert.deepEqual(told, deeds[0]);
   assert.deepEqual(deeds[0], ["create", "create", "append 3", "append 7", "finish", "finish"]);
+});
+
+test("CH15: an account earns as much for what others have as for what nobody has (T-DD-03)", async () => {
+  await using store = await open();
+  const { world, space, metadata } = store;
+  const earned: [string, number][] = [];
+  const onAccepted = async (owner: string, bytes: number): Promise<void> =>
+    void earned.push([owner, bytes]);
+  const intake = new Intake({ ...world, onAccepted });
+  const other = await newSpace(metadata);
+  await intake.store(space.id, stream(frame("one"), frame("two"), frame("one")), 0);
+  await intake.store(other.id, stream(frame("one"), frame("another")), 0);
+  await intake.store(other.id, stream(frame("another"), frame("two")), 0);
+  await intake.store(other.id, stream(frame("another")), 0);
+  assert.deepEqual(earned, [
+    [space.id, 6],
+    [other.id, 10],
+    [other.id, 3],
+  ]);
+});
+
+test("CH15: what was written for nothing goes some time after the answer", async () => {
+  await using store = await open();
+  const { world, space, metadata } = store;
+  const resting = Promise.withResolvers<void>();
+  const intake = new Intake({ ...world, beforeRemoving: () => resting.promise });
+  for (const owner of [space, await newSpace(metadata), await newSpace(metadata)]) {
+    await intake.store(owner.id, stream(frame("one")), 0);
+  }
+  // Of the first the empty one, of the others both.
+  assert.equal(await store.packCount(), 6);
+  resting.resolve();
+  await intake.idle();
+  assert.equal(await store.packCount(), 1);
 });
 
 test("CH6: nobody gets chunks by knowing their ids", async () => {

@@ -22,13 +22,16 @@ type World = {
   readonly chunks: ChunkIndex;
   readonly digest: Digest;
   readonly chance: Chance;
-  /** Told of bytes that were stored and that nobody had stored before. */
-  readonly onFresh?: (space: SpaceId, bytes: number) => Promise<void>;
+  /** Told of bytes that a space had not sent before, whoever else has them. */
+  readonly onAccepted?: (space: SpaceId, bytes: number) => Promise<void>;
+  /** What is waited for before packs are removed that were written for nothing; else nothing. */
+  readonly beforeRemoving?: () => Promise<void>;
 };
 
 /** Takes chunks in, makes them durable and staged, and gives them out again. */
 export class Intake {
   readonly #world: World;
+  #unused: string[] = [];
   #removing: Promise<void> = Promise.resolve();
 
   constructor(world: World) {
@@ -58,12 +61,10 @@ export class Intake {
       // When this fails the pack stays: whether its places were recorded is not known for sure, and
       // a pack that nothing names is the collector's.
       const { chunks } = this.#world;
+      const before = await chunks.held(space, ids);
       const used = await chunks.stage(space, batch.written, ids, nowMs + LEASE_MS);
       this.#removeLater(batch.packs.filter((pack) => !used.has(pack)));
-      const fresh = batch.written.filter(({ pack }) => used.has(pack));
-      const freshBytes = fresh.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-      // After the answer, as everything that depends on what others have.
-      if (freshBytes > 0) void this.#world.onFresh?.(space, freshBytes).catch(() => {});
+      this.#tellAccepted(space, batch.written, before);
     }
     return batch.frames;
   }
@@ -73,10 +74,29 @@ export class Intake {
     await this.#removing;
   }
 
+  /** What counts is what is new to the space: what is new to all would tell what others have. */
+  #tellAccepted(
+    space: SpaceId,
+    written: readonly ChunkPlace[],
+    before: readonly ChunkPlace[],
+  ): void {
+    const known = new Set(before.map(({ id }) => id));
+    const accepted = written.filter(({ id }) => !known.has(id));
+    const bytes = accepted.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    if (bytes > 0) void this.#world.onAccepted?.(space, bytes).catch(() => {});
+  }
+
+  /** Many at once and some time after their answers, so that no next answer is slower for one. */
   #removeLater(packs: readonly string[]): void {
+    const isUnderWay = this.#unused.length > 0;
+    this.#unused.push(...packs);
+    if (isUnderWay || packs.length === 0) return;
     this.#removing = this.#removing.then(async () => {
+      await this.#world.beforeRemoving?.();
       // What cannot be removed now is a pack that nothing names: the collector's.
-      for (const pack of packs) await this.#world.packs.remove(pack).catch(() => {});
+      for (const pack of this.#unused.splice(0)) {
+        await this.#world.packs.remove(pack).catch(() => {});
+      }
     });
   }
 

@@ -91,6 +91,7 @@ export class Journal {
       entries,
       cursor: writeCursor(space, reached),
       head: Math.max(head.sequence, reached),
+      ...restoredOf(space),
     };
   }
 
@@ -154,4 +155,8 @@ export class Journal {
     };
     return { ...entry, chain: nextChain(this.#digest, head.chain, entry) };
   }
+}
+
+function restoredOf({ epoch, restored }: SpaceRow): Pick<Feed, "restored"> {
+  return restored === undefined ? {} : { restored: { epoch, ...restored } };
 }

@@ -7,13 +7,14 @@ import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 /** Of the files that people make, in bytes. */
 export const USUAL_SIZES: readonly number[] = [12, 12, 12, 12, 40, 3_000, 9_000];
 
-/** One deed's choices: which file, which name, which bytes. */
+/** One deed's choices: which file, which name, which bytes; with `only` it is about that path. */
 export class Attempt {
   readonly #disk: VirtualDisk;
   readonly #names: readonly string[];
   readonly #sizes: readonly number[];
   readonly draw: Draw;
   readonly tag: string;
+  readonly #only: string | null;
   #count = 0;
 
   constructor(
@@ -21,7 +22,9 @@ export class Attempt {
     draw: Draw,
     { names, sizes }: { readonly names: readonly string[]; readonly sizes: readonly number[] },
     tag: string,
+    only: string | null = null,
   ) {
+    this.#only = only;
     this.#sizes = sizes;
     this.#disk = disk;
     this.#names = names;
@@ -47,6 +50,7 @@ export class Attempt {
   }
 
   fileOr(): string {
+    if (this.#only !== null) return this.#only;
     try {
       return this.draw.chance(0.8) ? this.file() : this.place();
     } catch {
@@ -57,7 +61,7 @@ export class Attempt {
   folderOrRoot(): string {
     if (this.draw.chance(0.4)) return "";
     try {
-      return this.folder();
+      return this.#among((inode) => inode.kind === "folder");
     } catch {
       return "";
     }
@@ -76,6 +80,10 @@ export class Attempt {
   }
 
   #some(fits: (inode: Inode) => boolean): string {
+    return this.#only ?? this.#among(fits);
+  }
+
+  #among(fits: (inode: Inode) => boolean): string {
     const paths: string[] = [];
     for (const { path, inode } of this.#disk.tree()) if (fits(inode)) paths.push(path);
     if (paths.length === 0) throw new WorldError("not-found", "There is nothing of that kind.");

@@ -12,6 +12,7 @@ import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import type { Remote, Seal } from "#sync/ports.ts";
 import { readPosition } from "#sync/settings.ts";
 import type { NodeRow } from "#sync/tree.ts";
+import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
@@ -42,6 +43,8 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** More than all the files of a story, each tried once. */
+const MOST_REFUSALS = 100;
 /** What makes a device or the server forget: only then are both sides united anew. */
 const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
@@ -105,6 +108,9 @@ export class Device {
   stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
+  readonly ambush: Ambush;
+  #endsIn = Number.POSITIVE_INFINITY;
+  #onEnd: () => void = () => {};
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
   #actor: Actor;
   #stopping = new AbortController();
@@ -112,6 +118,7 @@ export class Device {
   #boots = 0;
   #bootedAtMs = 0;
   readonly #judged = new Set<string>();
+  #refusals = { second: 0, count: 0 };
   /** Every commit that any of its lives sent. */
   readonly #sent = new Set<CommitId>();
   /** Set while its database is an older one that nobody has noticed. */
@@ -145,6 +152,10 @@ export class Device {
       ...(swarm.sealed === null ? {} : { sizes: SIZES }),
       isKnownName: (at, file) => isKnownName(this, at, file),
     });
+    const draws = new Draw(swarm.seed, `ambush ${index}`);
+    const note = (said: string): void => scheduler.note(`${name}'s person, at once, ${said}`);
+    const ambushed = { person: this.person, disk, draw: draws, tag: `${name}amid`, note };
+    this.ambush = new Ambush(ambushed, swarm.ambush);
     this.store = this.#openStore(null);
     this.#actor = new Actor(this.name, 1);
   }
@@ -173,6 +184,7 @@ export class Device {
       this.calls++;
       return scheduler.call(actor, label, work);
     };
+    const near = (path: string): void => this.#near(path);
     const draw = new Draw(swarm.seed, `device ${this.index} life ${this.#lives}`);
     const meet = (call: string, path: string): void => this.#meet(draw, call, path);
     const { disk, time, store } = this;
@@ -180,16 +192,18 @@ export class Device {
       {
         trees: store,
         records: store,
-        disk: openDoors(disk, this.#gates(actor, draw, gate), {
+        disk: openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
           isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
           shuffle: (list) => draw.shuffle(list),
           meet,
           accuse,
+          near,
+          isTorn: () => this.#endsIn === 0,
           // The rows of a process that ended are closed: what it had asked for is judged by none.
           acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
           oracle: this.oracle,
         }),
-        reader: new VirtualReader({ disk, time, meet }, gate, CUT_KEY, this.#chunkSizes()),
+        reader: new VirtualReader({ disk, time, meet, near }, gate, CUT_KEY, this.#chunkSizes()),
         watcher: this.#watcher(actor, draw),
         ...this.#doors(actor, draw, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
@@ -214,6 +228,40 @@ export class Device {
       (error: unknown) => this.#ended(engine, error),
     );
     this.#sweepLater(engine, actor, 200);
+  }
+
+  #near(path: string): void {
+    if (this.plight.faulty) this.ambush.near(path);
+  }
+
+  /** The process is to end after so many steps on its disk, in the midst of whatever it does. */
+  endIn(steps: number, onEnd: () => void): void {
+    this.#endsIn = steps;
+    this.#onEnd = onEnd;
+  }
+
+  endNever(): void {
+    this.#endsIn = Number.POSITIVE_INFINITY;
+  }
+
+  /** Steps on the disk of which one is the last: it is done or not, and nothing follows it. */
+  #ending(gate: Gate): Gate {
+    return <T>(label: string, work: () => T): Promise<T> => {
+      return gate(label, () => {
+        if (this.#endsIn > 0) {
+          this.#endsIn--;
+          return work();
+        }
+        const isDone = label.startsWith("stage write") || this.#draw.chance(0.5);
+        if (isDone) work();
+        this.endNever();
+        this.crashDue = true;
+        this.store.close();
+        this.#onEnd();
+        // Whoever waits for it is gone.
+        return new Promise<never>(() => {}) as never;
+      });
+    };
   }
 
   #gates(actor: Actor, draw: Draw, turn: Gate): Gates {
@@ -318,8 +366,21 @@ export class Device {
     if (ioErrors > 0 && draw.chance(ioErrors))
       throw new WorldError("io", `${call} ${path}: I/O error.`);
     if (full && (call === "write" || call === "open" || call === "make")) {
+      this.#countRefusal();
       throw new WorldError("no-space", `${call} ${path}: the disk is full.`, { retryable: true });
     }
+  }
+
+  /** Whoever is refused waits before it asks again (I6). */
+  #countRefusal(): void {
+    const { scheduler, accuse } = this.#world;
+    const second = Math.floor(scheduler.nowMs / 1_000);
+    this.#refusals = {
+      second,
+      count: second === this.#refusals.second ? this.#refusals.count + 1 : 1,
+    };
+    if (this.#refusals.count !== MOST_REFUSALS) return;
+    accuse(`${this.name} asks a full disk ${MOST_REFUSALS} times in a second`);
   }
 
   #watcher(actor: Actor, draw: Draw): VirtualWatcher {
@@ -390,9 +451,10 @@ export class Device {
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
       const synced = this.store.get(change.node)?.synced;
-      if (synced) this.#judgeMoved(change.node, synced);
       const path = synced ? this.#syncedPath(change.node) : null;
       const inode = path === null ? null : this.disk.peek(path);
+      // A look believes at once what another thing has the name of.
+      if (inode === null && synced) this.#judgeMoved(synced);
       if (inode === null || synced === undefined || synced === null) continue;
       if (this.disk.statOf(inode).file !== synced.file) continue;
       // Whoever has just put it back is quicker than any look.
@@ -403,13 +465,12 @@ export class Device {
   }
 
   /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
-  #judgeMoved(id: NodeId, { file, name }: SyncedSide): void {
+  #judgeMoved({ file, name }: SyncedSide): void {
     const folder = this.disk.byKey(file);
-    if (folder?.kind !== "folder" || folder.links === 0 || this.store.holding(file).length > 0)
-      return;
+    if (folder?.kind !== "folder" || this.store.holding(file).length > 0) return;
     for (const { path, inode } of this.disk.tree()) {
       if (inode !== folder || isIgnored(path) || this.#isBarred(path)) continue;
-      this.#world.accuse(`${this.name} deletes ${name} (${id}), which stands at ${path}`);
+      this.#world.accuse(`${this.name} deletes ${name}, which stands at ${path}`);
     }
   }
 

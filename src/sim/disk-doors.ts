@@ -28,6 +28,10 @@ export type DiskMood = {
   readonly meet: (call: string, path: string) => void;
   /** Told when the engine did what it must never do. */
   readonly accuse: (crime: string) => void;
+  /** Told of every path that a step is about to change or has just changed. */
+  readonly near: (path: string) => void;
+  /** True when the machine ends in the midst of writing. */
+  readonly isTorn: () => boolean;
   /** Told of every step that gives or takes a name, before it is done. */
   readonly acts: (step: Step) => void;
   /** Hears of every name that the engine gives and takes. */
@@ -179,18 +183,22 @@ class Change implements DiskChange {
   link(from: string, to: string): Promise<void> {
     return this.#gate(`link ${from} ${to}`, () => {
       this.#mood.meet("link", to);
+      this.#near(to);
       const inode = this.#disk.expect(from);
       const where = this.#free(to);
       if (inode.kind === "folder") throw new WorldError("io", `${from} is a folder.`);
       this.#mood.acts({ kind: "link", from, to, inode });
       this.#disk.add(where.folder, where.name, inode);
       this.#mood.oracle.placed(to, inode, where.folder);
+      this.#near(to);
     });
   }
 
   rename(from: string, to: string): Promise<void> {
     return this.#gate(`rename ${from} ${to}`, () => {
       this.#mood.meet("rename", to);
+      this.#near(from);
+      this.#near(to);
       if (to.startsWith(`${from}/`)) throw new WorldError("inside-itself", `${to} lies in it.`);
       const source = this.#disk.find(from);
       if (source.inode === null) throw gone(from);
@@ -205,12 +213,15 @@ class Change implements DiskChange {
       const lost = this.#disk.rename(source, target);
       if (lost !== null) this.#mood.oracle.took(to, lost);
       this.#mood.oracle.placed(to, source.inode, target.folder);
+      this.#near(from);
+      this.#near(to);
     });
   }
 
   removeFolder(path: string): Promise<void> {
     return this.#gate(`rmdir ${path}`, () => {
       this.#mood.meet("rmdir", path);
+      this.#near(path);
       const { folder, name, inode } = this.#disk.find(path);
       if (inode === null) throw gone(path);
       if (inode.kind !== "folder") throw notFolder(path);
@@ -222,9 +233,12 @@ class Change implements DiskChange {
 
   setExecutable(path: string, executable: boolean): Promise<Stat> {
     return this.#gate(`chmod ${path}`, () => {
+      this.#near(path);
       const inode = fileAt(this.#disk, path);
       this.#disk.setExecutable(inode, executable);
-      return this.#disk.statOf(inode);
+      const stat = this.#disk.statOf(inode);
+      this.#near(path);
+      return stat;
     });
   }
 
@@ -255,11 +269,18 @@ class Change implements DiskChange {
   #make(path: string, create: () => Inode): Stat {
     expectGood(path);
     this.#mood.meet("make", path);
+    this.#near(path);
     const where = this.#free(path);
     const inode = create();
     this.#disk.add(where.folder, where.name, inode);
     this.#mood.oracle.placed(path, inode, where.folder);
-    return this.#disk.statOf(inode);
+    const stat = this.#disk.statOf(inode);
+    this.#near(path);
+    return stat;
+  }
+
+  #near(path: string): void {
+    if (path !== PRIVATE_FOLDER && !isPrivate(path)) this.#mood.near(path);
   }
 
   #free(path: string): Where {
@@ -308,7 +329,7 @@ class Stage implements DiskStage {
       const size = Math.max(inode.bytes.length, offsetBytes + bytes.length);
       const whole = new Uint8Array(size);
       whole.set(inode.bytes);
-      whole.set(bytes, offsetBytes);
+      whole.set(this.#mood.isTorn() ? bytes.subarray(0, bytes.length / 2) : bytes, offsetBytes);
       this.#disk.write(inode, whole, true);
     });
   }

@@ -6,7 +6,7 @@ import { neverReached, Reach, type Unreached } from "./reach.ts";
 import { sweepCases } from "./planner-sweep.ts";
 import { shrink } from "./shrink.ts";
 import { play, tell } from "./story.ts";
-import { drawSwarm, FATES, readSwarm, type Swarm, type Weather } from "./swarm.ts";
+import { ALL_FATES, drawSwarm, readSwarm, type Swarm, type Weather } from "./swarm.ts";
 
 /**
  * npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES]
@@ -34,7 +34,7 @@ const TWICE_EVERY = 100;
 
 const THINGS_THAT_HAPPEN = [
   ...[...PEOPLES_WAYS, ...RARER_WAYS].map((way) => `people: ${way}`),
-  ...FATES.map((fate) => `fate: ${fate}`),
+  ...ALL_FATES.map((fate) => `fate: ${fate}`),
 ];
 
 type Task = { readonly from: number; readonly to: number; readonly weather: Weather };

@@ -104,6 +104,15 @@ export class MemoryJournals implements JournalStore {
     return true;
   }
 
+  async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
+    for (const space of this.#spaces.values()) {
+      const { restored: _, ...row } = space.row;
+      const noted = isAnnounced ? { restored: space.head } : {};
+      space.row = { ...row, epoch: draw(), ...noted };
+    }
+    return this.#spaces.size;
+  }
+
   async head(space: SpaceId): Promise<Head> {
     return this.#expect(space).head;
   }

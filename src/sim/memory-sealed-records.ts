@@ -11,8 +11,8 @@ export type SealedImage = {
   readonly commits: ReadonlyMap<CommitId, number>;
 };
 
-/** Sets one of a map's values within the database's transaction. */
-type Write = <K, V>(map: Map<K, V>, key: K, value: V) => void;
+/** Sets one of a map's values within the database's transaction; undefined takes it away. */
+type Write = <K, V>(map: Map<K, V>, key: K, value: V | undefined) => void;
 
 /** A sealed space's records in a device's database in memory. */
 export class MemorySealedRecords implements SealedRecords {
@@ -81,5 +81,13 @@ export class MemorySealedRecords implements SealedRecords {
   putEntry(sequence: number, entry: { readonly chain: string; readonly commitId: CommitId }): void {
     this.#write(this.#chains, sequence, entry.chain);
     this.#write(this.#commits, entry.commitId, sequence);
+  }
+
+  forgetEntriesAfter(sequence: number): void {
+    for (const at of this.#chains.keys())
+      if (at > sequence) this.#write(this.#chains, at, undefined);
+    for (const [commit, at] of this.#commits) {
+      if (at > sequence) this.#write(this.#commits, commit, undefined);
+    }
   }
 }

@@ -39,7 +39,11 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #sources: Map<NodeId, Manifest>;
   /** What a device of a sealed space has beside. */
   readonly sealed: MemorySealedRecords;
-  readonly #children = new Map<string, Set<NodeId>>();
+  readonly #children: Readonly<Record<Side, Map<NodeId, Set<NodeId>>>> = {
+    remote: new Map(),
+    synced: new Map(),
+    local: new Map(),
+  };
   readonly #holding = new Map<FileKey, Set<NodeId>>();
   readonly #unsettled = new Set<NodeId>();
   /** Rows of `#unsettled` in order, until one is put. */
@@ -152,7 +156,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
 
   children(side: Side, parent: NodeId): NodeRow[] {
     this.#expectOpen();
-    return this.#list(this.#children.get(side + parent));
+    return this.#list(this.#children[side].get(parent));
   }
 
   named(side: Side, parent: NodeId, name: string): NodeRow[] {
@@ -279,7 +283,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   #index(row: NodeRow, add: boolean): void {
     for (const side of SIDES) {
       const at = row[side];
-      if (at !== null) member(this.#children, side + at.parent, row.id, add);
+      if (at !== null) member(this.#children[side], at.parent, row.id, add);
     }
     if (row.local !== null) member(this.#holding, row.local.file, row.id, add);
   }

@@ -157,7 +157,9 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
         const row = this.#world.trees.get(id);
         if (!row?.local?.content) continue;
         const { parent, name, content, file } = row.local;
-        this.#world.trees.put({ ...row, synced: { parent, name, content, file } });
+        const { crev = 0, lrev = 0 } = row.remote ?? {};
+        const synced = { parent, name, content, file, crev, lrev };
+        this.#world.trees.put({ ...row, synced });
       }
     });`,
     ],
@@ -236,10 +238,19 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     "      trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });",
     "      trees.put({ ...row, remote: null, displacing: null, placing: null });",
   ]),
+  mutant(
+    "agreed-revision-kept",
+    "What was sent is agreed on under the revision that was agreed on before (PL18).",
+    [
+      FOLLOW,
+      "    return { ...row, synced: { ...synced, content, file: inode, crev } };",
+      "    return { ...row, synced: { ...synced, content, file: inode } };",
+    ],
+  ),
   mutant("revision-not-followed", "An update leaves the revision of its content as it was (FO1).", [
     FOLLOW,
-    "        return { ...row, remote: { ...row.remote, ...opened, crev: sequence } };",
-    "        return { ...row, remote: { ...row.remote, ...opened } };",
+    "        const remote = { ...row.remote, ...opened, crev: sequence };",
+    "        const remote = { ...row.remote, ...opened };",
   ]),
   mutant("pauses-never-end", "A step that failed is never tried again (EN4).", [
     "sync/pauses.ts",

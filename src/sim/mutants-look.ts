@@ -1,20 +1,14 @@
 import { SENT_UNVERIFIED } from "./mutants-commit.ts";
-import { mutant, type Mutant } from "./mutation.ts";
+import { masked, mutant, type Mutant } from "./mutation.ts";
 
 const LOOK = "sync/look.ts";
 const MATCH = "sync/match.ts";
 
-const YOUNG_TRUSTED = [
-  "sync/reading.ts",
-  "racy: isRacy(stamp, digested.beganMs) }",
-  "racy: stamp === null }",
-] as const;
-
 const TORN = [
   "sim/virtual-reader.ts",
-  `      const { inode, first, beganMs } = begun;
-      if (!this.#isAs(inode, expected)) return { outcome: "changed" };`,
-  "      const { inode, first, beganMs } = begun;",
+  `      if (!this.#isAs(inode, expected)) return { outcome: "changed" };
+      const bytes = concat`,
+  "      const bytes = concat",
 ] as const;
 
 /** What happened on the disk. */
@@ -27,13 +21,16 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
       this.missing.add(id);
     }`,
   ]),
-  mutant("incomplete-look-deletes", "A look that was not whole proves absences (SC7).", [
-    MATCH,
-    "    if (!this.#look.unsteady) {",
-    "    {",
-  ]),
+  masked(
+    "one-look-deletes",
+    mutant("incomplete-look-deletes", "A look that was not whole proves absences (SC7).", [
+      MATCH,
+      "    if (!this.#look.unsteady) absences.judge();",
+      "    absences.judge();",
+    ]),
+  ),
   mutant("one-look-deletes", "One look is enough for a deletion (SC6).", [
-    MATCH,
+    "sync/absence.ts",
     "    if (!isBelieved) return false;",
     "    if (local.missedMs === Number.NaN) return false;",
   ]),
@@ -81,20 +78,21 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     "    left.mtimeNs === right.mtimeNs &&\n    left.ctimeNs === right.ctimeNs\n",
     "    left.mtimeNs === right.mtimeNs\n",
   ]),
-  mutant(
-    "racy-trusted",
-    "A stamp as young as the reading proves what was read (RD1).",
-    YOUNG_TRUSTED,
+  masked(
+    "read-at-once",
+    mutant("racy-trusted", "A stamp as young as the reading proves what was read (RD1).", [
+      "sync/reading.ts",
+      "racy: isRacy(stamp, digested.beganMs) }",
+      "racy: stamp === null }",
+    ]),
   ),
-  mutant(
-    "racy-trusted-at-once",
-    "A file is read at once after its last change, and a stamp that young is trusted (RD1).",
-    YOUNG_TRUSTED,
-    [
+  masked(
+    "racy-trusted",
+    mutant("read-at-once", "A file is read at once after its last change (RD1).", [
       "sync/reading.ts",
       "    const restedMs = Math.max(nowMs, changedMs + QUIET_MS);",
       "    const restedMs = nowMs;",
-    ],
+    ]),
   ),
   mutant("torn-read", "What changed while it was read counts as it was read (RD1).", TORN),
   mutant(

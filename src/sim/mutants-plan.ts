@@ -5,11 +5,9 @@ const TARGET = "sync/target.ts";
 
 const WITHOUT_SPLITTING = [
   NORMALISE,
-  `    !sameBody(local.content, remote.content)
-  ) {
+  `!sameBody(local.content, remote.content)) {
     return rebound(draft, row, fresh);`,
-  `    !sameBody(local.content, remote.content)
-  ) {
+  `!sameBody(local.content, remote.content)) {
     return false;`,
 ] as const;
 
@@ -22,7 +20,7 @@ const NO_RING_UNDONE = [
 const NO_RING_REFUSED = ["server/judge.ts", "    findCycle(draft, view) ??\n", ""] as const;
 
 /** A file that a person put in place of the synced one counts as that one. */
-export const ANY_INODE = [
+const ANY_INODE = [
   [NORMALISE, "    local.file !== synced.file\n  );", "    false\n  );"],
   [
     NORMALISE,
@@ -92,9 +90,9 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
   ),
   mutant("move-lost-by-edit", "A move here is undone when the file was edited elsewhere (PL5).", [
     TARGET,
-    "return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;",
+    "return !samePlace(mine, synced) && remote.lrev === synced.lrev ? mine : remote;",
     `return !samePlace(mine, synced) &&
-    samePlace(remote, synced) &&
+    remote.lrev === synced.lrev &&
     sameBody(remote.content, synced.content)
     ? mine
     : remote;`,
@@ -125,9 +123,9 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "names-differ-by-case",
     "In a folding space names that differ in case only count as two on a device (PL15).",
     [
-      "sync/engine.ts",
-      "    this.#nameKey = setup.folding ? foldName : plainNameKey;",
-      "    this.#nameKey = plainNameKey;",
+      "sync/parts.ts",
+      "  const nameKey = setup.folding ? foldName : plainNameKey;",
+      "  const nameKey = plainNameKey;",
     ],
   ),
   mutant("equal-files-conflict", "Equal new files do not become one (PL14).", [

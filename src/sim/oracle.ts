@@ -5,11 +5,9 @@ import { foldName, joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import { samePlace } from "#core/node.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { readConflictName } from "#sync/conflict.ts";
-import { pathOf } from "#sync/paths.ts";
 import type { Problem } from "#sync/problems.ts";
 import type { Device } from "./device.ts";
 import { journalFaults } from "./journal-oracle.ts";
-import type { MemoryStore } from "./memory-store.ts";
 import { show } from "./people.ts";
 import { remoteFaults, sharedInodes } from "./store-oracle.ts";
 import type { Inode, VirtualDisk, Witness } from "./virtual-disk.ts";
@@ -80,27 +78,9 @@ function textOf(bytes: Uint8Array): string {
 
 /** Codes of problems that last until a person does something about them. */
 const LASTING = new Set(["unsupported-kind", "outside-root", "not-empty", "restored"]);
-/** Those for which a step waits on this disk. */
-const STEPS = new Set(["outside-root", "not-empty"]);
 
 export function isLasting({ code }: Problem): boolean {
   return LASTING.has(code);
-}
-
-/**
- * How many steps cannot be done here: for them there is always work. What the server has under the
- * name of a folder that could not go, or below it, waits for that.
- */
-export function unmakable(problems: readonly Problem[], store: MemoryStore): number {
-  const kept = new Set(problems.flatMap(({ code, path }) => (code === "not-empty" ? [path] : [])));
-  const others = problems.filter(({ code, path }) => STEPS.has(code) && !isCovered(path, kept));
-  if (kept.size === 0) return others.length;
-  const own = store.changed().filter(({ id, local, remote }) => {
-    if (remote === null) return kept.has(pathOf(store, "local", id) ?? "");
-    const isThere = local !== null && samePlace(local, remote);
-    return !isThere && isCovered(pathOf(store, "remote", id) ?? "", kept);
-  });
-  return others.length + own.length;
 }
 
 /** Of what people name in a story, Word's temporary files are ignored, and such folders. */
@@ -345,7 +325,7 @@ export async function verdict(
       const { path, code, message } = problem;
       wrong.push(`${device.name} still reports a problem with ${path}: ${code}: ${message}`);
     }
-    if (pending.up > 0 || pending.down > unmakable(problems, device.store)) {
+    if (pending.up > 0 || pending.down > 0) {
       wrong.push(`${device.name} still has work`);
     }
   }

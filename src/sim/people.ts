@@ -50,7 +50,24 @@ export const RARER_WAYS = [
   "make-pipe",
   "make-outside-link",
   "nest",
+  "save-unchanged",
 ] as const;
+
+/** What somebody may do to a thing in the moment in which an engine acts on it. */
+export const SURPRISES = [
+  "write",
+  "append",
+  "overwrite-same-size",
+  "save-by-rename",
+  "save-unchanged",
+  "delete",
+  "rename-file",
+  "move",
+  "make-executable",
+  "put-back",
+  "put-in",
+] as const;
+export type Surprise = (typeof SURPRISES)[number];
 
 /** What the built-in rules ignore, in a folder that others may delete. */
 const LITTER_WAY = "leave-litter";
@@ -120,6 +137,32 @@ export class Person {
       if (!(error instanceof WorldError)) throw error;
       yield `gives up ${way}: ${error.code}`;
     }
+  }
+
+  /** Something that happens to what stands, or just stood, at a path. */
+  *surprises(
+    way: Surprise,
+    { path, inode }: { readonly path: string; readonly inode: Inode | null },
+    draw: Draw,
+    tag: string,
+  ): Deed {
+    const options = { names: this.#names, sizes: this.#habits.sizes };
+    const at = new Attempt(this.#disk, draw, options, tag, path);
+    try {
+      if (way === "put-back") yield* this.#putBack(path, inode);
+      else if (way === "put-in")
+        yield* this.write(joinPath(path, draw.pick(this.#names)), at.content());
+      else yield* this.#act(way, at);
+    } catch (error) {
+      if (!(error instanceof WorldError)) throw error;
+      yield `gives up ${way}: ${error.code}`;
+    }
+  }
+
+  /** What is gone from its place comes there again, as another file. */
+  *#putBack(path: string, inode: Inode | null): Deed {
+    if (this.#disk.peek(path) !== null || inode?.kind !== "file") return;
+    yield* this.write(path, inode.bytes);
   }
 
   *#act(way: Way, at: Attempt): Deed {
@@ -200,6 +243,8 @@ export class Person {
         return yield* this.makeLink(`out ${at.tag}`, at.draw.pick(["/etc/hosts", "../out"]));
       case "nest":
         return yield* this.#move(at.folder(), at.folder());
+      case "save-unchanged":
+        return yield* this.#saveUnchanged(at.file());
     }
   }
 
@@ -252,6 +297,15 @@ export class Person {
   *#saveByRename(path: string, at: Attempt): Deed {
     const beside = `${path}.new`;
     yield* this.write(beside, at.content());
+    yield* this.rename(beside, path);
+  }
+
+  /** The same bytes, in another file that takes its place. */
+  *#saveUnchanged(path: string): Deed {
+    const { kind, bytes } = this.#disk.expect(path);
+    if (kind !== "file") throw new WorldError("not-a-file", path);
+    const beside = `${path}.new`;
+    yield* this.write(beside, bytes);
     yield* this.rename(beside, path);
   }
 

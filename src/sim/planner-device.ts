@@ -6,6 +6,7 @@ import type { Refused } from "#server/draft.ts";
 import { Draft, type TreeView } from "#sync/draft.ts";
 import { rebind } from "#sync/normalise.ts";
 import { plan, type Plan, type PlanWorld, type RemoteOp } from "#sync/planner.ts";
+import { agreedAt, syncedAfter } from "#sync/tree.ts";
 import type { FileKey, LocalSide, NodeRow } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
 import { FewRows } from "./planner-rows.ts";
@@ -87,7 +88,8 @@ export class ModelDevice {
       const { parent, name, content } = row.remote;
       const file = this.newFile();
       const local = seen({ parent, name }, content, file);
-      this.rows.put({ ...row, local, synced: { parent, name, content, file } });
+      const synced = agreedAt(row.remote, row.remote, content, file);
+      this.rows.put({ ...row, local, synced });
     }
   }
 
@@ -224,17 +226,18 @@ function remoteAfter(
     return { ...row, remote: { ...row.remote, parent, name, lrev: sequence } };
   }
   assert(content !== null, "what is written has a content");
-  return { ...row, remote: { ...row.remote, content, crev: sequence } };
+  const remote = { ...row.remote, content, crev: sequence };
+  return { ...row, remote, synced: syncedAfter(row.remote, remote, row.synced) };
 }
 
 /** An own commit read back: what was sent is what both sides agree on. */
 function readBack(row: NodeRow, change: Change, file: FileKey): NodeRow {
   const { remote, synced } = row;
   if (change.kind === "delete" || remote === null) return { ...row, synced: null };
-  const { parent, name, content } = remote;
+  const { parent, name, content, crev, lrev } = remote;
   if (change.kind === "create" || synced === null) {
-    return { ...row, synced: { parent, name, content, file } };
+    return { ...row, synced: agreedAt(remote, remote, content, file) };
   }
-  if (change.kind === "move") return { ...row, synced: { ...synced, parent, name } };
-  return { ...row, synced: { ...synced, content, file } };
+  if (change.kind === "move") return { ...row, synced: { ...synced, parent, name, lrev } };
+  return { ...row, synced: { ...synced, content, file, crev } };
 }

@@ -22,6 +22,8 @@ type Living = ReturnType<ModelServer["living"]>;
  */
 export class Pair {
   readonly #sides = new Map<NodeId, Sides>();
+  /** The same of what was deleted and made again, which may be found to be the node that it was. */
+  readonly #others = new Map<NodeId, Sides>();
   readonly #nameKey: (name: string) => string;
   /** Which nodes have a content on either disk. */
   readonly #holders = new Map<string, Set<NodeId>>();
@@ -45,6 +47,11 @@ export class Pair {
         first: local,
         second: row?.local ?? null,
       });
+      const again = [madeAgain(first, id), madeAgain(second, id, first)] as const;
+      const sides = { id, kind, base: { ...base, file } };
+      if (again[0] === null && again[1] === null) continue;
+      const others = { first: local ?? again[0], second: row?.local ?? again[1] };
+      this.#others.set(id, { ...sides, ...others });
     }
   }
 
@@ -65,6 +72,9 @@ export class Pair {
     for (const sides of this.#sides.values()) {
       if (sides.kind !== "file") continue;
       const crime = this.#crime(sides, living, present);
+      const other = this.#others.get(sides.id);
+      // What could not be seen for a while is found to be the same node later or not at all.
+      if (other !== undefined && this.#crime(other, living, present) === null) continue;
       if (crime !== null) wrong.push(`${crime}: ${sides.id.slice(0, 8)} ${sides.base.name}`);
     }
     // Whoever has two names that the space takes for one has a conflict with nobody.
@@ -191,6 +201,21 @@ export class Pair {
     }
     return wrong;
   }
+}
+
+/**
+ * What stands in the place of a file that is gone, as a new one (SPEC SC1). What the other deleted
+ * before, and this one moved there, is a new one as well.
+ */
+function madeAgain({ rows }: ModelDevice, id: NodeId, before?: ModelDevice): LocalSide | null {
+  const { kind, synced, local } = rows.get(id) ?? { kind: "file", synced: null, local: null };
+  if (local !== null || synced === null || kind === "folder") return null;
+  const again = rows.named("local", synced.parent, synced.name).find((row) => {
+    const isKnown = row.synced !== null || row.remote !== null;
+    const isNew = !isKnown || before?.rows.get(row.id)?.local === null;
+    return isNew && row.kind === kind && row.local?.name === synced.name;
+  });
+  return again?.local ?? null;
 }
 
 function bodyAsIn(local: LocalSide, other: { readonly content: Content | null }): boolean {

@@ -161,7 +161,9 @@ export class Steps {
       // Done and not recorded: the look finds it where the engine had said that it belongs.
       const { parent, name } = op.to;
       const isThere = row.remote !== null && samePlace(op.to, row.remote);
-      const synced = isThere && row.synced !== null ? { ...row.synced, parent, name } : row.synced;
+      const lrev = row.remote?.lrev ?? 0;
+      const synced =
+        isThere && row.synced !== null ? { ...row.synced, parent, name, lrev } : row.synced;
       const moved = { ...local, parent, name, parkedFrom: null };
       this.#rows.put({ ...row, local: moved, synced });
     }

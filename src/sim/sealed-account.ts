@@ -6,6 +6,8 @@ import { evaluate, evaluationKey, readRequest, type EvaluationKey } from "#crypt
 import type { Primitives } from "#crypto/primitives.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
 import { Draw } from "./chance.ts";
+import { quickPrimitives } from "./quick-primitives.ts";
+import type { Sealing } from "./sealing.ts";
 import type { Swarm } from "./swarm.ts";
 import { SealedReader, type SpaceReader } from "./space-reader.ts";
 import { virtualPrimitives } from "./virtual-primitives.ts";
@@ -23,11 +25,16 @@ export class SealedAccount {
   readonly #signers = new Map<DeviceId, Uint8Array>();
   readonly #service: EvaluationKey;
 
-  constructor(space: SpaceId, domain: Domain, draw: Draw, devices: readonly DeviceId[]) {
+  constructor(
+    space: SpaceId,
+    { domain, primitives }: Pick<Sealing, "domain" | "primitives">,
+    draw: Draw,
+    devices: readonly DeviceId[],
+  ) {
     this.space = space;
     this.domain = domain;
     this.#draw = draw;
-    this.primitives = virtualPrimitives(draw);
+    this.primitives = primitives === "real" ? virtualPrimitives(draw) : quickPrimitives(draw);
     this.reader = new SealedReader(this.primitives, this.#epochs);
     const { signatures } = this.primitives;
     for (const device of devices) {
@@ -44,7 +51,7 @@ export class SealedAccount {
     devices: readonly DeviceId[],
   ): SealedAccount | null {
     if (sealed === null) return null;
-    return new SealedAccount(space, sealed.domain, new Draw(seed, "sealed"), devices);
+    return new SealedAccount(space, sealed, new Draw(seed, "sealed"), devices);
   }
 
   get #oprf() {

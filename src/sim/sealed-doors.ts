@@ -57,7 +57,7 @@ export function sealedDoors(world: DoorsWorld): { seal: Seal; remote: Remote } {
     folding,
     primitives: account.primitives,
     work: chunkWorkHere(account.primitives),
-    ristretto: virtualRistretto,
+    ristretto: async () => virtualRistretto,
     digest: nodeDigest,
     keys: () => keyring.keys,
     refreshKeys: () => line.ask("keyring", PATIENCE_MS, async () => keyring.read()),

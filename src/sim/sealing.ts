@@ -14,6 +14,8 @@ export type NewKeys = {
 /** How a story's space is sealed, and what happens to its keys. */
 export type Sealing = {
   readonly domain: Domain;
+  /** What sealing is made of: formats' real primitives, or such as are only quick. */
+  readonly primitives: "real" | "quick";
   /** Share of questions that the key service does not answer. */
   readonly away: number;
   readonly epochs: readonly NewKeys[];
@@ -28,8 +30,9 @@ export const SIZES: readonly number[] = [
   12, 12, 12, 40, 3_000, 4_096, 4_097, 9_000, 20_000, 45_000, 45_000,
 ];
 
-/** One story in so many has a sealed space. */
-const SHARE = 0.25;
+/** So many stories have a sealed space. */
+const SHARE = 0.17;
+const REAL_SHARE = 1 / 16;
 const PRIVATE_SHARE = 0.7;
 const EPOCHS_SHARE = 0.4;
 const SHUT_OUT_SHARE = 0.15;
@@ -41,9 +44,11 @@ export function drawSealing(
 ): Sealing | null {
   if (!draw.chance(SHARE)) return null;
   const domain = draw.chance(PRIVATE_SHARE) ? "private" : "shared";
+  const primitives = draw.chance(REAL_SHARE) ? "real" : "quick";
   const count = !sequential && draw.chance(EPOCHS_SHARE) ? draw.between(1, 4) : 0;
   return {
     domain,
+    primitives,
     away: draw.chance(0.5) ? 0 : draw.fraction() * 0.5,
     epochs: Array.from({ length: count }, () => ({
       waitMs: draw.below(draw.pick([50, 500, 8_000])),

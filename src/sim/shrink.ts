@@ -26,6 +26,7 @@ export async function shrink(
     { fates: [] },
     { ...quiet, lostHints: 0, overflow: 0 },
     { slowListing: 0 },
+    { ambush: null },
     { pageEntries: 500 },
     { latencyMs: 0, hintLatencyMs: 0 },
     { reuseInodes: false },

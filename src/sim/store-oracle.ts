@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
-import { sameContent, samePlace, type Content } from "#core/node.ts";
+import { sameBody, sameContent, samePlace, type Content } from "#core/node.ts";
 import type { NodeRow as ServerRow } from "#server/metadata/port.ts";
 import {
   PARK_NODE,
@@ -107,11 +107,16 @@ class StoreOracle {
     if (!past.hadBody(id, synced.content) && !isBlank(synced.content)) {
       crime("with a content that the server never had");
     }
+    const states = past.ever(id);
+    // Of a revision is only what the server had in it (PL18); the folder may have become another.
+    const isOfContent = states.some(({ crev, content }) => {
+      return crev === synced.crev && sameBody(content, synced.content);
+    });
+    const isOfPlace = states.some((at) => at.lrev === synced.lrev && at.name === synced.name);
+    if (synced.crev > 0 && !isOfContent) crime("of a revision with another content");
+    if (synced.lrev > 0 && !isOfPlace) crime("of a revision at another place");
     // Where only one side counts as moved, the other's place is written for the common one.
-    const places = [
-      ...past.ever(id),
-      ...(local === null ? [] : [local, local.parkedFrom ?? local]),
-    ];
+    const places = [...states, ...(local === null ? [] : [local, local.parkedFrom ?? local])];
     const isPlace = places.some(({ name: known }) => known === synced.name);
     const isFolder =
       synced.parent === ROOT_NODE || places.some(({ parent }) => parent === synced.parent);

@@ -1,10 +1,11 @@
 import { Draw } from "./chance.ts";
 import { drawHolding, type Holding } from "./holding.ts";
 import { drawSealing, type Sealing } from "./sealing.ts";
-import { PEOPLES_WAYS, RARER_WAYS, type Way } from "./people.ts";
+import type { Ambushes } from "./ambush.ts";
+import { PEOPLES_WAYS, RARER_WAYS, SURPRISES, type Way } from "./people.ts";
 
 /** What can go wrong, besides people: each kind is drawn for a story or not. */
-export const FATES = [
+const FATES = [
   "crash",
   "crash-in-commit",
   "stop",
@@ -18,7 +19,11 @@ export const FATES = [
   "full",
   "clock-jump",
 ] as const;
-export type Fate = (typeof FATES)[number];
+
+/** Drawn beside the others: the process ends between two steps on its disk, or in one. */
+const STEP_FATE = "crash-in-step";
+export const ALL_FATES = [...FATES, STEP_FATE] as const;
+export type Fate = (typeof ALL_FATES)[number];
 
 /** Everything about a story but its course: drawn from the seed, printed, and shrunk. */
 export type Swarm = {
@@ -33,11 +38,12 @@ export type Swarm = {
   readonly sequential: boolean;
   readonly names: readonly string[];
   readonly ways: Readonly<Partial<Record<Way, number>>>;
-  /** People's deeds: on which device, and how long they wait before it. */
+  /** People's deeds: on which device, how long they wait before it, and what; else it is drawn. */
   readonly deeds: readonly {
     readonly id: number;
     readonly device: number;
     readonly waitMs: number;
+    readonly way?: Way;
   }[];
   readonly fates: readonly {
     readonly id: number;
@@ -64,6 +70,8 @@ export type Swarm = {
   readonly glances: number;
   /** Null: as many deletions as people know it ask, so that no story's do. */
   readonly holding: Holding | null;
+  /** Null: people act when their time has come, and not when an engine is at work. */
+  readonly ambush: Ambushes | null;
   /** The server: its parts over a twin of its schema, or over the schema, or all of it. */
   readonly server: "memory" | "sqlite" | "http";
   /** Null: the space is plain. */
@@ -77,9 +85,17 @@ const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
 
 /** Stories on the server's own schema take half as long again as those on its twin … */
-const SQLITE_SHARE = 0.02;
-/** … and those through its HTTP layer three times as long. */
-const HTTP_SHARE = 0.01;
+const SQLITE_SHARE = 0.01;
+/** … and those through its HTTP layer several times as long. */
+const HTTP_SHARE = 0.005;
+
+/**
+ * Most bugs that many deeds find are found by few as well, and a story takes as long as its deeds:
+ * what counts is the time until one is found. Long stories are for the rest.
+ */
+const SHORT_SHARE = 0.75;
+const MOST_DEEDS = { short: 12, long: 40 } as const;
+const MOST_FATES = { short: 3, long: 8 } as const;
 
 function serverOf(fraction: number): Swarm["server"] {
   if (fraction < HTTP_SHARE) return "http";
@@ -87,6 +103,10 @@ function serverOf(fraction: number): Swarm["server"] {
 }
 
 const ALL_NAMES = ["a", "b", "c.txt", "d", "A", "B", "\u00e4", "a\u0308"];
+
+/** What two people who move folders begin with, and when they meet again. */
+const FIRST_FOLDERS: readonly Way[] = ["make-folder", "make-folder", "make-folder", "write"];
+const PAIR_MS = 2_500;
 
 /** Half of the time nothing, else something up to `most`. */
 function rate(draw: Draw, most: number): number {
@@ -105,14 +125,17 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
     withHolding(swarm, new Draw(seed, "holding")),
     new Draw(seed, "litter"),
   );
-  return withSealing(people, new Draw(seed, "sealing"));
+  const folders = withFolders(people, new Draw(seed, "folders"));
+  const moments = withMoments(folders, new Draw(seed, "moments"));
+  return withSealing(moments, new Draw(seed, "sealing"));
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
   const draw = new Draw(seed, "swarm");
-  const isDrawnSo = draw.chance(0.08);
+  const isDrawnSo = draw.chance(0.05);
   const sequential = weather === "any" ? isDrawnSo : weather === "in-order";
-  const devices = draw.chance(0.6) ? 2 : 3;
+  const length = draw.chance(SHORT_SHARE) ? "short" : "long";
+  const devices = draw.chance(length === "short" ? 0.85 : 0.6) ? 2 : 3;
   const folding = draw.chance(0.8);
   const ways: Partial<Record<Way, number>> = {};
   for (const way of PEOPLES_WAYS) if (draw.chance(0.55)) ways[way] = draw.between(1, 8);
@@ -126,19 +149,22 @@ function drawUsual(seed: number, weather: Weather): Swarm {
   // Two names that a space takes for one are a conflict, even of one person alone.
   const names = sequential ? [...new Set(drawn.map((name) => name.normalize("NFC")))] : drawn;
   const pace = draw.below(4);
-  const deeds = Array.from({ length: draw.between(8, 40) }, (_, id) => ({
+  const deeds = Array.from({ length: draw.between(8, MOST_DEEDS[length]) }, (_, id) => ({
     id,
     device: draw.below(devices),
     waitMs: waits(draw, pace),
   }));
   const kinds = FATES.filter(() => draw.chance(0.25));
   const isCalm = sequential || kinds.length === 0 || draw.chance(0.2);
-  const fates = Array.from({ length: isCalm ? 0 : draw.between(1, 8) }, (_, id) => ({
-    id,
-    fate: draw.pick(kinds),
-    device: draw.below(devices),
-    waitMs: waits(draw, pace) + draw.below(300),
-  }));
+  const fates = Array.from(
+    { length: isCalm ? 0 : draw.between(1, MOST_FATES[length]) },
+    (_, id) => ({
+      id,
+      fate: draw.pick(kinds),
+      device: draw.below(devices),
+      waitMs: waits(draw, pace) + draw.below(300),
+    }),
+  );
   const network = sequential || draw.chance(0.4) ? 0 : 1;
   return {
     seed,
@@ -166,6 +192,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
     skewsMs: skewsOf(devices),
     glances: draw.chance(0.1) ? 0 : draw.pick([0.5, 0.9, 1]),
     holding: null,
+    ambush: null,
     server: serverOf(draw.fraction()),
     sealed: null,
   };
@@ -180,7 +207,7 @@ function skewsOf(devices: number): number[] {
 function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
   const ways = { ...usual.ways };
   for (const way of RARER_WAYS) if (draw.chance(0.25)) ways[way] = draw.between(1, 5);
-  const devices = draw.chance(0.12) ? 4 : usual.devices;
+  const devices = draw.chance(0.05) ? 4 : usual.devices;
   const deeds =
     devices === usual.devices
       ? usual.deeds
@@ -213,6 +240,48 @@ function withHolding(swarm: Swarm, draw: Draw): Swarm {
 function withLitter(swarm: Swarm, draw: Draw): Swarm {
   if (!draw.chance(0.15)) return swarm;
   return { ...swarm, ways: { ...swarm.ways, "leave-litter": draw.between(1, 4) } };
+}
+
+/** Two people who move and delete few folders, in and out of each other, at the same time. */
+function withFolders(swarm: Swarm, draw: Draw): Swarm {
+  if (swarm.sequential || !draw.chance(0.08)) return swarm;
+  const ways: Swarm["ways"] = {
+    "make-folder": 1,
+    write: 2,
+    nest: draw.between(2, 8),
+    move: draw.between(1, 4),
+    "rename-folder": draw.between(1, 4),
+    swap: draw.below(3),
+    delete: draw.below(3),
+    "delete-all": draw.below(3),
+  };
+  const most = draw.pick([10, 100, 1_000]);
+  const deeds = swarm.deeds.map((deed, at) => {
+    if (at < FIRST_FOLDERS.length) {
+      return { ...deed, device: 0, waitMs: 0, way: FIRST_FOLDERS[at] ?? "write" };
+    }
+    // In pairs: both begin from what both have.
+    return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : draw.below(most) };
+  });
+  return { ...swarm, ways, deeds, names: swarm.names.slice(0, 3) };
+}
+
+/** What happens right between two steps of an engine: people's deeds, and its end. */
+function withMoments(swarm: Swarm, draw: Draw): Swarm {
+  if (swarm.sequential) return swarm;
+  const ways = SURPRISES.filter(() => draw.chance(0.4));
+  const isAmbushed = ways.length > 0 && draw.chance(0.15);
+  const ambush = isAmbushed ? { share: draw.pick([0.02, 0.1, 0.3]), ways } : null;
+  const lastMs = swarm.deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const longestMs = swarm.fates.length === 0 ? lastMs : 1_000;
+  const count = draw.chance(0.12) ? draw.between(1, 3) : 0;
+  const ends = Array.from({ length: count }, (_, at) => ({
+    id: swarm.fates.length + at,
+    fate: STEP_FATE as Fate,
+    device: draw.below(swarm.devices),
+    waitMs: draw.below(Math.max(300, longestMs)),
+  }));
+  return { ...swarm, ambush, fates: [...swarm.fates, ...ends] };
 }
 
 /** Some spaces are sealed; their server does not go back without being noticed. */
@@ -258,13 +327,14 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances, holding, server, sealed } = swarm;
+  const { skewsMs, glances, holding, ambush, server, sealed } = swarm;
   return {
     ...swarm,
     skewsMs: skewsMs ?? skewsOf(swarm.devices),
     glances: glances ?? 0,
     holding: holding ?? null,
+    ambush: ambush ?? null,
     server: server ?? "sqlite",
-    sealed: sealed ?? null,
+    sealed: sealed ? { ...sealed, primitives: sealed.primitives ?? "real" } : null,
   };
 }

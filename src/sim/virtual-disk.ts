@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { foldName, PRIVATE_FOLDER } from "#core/names.ts";
 import type { EntryKind, Stat } from "#sync/ports.ts";
+import { STAGE_FOLDER } from "#sync/paths.ts";
 import type { FileKey } from "#sync/tree.ts";
 import type { Draw } from "./chance.ts";
 import type { MachineTime } from "./virtual-clock.ts";
@@ -237,7 +238,8 @@ export class VirtualDisk {
   write(inode: Inode, bytes: Uint8Array, byEngine: boolean): void {
     const { mtimeNs, ctimeNs } = inode;
     inode.durable ??= { bytes: inode.bytes, mtimeNs, ctimeNs };
-    if (!byEngine && inode.links > 0) {
+    if (!byEngine && inode.links > 0 && this.#isOnlyStaged(inode)) this.#witness.tore(bytes);
+    else if (!byEngine && inode.links > 0) {
       // Under each of its names.
       for (let name = 0; name < inode.links && inode.bytes.length > 0; name++) {
         this.#witness.killed(inode.bytes);
@@ -253,9 +255,21 @@ export class VirtualDisk {
     for (const folder of inode.homes.keys()) this.onTouch(folder);
   }
 
+  /** A person deleted the name that it had for people; its other one is about to go. */
+  #isOnlyStaged({ isUnwanted, homes }: Inode): boolean {
+    const stage = isUnwanted ? this.peek(STAGE_FOLDER) : null;
+    return stage !== null && homes.size === 1 && homes.has(stage);
+  }
+
   setTimes(inode: Inode, mtimeNs: bigint): void {
     inode.mtimeNs = mtimeNs;
     inode.ctimeNs = this.tickNs();
+    for (const folder of inode.homes.keys()) this.onTouch(folder);
+  }
+
+  /** Whoever watches it, or the folder that it is in, hears of it. */
+  touch(inode: Inode): void {
+    if (inode.kind === "folder") this.onTouch(inode);
     for (const folder of inode.homes.keys()) this.onTouch(folder);
   }
 

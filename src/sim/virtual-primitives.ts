@@ -1,6 +1,6 @@
 import * as native from "node:crypto";
 import * as zlib from "node:zlib";
-import { concat } from "#core/bytes.ts";
+import { concat, fromHex } from "#core/bytes.ts";
 import type { Chance } from "#core/world.ts";
 import { TAG_BYTES, type Primitives } from "#crypto/primitives.ts";
 
@@ -46,8 +46,8 @@ export function virtualPrimitives(chance: Chance): Primitives {
   return {
     chance,
     hashes: {
-      sha256: (parts) => plain(native.hash("sha256", concat(parts), "buffer")),
-      sha512: (parts) => plain(native.hash("sha512", concat(parts), "buffer")),
+      sha256: (parts) => fromHex(native.hash("sha256", concat(parts), "hex")),
+      sha512: (parts) => fromHex(native.hash("sha512", concat(parts), "hex")),
       hmacSha256: (key, parts) =>
         plain(native.createHmac("sha256", key).update(concat(parts)).digest()),
       hkdfExtract: (salt, secret) =>

@@ -24,9 +24,16 @@ export class VirtualReader implements FileReader {
   readonly #time: MachineTime;
   readonly #key: CutKey;
   readonly #meet: (call: string, path: string) => void;
+  readonly #near: (path: string) => void;
 
   constructor(
-    world: { disk: VirtualDisk; time: MachineTime; meet: (call: string, path: string) => void },
+    world: {
+      disk: VirtualDisk;
+      time: MachineTime;
+      meet: (call: string, path: string) => void;
+      /** Told of every path that is being read, and that was. */
+      near: (path: string) => void;
+    },
     gate: Gate,
     cutKey: Uint8Array,
     sizes = SMALL_CHUNKS,
@@ -35,6 +42,7 @@ export class VirtualReader implements FileReader {
     this.#disk = world.disk;
     this.#time = world.time;
     this.#meet = world.meet;
+    this.#near = world.near;
     this.#gate = gate;
     this.#key = cutKeyFrom(cutKey);
   }
@@ -54,8 +62,10 @@ export class VirtualReader implements FileReader {
     if (begun.outcome !== "open") return begun;
     return this.#gate(`digested ${path}`, (): Digested => {
       const { inode, first, beganMs } = begun;
+      this.#near(path);
       if (!this.#isAs(inode, expected)) return { outcome: "changed" };
       const bytes = concat([first, inode.bytes.slice(first.length)]);
+      this.#near(path);
       const sha256 = contentHash(hash("sha256", bytes, "hex"));
       return {
         outcome: "read",

@@ -16,13 +16,12 @@ import {
   toldOf,
   treeOf,
   keptFolders,
-  unmakable,
   withoutEmptied,
   verdict,
 } from "./oracle.ts";
 import { Past } from "./past.ts";
 import { pickWay, watched } from "./deeds.ts";
-import type { Deed, Way } from "./people.ts";
+import type { Deed, Surprise, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
@@ -37,6 +36,10 @@ const MOST_STORY_STEPS = 40_000;
 /** Steps that one round of settling may take. */
 const MOST_ROUND_STEPS = 12_000;
 const MOST_ROUNDS = 12;
+/** An engine that is to end in a step does so in one of the next so many. */
+const MOST_STEPS_TO_END = 40;
+/** What people do to what an engine left. */
+const FOUND_WAYS: readonly Surprise[] = ["put-back", "write", "save-unchanged", "delete"];
 const LONGEST_PAUSE_MS = 310_000;
 /** Where one person does one thing, and nothing fails, everybody has it after this. */
 const LONGEST_REST_MS = 20_000;
@@ -261,7 +264,8 @@ export class World {
   #deed(id: number, index: number): { deed: Deed; name: string; way: Way } {
     const device = this.#device(index);
     const draw = new Draw(this.#swarm.seed, `deed ${id}`);
-    const way = pickWay(this.#swarm.ways, draw);
+    const meant = this.#swarm.deeds.find((deed) => deed.id === id)?.way;
+    const way = meant ?? pickWay(this.#swarm.ways, draw);
     const done = (): void => void this.#happened.add(`people: ${way}`);
     const deed = watched(device.person.does(way, draw, `${device.name}${id}`), done);
     return { deed, name: device.name, way };
@@ -350,6 +354,8 @@ export class World {
         return restart();
       case "crash-in-commit":
         return this.#crashInCommit(device, draw, restart);
+      case "crash-in-step":
+        return this.#crashInStep(device, draw, restart);
       case "stop":
         device.stop();
         return restart();
@@ -404,11 +410,22 @@ export class World {
     };
   }
 
+  /** What is left in the middle of a step is met by a person before the engine comes back. */
+  #crashInStep(device: Device, draw: Draw, restart: () => void): void {
+    device.endIn(draw.below(MOST_STEPS_TO_END), () => {
+      restart();
+      if (draw.chance(0.5)) device.ambush.find(FOUND_WAYS);
+    });
+  }
+
   #bar(device: Device, draw: Draw, lift: (act: () => void) => void): void {
     const inodes = [...device.disk.tree()].map(({ inode }) => inode);
     if (inodes.length === 0) return;
-    const inode = draw.pick(inodes);
+    const folders = inodes.filter(({ kind }) => kind === "folder");
+    const inode = draw.pick(folders.length > 0 && draw.chance(0.5) ? folders : inodes);
     inode.barred = true;
+    // A folder's own watch hears of its new mode, too.
+    device.disk.touch(inode);
     lift(() => {
       inode.barred = false;
       // As chmod does: the time of the last change moves.
@@ -435,6 +452,7 @@ export class World {
       device.plight.ioErrors = 0;
       device.plight.full = false;
       device.plight.faulty = false;
+      device.endNever();
       device.store.crashAt = () => false;
       for (const { inode } of device.disk.everything()) inode.barred = false;
       if (!device.isRunning) await device.start();
@@ -572,10 +590,7 @@ export class World {
 }
 
 /** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine, store }: Device): boolean {
+function isAtRest({ engine }: Device): boolean {
   const status = engine?.status(0);
-  if (status === undefined || !status.problems.every(isLasting)) return false;
-  if (status.state === "in-sync") return true;
-  const { up, down } = status.pending;
-  return status.state === "working" && up === 0 && down === unmakable(status.problems, store);
+  return status?.state === "in-sync" && status.problems.every(isLasting);
 }

@@ -20,7 +20,8 @@ const FALL_BACK_CODES: readonly string[] = ["key-service-away", "too-many-evalua
 export type SealingWorld = {
   readonly primitives: Primitives;
   readonly work: ChunkWork;
-  readonly ristretto: Ristretto;
+  /** Loaded when a chunk is first to be shared: it takes more memory than all else that idles. */
+  readonly ristretto: () => Promise<Ristretto>;
   readonly keyService: KeyService;
   readonly keys: () => SealedKeys;
   /** Told when chunks were sealed for the space alone although they might have been shared. */
@@ -34,12 +35,9 @@ export type SealingWorld = {
  */
 export class ChunkSealer {
   readonly #world: SealingWorld;
-  readonly #oprf: OprfWorld;
 
   constructor(world: SealingWorld) {
     this.#world = world;
-    const { primitives, ristretto } = world;
-    this.#oprf = { hashes: primitives.hashes, chance: primitives.chance, ristretto };
   }
 
   /**
@@ -103,9 +101,11 @@ export class ChunkSealer {
     service: NonNullable<SealedKeys["service"]>,
     signal?: AbortSignal,
   ): Promise<Uint8Array[] | null> {
-    const { keyService, onFallBack } = this.#world;
+    const { keyService, onFallBack, primitives, ristretto } = this.#world;
+    const { hashes, chance } = primitives;
     const inputs = framed.map(({ input }) => input);
-    const question = new Question(this.#oprf, service, inputs);
+    const oprf: OprfWorld = { hashes, chance, ristretto: await ristretto() };
+    const question = new Question(oprf, service, inputs);
     let answer: Uint8Array;
     try {
       answer = await keyService.evaluate(question.request, signal);

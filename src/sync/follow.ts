@@ -24,7 +24,7 @@ import {
   type Position,
   type Sent,
 } from "./settings.ts";
-import type { NodeRow, RemoteSide } from "./tree.ts";
+import { agreedAt, syncedAfter, type NodeRow, type RemoteSide } from "./tree.ts";
 
 export type FollowWorld = {
   readonly trees: TreeStore;
@@ -97,7 +97,8 @@ export class Follower {
       }
       const known = approved.filter((id) => isGoing(trees.get(id), "down"));
       approveRemotely(records, known);
-      writePosition(records, { cursor: feed.cursor, sequence, chain });
+      const restored = feed.restored?.epoch;
+      writePosition(records, { cursor: feed.cursor, sequence, chain, restored });
       return foreign;
     });
   }
@@ -207,7 +208,8 @@ export class Follower {
         if (!row?.remote) return null;
         const opened = this.#open(change);
         if (opened.content.kind !== row.kind) throw badMeta(row.kind, opened.content.kind);
-        return { ...row, remote: { ...row.remote, ...opened, crev: sequence } };
+        const remote = { ...row.remote, ...opened, crev: sequence };
+        return { ...row, remote, synced: syncedAfter(row.remote, remote, row.synced) };
       }
       case "move": {
         if (!row?.remote) return null;
@@ -250,13 +252,13 @@ export class Follower {
   #agreed(row: NodeRow, change: Change, file: string | undefined): NodeRow {
     const { remote, synced } = row;
     if (change.kind === "delete" || remote === null) return { ...row, synced: null };
-    const { parent, name, content } = remote;
+    const { parent, name, content, crev, lrev } = remote;
     const inode = file ?? synced?.file ?? row.local?.file ?? "";
     if (change.kind === "create" || synced === null) {
-      return { ...row, synced: { parent, name, content, file: inode } };
+      return { ...row, synced: agreedAt(remote, remote, content, inode) };
     }
-    if (change.kind === "move") return { ...row, synced: { ...synced, parent, name } };
-    return { ...row, synced: { ...synced, content, file: inode } };
+    if (change.kind === "move") return { ...row, synced: { ...synced, parent, name, lrev } };
+    return { ...row, synced: { ...synced, content, file: inode, crev } };
   }
 }
 

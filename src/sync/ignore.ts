@@ -31,9 +31,10 @@ function compile(file: string, lines: readonly string[]): Rules {
   return { file, matcher };
 }
 
+const BUILT_IN = compile("", DEFAULT_PATTERNS);
+
 /** The ignore rules of a tree: built-in ones, then each folder's own, the deepest last. */
 export class IgnoreRules {
-  readonly #builtIn = compile("", DEFAULT_PATTERNS);
   readonly #byFolder = new Map<string, { text: string; rules: Rules }>();
 
   /** Sets (or with null removes) the rules of one folder; true when they changed. */
@@ -62,6 +63,8 @@ export class IgnoreRules {
 
   /** The verdict on an entry of a folder that is itself known not to be ignored. */
   ignoresEntry(path: string, isFolder: boolean): boolean {
+    // No built-in rule says where a name stands: the matcher remembers names better than paths.
+    if (this.#byFolder.size === 0) return isBuiltIn(path.slice(path.lastIndexOf("/") + 1));
     return this.#decideOne(splitPath(path), isFolder).ignored;
   }
 
@@ -74,7 +77,7 @@ export class IgnoreRules {
         verdict = { ignored: true, rule: { file: rules.file, line: Number(mark), pattern } };
       } else if (result.unignored) verdict = { ignored: false, rule: null };
     };
-    apply(this.#builtIn, names.join("/"));
+    apply(BUILT_IN, names.join("/"));
     let folder = "";
     for (let depth = 0; this.#byFolder.size > 0 && depth < names.length; depth++) {
       const own = this.#byFolder.get(folder);
@@ -83,4 +86,8 @@ export class IgnoreRules {
     }
     return verdict;
   }
+}
+
+function isBuiltIn(name: string): boolean {
+  return BUILT_IN.matcher.test(name).ignored;
 }

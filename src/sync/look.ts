@@ -83,6 +83,8 @@ class Walk {
   readonly #rootDevice: string;
   readonly #queue: Due[] = [];
   readonly #queued = new Set<NodeId>();
+  /** The paths at which something differs, by inode. */
+  readonly #foundAt = new Map<FileKey, Set<string>>();
   readonly folders: { id: NodeId; found: Found[] }[] = [];
   readonly missing = new Set<NodeId>();
   readonly displaced = new Set<NodeId>();
@@ -155,8 +157,11 @@ class Walk {
       rows.delete(entry.name);
       const row = named.find(({ local }) => local?.file === entry.file) ?? named[0];
       for (const other of named) if (other !== row) this.missing.add(other.id);
-      const seen = await this.#see(joinPath(path, entry.name), entry, row);
-      if (seen !== null) found.push(seen);
+      const at = joinPath(path, entry.name);
+      const seen = await this.#see(at, entry, row);
+      if (seen === null) continue;
+      found.push(seen);
+      this.#foundAt.set(entry.file, (this.#foundAt.get(entry.file) ?? new Set()).add(at));
     }
     const isKnown = base !== null;
     if (found.length > 0) this.differing.push({ path, file: listing.file, isKnown });
@@ -294,20 +299,15 @@ class Walk {
 
   /** Finds out which known inodes that turned up elsewhere have left their old names. */
   async #checkVacancies(): Promise<void> {
-    const holders = new Map<FileKey, NodeRow>();
-    const collect = (found: readonly Found[]): void => {
-      for (const { entry, children } of found) {
-        for (const row of this.#trees.holding(entry.file)) holders.set(entry.file, row);
-        if (children !== null) collect(children);
+    for (const [file, paths] of this.#foundAt) {
+      for (const { id, local } of this.#trees.holding(file)) {
+        if (this.missing.has(id) || this.displaced.has(id)) continue;
+        if (local === null || this.#queued.has(local.parent)) continue;
+        const path = pathOf(this.#trees, "local", id);
+        // Another folder may have the name of its own: then it is not there, though the path is.
+        const stat = path === null || paths.has(path) ? null : await this.#disk.look.stat(path);
+        if (stat?.file !== file) this.vacated.add(id);
       }
-    };
-    for (const { found } of this.folders) collect(found);
-    for (const [file, row] of holders) {
-      if (this.missing.has(row.id) || this.displaced.has(row.id)) continue;
-      if (row.local === null || this.#queued.has(row.local.parent)) continue;
-      const path = pathOf(this.#trees, "local", row.id);
-      const stat = path === null ? null : await this.#disk.look.stat(path);
-      if (stat?.file !== file) this.vacated.add(row.id);
     }
   }
 }

@@ -1,9 +1,10 @@
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
+import { absenceMs, type Arrivals } from "./absence.ts";
 import { finishParkedMoves } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { look, type Look, type Trouble } from "./look.ts";
-import { absenceMs, Matcher, type Arrivals, type MatchWorld } from "./match.ts";
+import { Matcher, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
 import { missingOf, OUTAGE_TOLD_MS, type Outage } from "./outage.ts";
 import { pathOf, shownPath } from "./paths.ts";

@@ -1,20 +1,13 @@
 import type { NodeId } from "#core/ids.ts";
-import { FOLDER, sameBody, samePlace, type Content, type Place } from "#core/node.ts";
+import { FOLDER, samePlace, type Content, type Place } from "#core/node.ts";
+import { Absences, type AbsenceWorld } from "./absence.ts";
 import { sameStamp, type Found, type Look } from "./look.ts";
 import type { Fresh } from "./normalise.ts";
 import { LARGE_BYTES } from "./reading.ts";
 import { parkedPlace } from "./hold.ts";
-import { isLostName, type Outage } from "./outage.ts";
-import { shownPath } from "./paths.ts";
 import type { Entry, TreeStore } from "./ports.ts";
-import { isExpected, PARK_NODE, type FileKey, type LocalSide, type NodeRow } from "./tree.ts";
-
-/** A deletion is believed when two looks this far apart agree (SPEC SC6). */
-const ABSENCE_MS = 1_000;
-/** … this far where a new file stands beside it: Excel deletes, and renames 2 s later. */
-const ABSENCE_BESIDE_NEW_MS = 4_000;
-/** How long a file counts as new for that. */
-const NEW_MS = 10_000;
+import { agreedAt, isExpected, PARK_NODE } from "./tree.ts";
+import type { FileKey, LocalSide, NodeRow } from "./tree.ts";
 
 export type Matched = {
   /** Nodes whose local side changed. */
@@ -33,43 +26,23 @@ export type Matched = {
   readonly restored: readonly string[];
 };
 
-/** Remembers which folders got a new file lately. */
-export type Arrivals = Map<NodeId, number>;
-
-export type MatchWorld = {
-  readonly trees: TreeStore;
-  readonly fresh: Fresh;
-  readonly arrivals: Arrivals;
-  readonly outage: Outage | null;
-};
-
-/** How long an absence in this folder must last to be believed. */
-export function absenceMs(arrivals: Arrivals, folder: NodeId, nowMs: number): number {
-  const arrivedMs = arrivals.get(folder);
-  const beside = arrivedMs !== undefined && nowMs - arrivedMs < NEW_MS;
-  return beside ? ABSENCE_BESIDE_NEW_MS : ABSENCE_MS;
-}
+export type MatchWorld = AbsenceWorld & { readonly fresh: Fresh };
 
 /**
  * Gives every thing that a look found its node (SPEC SC1–SC8): files by path first, then by inode;
  * folders by inode first, then by path. Runs inside one transaction of the store.
  */
 export class Matcher {
+  readonly #world: MatchWorld;
   readonly #trees: TreeStore;
   readonly #look: Look;
-  readonly #fresh: Fresh;
   readonly #nowMs: number;
   readonly #isFull: boolean;
-  readonly #arrivals: Arrivals;
-  readonly #outage: Outage | null;
   readonly #claimed = new Set<NodeId>();
   readonly #foundFiles = new Set<FileKey>();
   readonly #missing: Set<NodeId>;
   readonly #verify: NodeId[] = [];
   readonly #folders: NodeId[] = [];
-  readonly #gone: NodeId[] = [];
-  readonly #doubted: NodeId[] = [];
-  readonly #restored: string[] = [];
   /** Missing nodes whose inode, under its only name, is another node's new content. */
   readonly #usedUp = new Set<NodeId>();
   /** Files and links that no node was found for yet. */
@@ -79,10 +52,8 @@ export class Matcher {
   #lost = false;
 
   constructor(world: MatchWorld, look: Look, nowMs: number, isFull: boolean) {
+    this.#world = world;
     this.#trees = world.trees;
-    this.#fresh = world.fresh;
-    this.#arrivals = world.arrivals;
-    this.#outage = world.outage;
     this.#look = look;
     this.#nowMs = nowMs;
     this.#isFull = isFull;
@@ -99,20 +70,24 @@ export class Matcher {
       this.#take(place, item, this.#bySyncedPath(place, item.entry));
     }
     for (const [id, blind] of this.#look.blinded) this.#blind(id, blind);
+    const absences = new Absences(this.#world, {
+      missing: this.#missing,
+      claimed: this.#claimed,
+      usedUp: this.#usedUp,
+      nowMs: this.#nowMs,
+      isFull: this.#isFull,
+    });
     // A look that is not whole proves no absence (SPEC SC7).
-    if (!this.#look.unsteady) {
-      const unseen = this.#unseenFolders();
-      for (const id of this.#missing) this.#miss(id, unseen);
-      if (this.#isFull) for (const row of unseen) this.#noteUnseen(row);
-    }
+    if (!this.#look.unsteady) absences.judge();
+    const { gone, doubted, restored } = absences;
     return {
-      changed: this.#changed,
+      changed: this.#changed + absences.changed,
       verify: this.#verify,
       folders: this.#folders,
-      gone: this.#gone,
-      lost: this.#lost,
-      doubted: this.#doubted,
-      restored: this.#restored,
+      gone,
+      lost: this.#lost || absences.lost,
+      doubted,
+      restored,
     };
   }
 
@@ -147,7 +122,7 @@ export class Matcher {
   }
 
   #take(place: Place, item: Found, row: NodeRow | undefined): NodeId {
-    const id = row?.id ?? this.#fresh();
+    const id = row?.id ?? this.#world.fresh();
     this.#claimed.add(id);
     this.#write(id, row, place, item);
     return id;
@@ -166,7 +141,7 @@ export class Matcher {
     const known =
       entry.kind === "folder"
         ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-        : (this.#byPath(place, entry) ?? this.#byInode(entry));
+        : (this.#byPath(place, entry) ?? this.#byInode(entry) ?? this.#byLetters(place, entry));
     return known ?? this.#byIntent(place, entry);
   }
 
@@ -174,26 +149,31 @@ export class Matcher {
   #byIntent(place: Place, entry: Entry): NodeRow | undefined {
     this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null);
     return this.#placing.find((row) => {
-      const { placing } = row;
+      const { placing, local } = row;
       if (placing === null || row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
-      return samePlace(placing, place) && (placing.file === null || placing.file === entry.file);
+      if (placing.file !== null && placing.file !== entry.file) return false;
+      // What was staged for a node is that node, wherever somebody has moved it or its folder since.
+      const isStaged = placing.file !== null && local?.file !== entry.file && entry.links === 1;
+      return isStaged || samePlace(placing, place);
     });
   }
 
   /** A row whose thing was just found in place is as the engine was about to record it. */
   #settled(row: NodeRow, at: Place, entry: Entry): NodeRow {
-    const { placing, synced } = row;
+    const { placing, synced, remote } = row;
     if (placing === null) return row;
     if (placing.file !== null && placing.file !== entry.file) return row;
     const { parent, name, content } = placing;
     if (placing.file !== null && placing.file === row.local?.file) {
       // It was moved, to where the server had it.
       if (synced === null || !samePlace(placing, at)) return row;
-      return { ...row, synced: { ...synced, parent, name }, placing: null };
+      const { lrev } = agreedAt(remote, placing, content, entry.file);
+      return { ...row, synced: { ...synced, parent, name, lrev }, placing: null };
     }
-    const place = synced ?? { parent, name };
-    const agreed = { parent: place.parent, name: place.name, content, file: entry.file };
-    return { ...row, synced: agreed, displacing: null, placing: null };
+    const agreed = agreedAt(remote, placing, content, entry.file);
+    const place = synced ?? agreed;
+    const known = { ...agreed, parent: place.parent, name: place.name, lrev: place.lrev };
+    return { ...row, synced: known, displacing: null, placing: null };
   }
 
   #byPath(place: Place, entry: Entry): NodeRow | undefined {
@@ -235,10 +215,19 @@ export class Matcher {
     });
   }
 
+  /** One of several names of an inode, in other letters than before. */
+  #byLetters({ parent, name }: Place, { kind, file }: Entry): NodeRow | undefined {
+    return this.#trees.named("local", parent, name).find((row) => {
+      const isThis = row.kind === kind && row.local?.file === file;
+      return isThis && this.#missing.has(row.id) && !this.#claimed.has(row.id);
+    });
+  }
+
   #write(id: NodeId, row: NodeRow | undefined, place: Place, item: Found): void {
     const { entry } = item;
     const before = row?.local ?? null;
-    if (row === undefined && entry.kind === "file") this.#arrivals.set(place.parent, this.#nowMs);
+    if (row === undefined && entry.kind === "file")
+      this.#world.arrivals.set(place.parent, this.#nowMs);
     const content = this.#contentOf(place, before, item);
     // Only a reading clears it, also after a crash.
     const isSuspect =
@@ -317,136 +306,9 @@ export class Matcher {
     if (!row?.local || row.local.blind === blind || this.#claimed.has(id)) return;
     this.#put({ ...row, local: { ...row.local, blind, missedMs: null } });
   }
-
-  /** Folders on this disk that cannot be listed. */
-  #unseenFolders(): readonly NodeRow[] {
-    if (this.#missing.size === 0 && !this.#isFull) return [];
-    const isGone = (id: NodeId): boolean => this.#missing.has(id) && !this.#claimed.has(id);
-    return this.#trees.changed().filter(({ id, kind, local }) => {
-      if (kind !== "folder" || local?.blind !== "unreadable") return false;
-      for (let at = id; !isGone(at);) {
-        const parent = this.#trees.get(at)?.local?.parent;
-        if (parent === undefined) return true;
-        at = parent;
-      }
-      return false;
-    });
-  }
-
-  /** Everything else was looked at: what goes missing from now on did not go there. */
-  #noteUnseen(row: NodeRow): void {
-    if (row.local === null || row.local.missedMs !== null) return;
-    this.#put({ ...row, local: { ...row.local, missedMs: this.#nowMs } });
-  }
-
-  /**
-   * True when a node that is missing may have gone where nobody can look (SPEC SC7): one of these
-   * folders was not like that yet when everything was last looked at, and the node there.
-   */
-  #isDoubted(row: NodeRow, local: LocalSide, unseen: readonly NodeRow[]): boolean {
-    if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return false;
-    const others = unseen.filter(({ id }) => id !== row.id);
-    if (local.blind === "unreadable") return others.length > 0;
-    return others.some((folder) => folder.local?.missedMs === null);
-  }
-
-  #miss(id: NodeId, unseen: readonly NodeRow[]): void {
-    if (this.#claimed.has(id)) return;
-    const row = this.#trees.get(id);
-    if (!row?.local) return;
-    const { local } = row;
-    if (local.parkedFrom !== null && !this.#isFull) {
-      this.#lost = true;
-    } else if (local.parkedFrom !== null || (this.#isFull && isLostName(row, this.#outage))) {
-      // It went from the engine's own folder, or the machine lost it: no person deleted it, so it
-      // comes back, with all that is in it.
-      if (local.parkedFrom === null) this.#restored.push(shownPath(this.#trees, id));
-      this.#forget(row, null);
-    } else if (this.#isDoubted(row, local, unseen)) {
-      this.#doubted.push(id);
-      if (local.blind === "unreadable") return;
-      this.#put({ ...row, local: { ...local, blind: "unreadable", missedMs: null } });
-    } else if (this.#isCertain(row, local)) {
-      this.#forget(row);
-    } else if (local.missedMs === null || local.missedMs > this.#nowMs) {
-      this.#put({ ...row, local: { ...local, blind: "absent", missedMs: this.#nowMs } });
-    }
-  }
-
-  #isCertain(row: NodeRow, local: LocalSide): boolean {
-    if (this.#usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row))) return true;
-    const taken = this.#trees
-      .named("local", local.parent, local.name)
-      .some(({ id }) => id !== row.id && (this.#claimed.has(id) || !this.#missing.has(id)));
-    const { missedMs } = local;
-    const isBelieved =
-      taken ||
-      (missedMs !== null &&
-        this.#nowMs >= missedMs + absenceMs(this.#arrivals, local.parent, this.#nowMs));
-    if (!isBelieved) return false;
-    // What lost its name to another thing, or was being moved, may stand where nobody has looked.
-    const isElsewhere = taken || row.kind === "folder" || row.placing?.file === local.file;
-    if (this.#isFull || !isElsewhere) return true;
-    this.#lost = true;
-    return false;
-  }
-
-  /** True for a folder with something below it whose absence would be a deletion. */
-  #holdsExpected({ id, kind }: NodeRow): boolean {
-    if (kind !== "folder") return false;
-    const children = this.#trees.children("local", id).filter((row) => !this.#claimed.has(row.id));
-    return children.some((row) => isExpected(row) || this.#holdsExpected(row));
-  }
-
-  /** The node is not on the disk, nor what was below it; without a base it was not fetched yet. */
-  #forget(top: NodeRow, base?: null): void {
-    const pending = [top];
-    for (let row = pending.pop(); row !== undefined; row = pending.pop()) {
-      if (row.kind === "folder") {
-        this.#gone.push(row.id);
-        for (const child of this.#trees.children("local", row.id)) {
-          if (!this.#claimed.has(child.id)) pending.push(child);
-        }
-      }
-      this.#put({ ...row, local: null, ...(base === null ? { synced: null } : {}) });
-    }
-  }
 }
 
 /** Since when everything else was looked at while a folder could not be, as it is now. */
 function unreadableMs({ blind, stamp, missedMs }: LocalSide, entry: Entry): number | null {
   return blind === "unreadable" && sameStamp(stamp, entry.stamp) ? missedMs : null;
-}
-
-/**
- * Content third (SPEC SC3): a file that is gone from its path and an equal one that is new are one
- * that moved, if each is the only one of that content. Returns how many were joined.
- */
-export function matchByContent(trees: TreeStore): number {
-  const gone = new Map<string, NodeRow | null>();
-  const come = new Map<string, NodeRow | null>();
-  const note = (into: Map<string, NodeRow | null>, row: NodeRow, sha256: string): void => {
-    into.set(sha256, into.has(sha256) ? null : row);
-  };
-  const rows = trees.changed();
-  if (!rows.some((row) => row.local?.blind === "absent")) return 0;
-  for (const row of rows) {
-    const content = row.local?.content;
-    if (content?.kind !== "file" || content.sizeBytes === 0) continue;
-    if (row.local?.blind === "absent") note(gone, row, content.sha256);
-    else if (row.synced === null && row.remote === null) note(come, row, content.sha256);
-  }
-  if (gone.size === 0 || come.size === 0) return 0;
-  return trees.transaction(() => {
-    let joined = 0;
-    for (const [sha256, from] of gone) {
-      const to = come.get(sha256);
-      if (!from || !to?.local?.content || !from.synced) continue;
-      if (!sameBody(to.local.content, from.synced.content)) continue;
-      trees.put({ ...to, local: null });
-      trees.put({ ...from, local: to.local });
-      joined++;
-    }
-    return joined;
-  });
 }

@@ -1,7 +1,15 @@
 import type { NodeId } from "#core/ids.ts";
 import { sameBody, sameContent, samePlace, type Content } from "#core/node.ts";
 import type { Draft } from "./draft.ts";
-import type { LocalSide, NodeRow, Placing, RemoteSide, SyncedSide } from "./tree.ts";
+import {
+  agreedAt,
+  isExpected,
+  type LocalSide,
+  type NodeRow,
+  type Placing,
+  type RemoteSide,
+  type SyncedSide,
+} from "./tree.ts";
 
 /**
  * Changes to the device's own records that make every row say one thing only (SPEC PL1–PL8): what
@@ -83,27 +91,25 @@ function both(draft: Draft, row: NodeRow, local: Read, remote: RemoteSide, fresh
   if (synced === null) {
     if (!sameBody(local.content, remote.content)) return rebound(draft, row, fresh);
     // No base, equal bytes: the disk counts as what was synced, so the server's place stands.
-    const { parent, name } = localPlace(local);
-    draft.put({ ...row, synced: { parent, name, content: local.content, file: local.file } });
+    const synced = agreedAt(remote, localPlace(local), local.content, local.file);
+    draft.put({ ...row, synced });
     return true;
   }
   const bodyMoved = !sameBody(local.content, synced.content) || local.file !== synced.file;
-  if (
-    bodyMoved &&
-    !sameBody(remote.content, synced.content) &&
-    !sameBody(local.content, remote.content)
-  ) {
+  if (bodyMoved && remote.crev !== synced.crev && !sameBody(local.content, remote.content)) {
     return rebound(draft, row, fresh);
   }
   let agreed = synced;
   const place = localPlace(local);
-  if (samePlace(place, remote) && !samePlace(synced, remote)) {
-    agreed = { ...agreed, parent: remote.parent, name: remote.name };
+  if (samePlace(place, remote) && synced.lrev !== remote.lrev) {
+    agreed = { ...agreed, parent: remote.parent, name: remote.name, lrev: remote.lrev };
   }
   const content = agreedContent(synced.content, local.content, remote.content);
-  const file = sameBody(local.content, remote.content) ? local.file : synced.file;
-  if (!sameContent(content, synced.content) || file !== synced.file) {
-    agreed = { ...agreed, content, file };
+  const { file, crev } = sameBody(local.content, remote.content)
+    ? { file: local.file, crev: remote.crev }
+    : synced;
+  if (!sameContent(content, synced.content) || file !== synced.file || crev !== synced.crev) {
+    agreed = { ...agreed, content, file, crev };
   }
   if (agreed === synced) return false;
   draft.put({ ...row, synced: agreed });
@@ -153,19 +159,39 @@ export function interrupted({ synced, local, displacing, placing }: NodeRow): Pl
   return synced !== null && local === null && displacing !== null ? placing : null;
 }
 
+/**
+ * A file that was deleted and made again while the commit that made it known was still under way:
+ * it is found where a node was (SPEC SC1).
+ */
+function isMadeAgain(draft: Draft, row: NodeRow, synced: SyncedSide): boolean {
+  if (row.kind === "folder" || !isExpected(row)) return false;
+  const again = draft.named("local", synced.parent, synced.name).find((other) => {
+    const { kind, remote, local, displacing, placing } = other;
+    const isNew = remote === null && other.synced === null && displacing === null;
+    const isThere = local !== null && local.blind === null && local.parkedFrom === null;
+    return kind === row.kind && isNew && placing === null && isThere && local.name === synced.name;
+  });
+  if (again === undefined) return false;
+  draft.put({ ...again, local: null });
+  draft.put({ ...row, local: again.local });
+  return true;
+}
+
 /** The disk lost what the server still holds. */
 function locallyDeleted(draft: Draft, row: NodeRow, remote: RemoteSide): boolean {
   const { synced } = row;
   if (synced === null && row.displacing === null) return false;
   if (interrupted(row) !== null) return false;
+  if (synced !== null && isMadeAgain(draft, row, synced)) return true;
   const advanced =
     synced === null ||
     row.displacing !== null ||
     !sameContent(remote.content, synced.content) ||
-    !samePlace(remote, synced);
+    remote.crev !== synced.crev ||
+    remote.lrev !== synced.lrev;
   if (!advanced) return false;
   draft.put({ ...row, synced: null, displacing: null, placing: null });
-  if (row.kind === "folder" && synced !== null && !samePlace(remote, synced)) {
+  if (row.kind === "folder" && synced !== null && remote.lrev !== synced.lrev) {
     bringBack(draft, row.id);
   }
   return true;

@@ -85,7 +85,7 @@ suite("files that were deleted", () => {
     "PL14 | and made again, deleted by the other | f=1 | delete f; look; make f=a | delete f | f=a | same",
     "PL14 | and made again, by both | f=1 | delete f; look; make f=a | delete f; look; make f=b | f=a, f~B=b | f=b, f~A=a",
     "PL14 | and made again alike, by both | f=1 | delete f; look; make f=2 | delete f; look; make f=2 | f=2 | same",
-    "PL14 | and made again, moved by the other | f=1 | delete f; look; make f=a | move f g | f=a, g=1 | same",
+    "SC1 | and made again, moved by the other | f=1 | delete f; look; make f=a | move f g | g=a | same",
   ]);
 });
 
@@ -118,5 +118,26 @@ suite("names that change hands", () => {
     "PL6 | two rings the other way round, step by step | a=1, b=2, c=3 | move c t; look; move b c; look; move a b; look; move t a | move a t; look; move b a; look; move c b; look; move t c | a=3, b=1, c=2 | a=2, b=3, c=1",
     "PL2 | a chain | a=1, b=2 | move b c; look; move a b | - | b=1, c=2 | same",
     "PL5 | a chain, the first edited by the other | a=1, b=2 | move b c; look; move a b | edit a=9 | b=9, c=2 | same",
+  ]);
+});
+
+suite("what was changed and changed back", () => {
+  play([
+    "PL18 | edited, and by the other | f=1 | edit f=2; sync; edit f=1 | edit f=b | f=1, f~B=b | same",
+    "PL18 | edited, and by the other twice | f=1 | edit f=2; sync; edit f=1 | edit f=2; edit f=b | f=1, f~B=b | same",
+    "PL18 | edited by both to the same | f=1 | edit f=2; sync; edit f=1; sync; edit f=2 | edit f=2 | f=2 | f=2, f~B=2",
+    "PL18 | edited, and saved with these bytes by the other | f=1 | edit f=2; sync; edit f=1 | save f=1 | f=1 | f=1, f~B=1",
+    "PL18 | edited, and made executable by the other | f=1 | edit f=2; sync; edit f=1 | edit f=1+ | f=1+ | same",
+    "PL18 | edited, and moved by the other | f=1 | edit f=2; sync; edit f=1 | move f g | g=1 | same",
+    "PL18 | edited, and deleted by the other | f=1 | edit f=2; sync; edit f=1 | delete f | f=1 | same",
+    "PL18 | links, and by the other | l->a | edit l->b; sync; edit l->a | edit l->c | l->a, l~B->c | same",
+    "PL18 | made executable, and edited by the other | f=1 | edit f=1+; sync; edit f=1 | edit f=2 | f=2 | same",
+    "PL18 | made executable, and deleted by the other | f=1 | edit f=1+; sync; edit f=1 | delete f | - | f=1",
+    "PL18 | moved, and by the other | f=1 | move f g; sync; move g f | move f h | f=1 | same",
+    "PL18 | moved, and edited by the other | f=1 | move f g; sync; move g f | edit f=2 | f=2 | same",
+    "PL18 | moved, and deleted by the other | f=1 | move f g; sync; move g f | delete f | f=1 | same",
+    "PL18 | a folder moved, and deleted by the other | d/, d/f=1 | move d e; sync; move e d | delete d | d/, d/f=1 | same",
+    "PL18 | a folder moved, and by the other | d/, d/f=1 | move d e; sync; move e d | move d g | d/, d/f=1 | same",
+    "PL18 | a folder moved, and something made in it | d/ | move d e; sync; move e d | make d/n=1 | d/, d/n=1 | same",
   ]);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { ROOT_NODE } from "#core/ids.ts";
+import { nodeId, ROOT_NODE } from "#core/ids.ts";
 import { readTree, shownTree } from "../../test/planner/person.ts";
 import { World } from "../../test/planner/table.ts";
 import type { NodeRow } from "./tree.ts";
@@ -119,12 +119,41 @@ suite("what plans are like", () => {
     }
   });
 
+  test("PL18: what was changed back and followed is agreed on: what comes after it wins", () => {
+    for (const [back, next, tree] of [
+      ["edit f=2; sync; edit f=1", "edit f=3", "f=3"],
+      ["edit f=2; sync; edit f=1", "delete f", ""],
+      ["move f g; sync; move g f", "move f h", "h=1"],
+      ["move f g; sync; move g f", "delete f", ""],
+      ["edit f=1+; sync; edit f=1", "edit f=3", "f=3"],
+    ] as const) {
+      const world = new World("f=1");
+      world.act(world.a, back);
+      world.rest();
+      world.act(world.b, next);
+      world.rest();
+      world.expect(tree);
+    }
+  });
+
   test("PL10: what leaves a deleted folder does so in one order, also when its record changes", () => {
     for (const seed of SEEDS) {
       const world = new World("d/, d/a/, d/b/, d/c/", { seed });
       world.act(world.a, "move d/a a; move d/b b; look; delete a; make a/; delete d");
       assert.deepEqual(world.examine(world.a), [], `seed ${seed}`);
     }
+  });
+
+  test("EX5: folders that were deleted and made again elsewhere are those that stand there", () => {
+    const world = new World("d/, d/f=1, d/s/, d/s/g=2");
+    const files = ["d", "d/s"].map((path) => rowAt(world.b, path).local?.file);
+    world.act(world.a, "delete d; sync; make D/; make D/s/; make D/s/n=3");
+    world.rest();
+    world.expect("D/, D/s/, D/s/n=3");
+    const after = ["D", "D/s"].map((path) => rowAt(world.b, path).local?.file);
+    assert.deepEqual(after, files);
+    const done = ["disk create", "disk move", "disk remove", "disk remove"];
+    assert.deepEqual(world.b.done.toSorted(), done);
   });
 
   test("PL16: a commit can end after any folder and file, but not within a ring of names", () => {
@@ -167,6 +196,18 @@ suite("what plans are like", () => {
       world.rest();
       world.expect("n=9, n~A/, n~A/x/, n~A/x/o/");
     }
+  });
+
+  test("SC1: what was deleted and made again before the commit that made it was read back is that file", () => {
+    const world = new World("f=1");
+    world.act(world.a, "edit f=2");
+    const known = rowAt(world.a, "f");
+    // As looks have it while nobody knows yet whether the commit has landed.
+    world.a.rows.put({ ...known, local: null });
+    world.a.rows.put({ ...known, id: nodeId("e".repeat(32)), remote: null, synced: null });
+    world.rest();
+    assert.deepEqual(world.a.done, ["commit update"]);
+    world.expect("f=2");
   });
 
   test("PL17: what still has to change on this disk is not committed", () => {

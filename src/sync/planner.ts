@@ -44,7 +44,7 @@ const MAX_ROUNDS = 10_000;
 
 /**
  * Decides everything, does nothing: from the three trees to the records to store, the steps on this
- * disk, and the changes to commit (SPEC PL1–PL17). Pure: the view is only read.
+ * disk, and the changes to commit (SPEC PL1–PL18). Pure: the view is only read.
  */
 export function plan(view: TreeView, world: PlanWorld): Plan {
   const draft = new Draft(view, world.nameKey);

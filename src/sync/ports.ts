@@ -236,6 +236,8 @@ export interface SealedRecords {
   /** Of the newest entry that was read, or was promised for a commit; 0 before the first. */
   lastSequence(): number;
   putEntry(sequence: number, entry: { readonly chain: string; readonly commitId: CommitId }): void;
+  /** The journal ends with `sequence` as far as this device knows: what came after it is lost. */
+  forgetEntriesAfter(sequence: number): void;
 }
 
 /** The server's key service: it helps to seal and learns nothing of what. */

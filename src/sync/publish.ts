@@ -9,7 +9,8 @@ import { agreedContent } from "./normalise.ts";
 import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
 import type { Disk, Stat } from "./ports.ts";
 import type { Staged } from "./stage.ts";
-import { PARK_NODE, type LocalSide, type NodeRow, type Stamp, type SyncedSide } from "./tree.ts";
+import { agreedAt, PARK_NODE } from "./tree.ts";
+import type { LocalSide, NodeRow, Stamp, SyncedSide } from "./tree.ts";
 
 /**
  * The single steps on the disk (SPEC EX2–EX8). Each looks at what it is about to touch, acts
@@ -63,16 +64,19 @@ export function agreedSide(
   const { remote, synced } = row;
   const { file, parkedFrom } = local;
   if (remote === null || content === null || parkedFrom !== null) return synced;
-  const { parent, name } = samePlace(local, remote) || synced === null ? remote : synced;
   if (synced === null) {
     const isAsThere = samePlace(local, remote) && sameContent(content, remote.content);
-    return isAsThere ? { parent, name, content, file } : null;
+    return isAsThere ? agreedAt(remote, remote, content, file) : null;
   }
+  const { parent, name, lrev } = samePlace(local, remote) ? remote : synced;
+  const isWritten = sameBody(content, remote.content);
   return {
     parent,
     name,
     content: agreedContent(synced.content, content, remote.content),
-    file: sameBody(content, remote.content) ? file : synced.file,
+    file: isWritten ? file : synced.file,
+    crev: isWritten ? remote.crev : synced.crev,
+    lrev,
   };
 }
 
@@ -174,7 +178,7 @@ export async function stageLink(
   target: string,
 ): Promise<Staged> {
   if (!staysInside(path, target)) {
-    const detail = "its target lies outside the synced folder";
+    const detail = "its target lies outside the synced folder; have it lead to something inside";
     throw new WorldError("outside-root", `The link ${path} is not made here: ${detail}.`);
   }
   const staged = joinPath(STAGE_FOLDER, `${id}-link`);

@@ -275,7 +275,9 @@ export class Reading {
     const isLost = isLostContent(row, digested, this.#outage(), world);
     // Nobody's edit: it counts as what was synced, so that the server's content stands.
     const synced =
-      isLost && row.synced !== null ? { ...row.synced, content, file: local.file } : row.synced;
+      isLost && row.synced !== null
+        ? { ...row.synced, content, file: local.file, crev: 0 }
+        : row.synced;
     this.#trees.put({ ...row, synced, local: read });
     if (isLost) this.#problems.report("outage", blankOf(job.path), nowMs);
     this.#records.putManifest(sha256, manifest);

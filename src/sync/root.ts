@@ -1,4 +1,4 @@
-import { codeOf, WorldError } from "#core/errors.ts";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import { finishParkedMoves } from "./hold.ts";
@@ -51,11 +51,58 @@ export async function prepareRoot(world: RootWorld): Promise<void> {
 }
 
 /** Throws WorldError `root-gone` unless the root is the very folder that was linked (SPEC RT2). */
-export async function checkRoot({ disk, space }: RootWorld): Promise<void> {
+async function checkRoot({ disk, space }: RootWorld): Promise<void> {
   const root = await disk.look.stat("");
   const marker = root?.kind === "folder" ? await disk.look.stat(markerPath(space)) : null;
   if (root?.kind === "folder" && marker?.kind === "folder" && marker.device === root.device) return;
   throw rootGone();
+}
+
+/**
+ * Sees to it that nothing is done to a root, or told of it, that is not the one that was linked:
+ * it is looked at once a tick, not at all in one that neither looks nor does anything (SPEC RT2).
+ */
+export class RootSight {
+  readonly #world: RootWorld;
+  readonly #wake: () => void;
+  /** Somebody found it missing or unreadable since a tick found it in order. */
+  #isDoubtful = false;
+  /** The present tick found it in order. */
+  #isSeen = false;
+
+  constructor(world: RootWorld, wake: () => void) {
+    this.#world = world;
+    this.#wake = wake;
+  }
+
+  async beginTick(): Promise<void> {
+    this.#isSeen = false;
+    if (this.#isDoubtful) await this.see();
+  }
+
+  /** Throws WorldError `root-gone`. */
+  async see(): Promise<void> {
+    if (this.#isSeen) return;
+    await checkRoot(this.#world);
+    this.#isSeen = true;
+    this.#isDoubtful = false;
+  }
+
+  /**
+   * Whether it is there at this moment; the loop, which may be asleep, hears of it. Null when all
+   * is well, else why not: an unmounted root gives no hint.
+   */
+  async trouble(): Promise<string | null> {
+    try {
+      await checkRoot(this.#world);
+      return null;
+    } catch (error) {
+      this.#isDoubtful = true;
+      this.#wake();
+      // What passes by itself is met by the next tick.
+      return codeOf(error) === "root-gone" ? messageOf(error) : null;
+    }
+  }
 }
 
 /** What is said of a root that is not the folder that was linked. */

@@ -3,10 +3,11 @@ import { suite, test } from "node:test";
 import { codeOf, WorldError } from "#core/errors.ts";
 import { commitId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
-import { CURSOR_START } from "#protocol/feed.ts";
+import { CURSOR_START, type Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import { DEVICE, flipped, randomSample, textSample } from "../../test/contracts/sealing-world.ts";
 import { frameOf, keyring, sealedDevice, STRANGER } from "../../test/engine/sealed-world.ts";
+import { acceptRestore, writePosition } from "./settings.ts";
 
 const CHAIN = "ab".repeat(32);
 const COMMIT = { commitId: commitId("e1".repeat(16)), base: { sequence: 0, chain: CHAIN_START } };
@@ -154,6 +155,75 @@ suite("the journal of a sealed space", () => {
       message: /from #120 to #87/,
     });
     assert.deepEqual(asked, ["120", CURSOR_START]);
+  });
+
+  /** A device that has read 120 entries of a journal, and a server of another epoch. */
+  function behindRestored(restored: Feed["restored"], head = 87) {
+    const device = sealedDevice();
+    const { shelf, store } = device;
+    for (const at of [86, 87, 88, 120]) {
+      const id = commitId(at.toString(16).padStart(32, "0"));
+      store.sealedRecords.putEntry(at, { chain: chainOf(at), commitId: id });
+    }
+    shelf.changes = async (cursor) => {
+      if (cursor !== CURSOR_START) throw new WorldError("reset", "It is of no past.");
+      const more = restored === undefined ? {} : { restored };
+      return { entries: [], cursor: "87", head, ...more };
+    };
+    return device;
+  }
+  const chainOf = (sequence: number): string => sequence.toString(16).padStart(64, "c");
+  const RESTORED = { epoch: "one", sequence: 87, chain: chainOf(87) };
+
+  test("SL14: an announced restore stops the device until a person knows of this one", async () => {
+    using device = behindRestored(RESTORED);
+    const { remote, store } = device;
+    const { records, sealedRecords } = store;
+    const asked = { code: "server-restored", message: /ends with #87; this device has seen #120/ };
+    assert.equal(acceptRestore(records), false, "nothing was offered yet");
+    for (const _ of [1, 2]) await assert.rejects(remote.changes("120", 0), asked);
+    assert.equal(sealedRecords.lastSequence(), 120);
+    assert.equal(acceptRestore(records), true);
+    await assert.rejects(remote.changes("120", 0), { code: "reset" });
+    assert.equal(sealedRecords.lastSequence(), 87);
+    assert.equal(sealedRecords.chainAt(87), chainOf(87), "what came before stays known");
+    assert.equal(await codeOfAnswer(() => remote.changes("120", 0)), "reset", "also after a crash");
+    writePosition(records, { cursor: "one.87", sequence: 87, chain: chainOf(87), restored: "one" });
+    const again = () => remote.changes("one.90", 0);
+    assert.equal(await codeOfAnswer(again), "journal-went-back", "a yes is for one restore");
+    using another = behindRestored({ ...RESTORED, epoch: "two" });
+    writePosition(another.store.records, {
+      cursor: "1",
+      sequence: 1,
+      chain: CHAIN,
+      restored: "one",
+    });
+    acceptRestore(another.store.records);
+    await assert.rejects(another.remote.changes("120", 0), asked);
+  });
+
+  test("SL14: an announcement takes back the journal's end, and nothing that stands before it", async () => {
+    using other = behindRestored({ ...RESTORED, chain: CHAIN });
+    await assert.rejects(other.remote.changes("120", 0), {
+      code: "journal-forked",
+      message: /#87/,
+    });
+    assert.equal(acceptRestore(other.store.records), false);
+    using empty = behindRestored({ epoch: "one", sequence: 0, chain: CHAIN });
+    assert.equal(await codeOfAnswer(() => empty.remote.changes("120", 0)), "journal-forked");
+    // Where nothing that this device has seen is lost, nobody is asked.
+    using ahead = behindRestored({ epoch: "one", sequence: 130, chain: CHAIN }, 130);
+    assert.equal(await codeOfAnswer(() => ahead.remote.changes("120", 0)), "reset");
+    assert.equal(ahead.store.sealedRecords.lastSequence(), 120);
+  });
+
+  test("SL14: a commit that meets a restored server says so", async () => {
+    using device = behindRestored(RESTORED);
+    const { remote, shelf, store } = device;
+    writePosition(store.records, { cursor: "old.120", sequence: 120, chain: chainOf(120) });
+    shelf.answer = () => ({ outcome: "refused", code: "diverged", detail: "Never heard of it." });
+    const commit = { ...COMMIT, base: { sequence: 120, chain: chainOf(120) }, changes: [] };
+    assert.equal(await codeOfAnswer(() => remote.commit(commit)), "server-restored");
   });
 
   test("SL12: a commit that was accepted and is forgotten stops the device", async () => {

@@ -3,12 +3,15 @@ import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
 import type { SealedChunk, SealedEntry } from "#crypto/chunk.ts";
 import type { ChunkWork } from "#crypto/chunk-work.ts";
+import { CHAIN_START } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
-import { ChunkChanged, type Remote, type SealedRecords, type TreeStore } from "./ports.ts";
+import { ChunkChanged } from "./ports.ts";
+import type { DeviceRecords, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
+import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
@@ -20,6 +23,7 @@ export type SealedRemoteWorld = {
   readonly remote: Remote;
   readonly trees: Pick<TreeStore, "transaction">;
   readonly records: SealedRecords;
+  readonly settings: DeviceRecords;
   readonly sealer: ChunkSealer;
   readonly keys: () => SealedKeys;
   /** Reads the account's keyring again: somebody speaks of what it did not know yet. */
@@ -37,26 +41,51 @@ export class SealedRemote implements Remote {
     this.#world = world;
   }
 
-  /** Throws WorldError `journal-went-back` where a plain space's says `reset`, and more often. */
+  /**
+   * Throws WorldError `journal-went-back` where a plain space's says `reset`, and more often;
+   * `server-restored` where the server's operator has announced it, and `reset` once a person has
+   * said yes to that (SPEC SL14).
+   */
   async changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
     // A commit may be answered before a feed that was asked for earlier.
     const seen = this.#world.records.lastSequence();
     const feed = await this.#feed(cursor, waitMs, signal);
-    if (feed.head < seen) throw wentBack(seen, feed.head);
+    if (feed.head < seen) throw this.#behind(feed);
     if (!feed.entries.every((entry) => this.#isKnown(entry))) await this.#world.refreshKeys();
     return feed;
   }
 
   /** What a reset says is which journal the server has now: the device's own is not given up. */
   async #feed(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
-    const { remote, records } = this.#world;
+    const { remote } = this.#world;
     try {
       return await remote.changes(cursor, waitMs, signal);
     } catch (error) {
       if (codeOf(error) !== "reset") throw error;
-      const { head } = await remote.changes(CURSOR_START, 0, signal);
-      throw wentBack(records.lastSequence(), head);
+      throw this.#behind(await remote.changes(CURSOR_START, 0, signal));
     }
+  }
+
+  /**
+   * What to do about a server that has less than this device has read, or another past. Whoever
+   * announces a restore can take back the journal's end and no more: what stands before it has to
+   * be what this device knows.
+   */
+  #behind({ head, restored }: Feed): WorldError {
+    const { records, settings, trees } = this.#world;
+    const seen = records.lastSequence();
+    const known = readPosition(settings, CURSOR_START).restored;
+    if (restored === undefined || restored.epoch === known) return wentBack(seen, head);
+    const { epoch, sequence, chain } = restored;
+    const expected = sequence === 0 ? CHAIN_START : records.chainAt(sequence);
+    if ((expected ?? chain) !== chain) return forked(sequence, "the restored copy is of another");
+    // Where nothing is lost that this device has seen, nobody has to be asked.
+    if (sequence < seen && !isRestoreAccepted(settings, epoch)) {
+      trees.transaction(() => offerRestore(settings, epoch));
+      return wasRestored(seen, sequence);
+    }
+    trees.transaction(() => records.forgetEntriesAfter(sequence));
+    return new WorldError("reset", "The server was put back to an older copy, as announced.");
   }
 
   /** Throws WorldError `journal-forked` where a plain space's says `diverged`, and more often. */
@@ -64,6 +93,8 @@ export class SealedRemote implements Remote {
     const answer = await this.#world.remote.commit(commit, signal);
     if (answer.outcome === "committed") this.#hold(commit, answer);
     if (answer.outcome === "refused" && answer.code === "diverged") {
+      // Where the server was restored, that is what there is to say.
+      await this.changes(readPosition(this.#world.settings, CURSOR_START).cursor, 0, signal);
       throw forked(commit.base.sequence, "the server says that it never had it");
     }
     const isOld = answer.outcome === "refused" && answer.code === "epoch-old";
@@ -215,6 +246,15 @@ function wentBack(from: number, to: number): WorldError {
   const said = `The server went back from #${from} to #${to}: nothing is changed here.`;
   const message = `${said} Unlink and link the folder to go on with what it has now.`;
   return new WorldError("journal-went-back", message);
+}
+
+/** Its operator says so; nobody vouches for him, so a person has to know that it is true. */
+function wasRestored(from: number, to: number): WorldError {
+  const said = `The server's operator says that a backup was restored, which ends with #${to}`;
+  const message =
+    `${said}; this device has seen #${from}. Nothing is changed here. If you know that it is so, ` +
+    `go on with lockstep sync DIR --after-restore: what the server lost is sent again.`;
+  return new WorldError("server-restored", message);
 }
 
 function forked(sequence: number, because: string): WorldError {

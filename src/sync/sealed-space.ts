@@ -16,7 +16,7 @@ export type SealedSpaceWorld = {
   readonly folding: boolean;
   readonly primitives: Primitives;
   readonly work: ChunkWork;
-  readonly ristretto: Ristretto;
+  readonly ristretto: () => Promise<Ristretto>;
   readonly digest: Digest;
   readonly keys: () => SealedKeys;
   /** Reads the account's keyring again. */
@@ -34,6 +34,6 @@ export type SealedSpaceWorld = {
 export function openSealedSpace(world: SealedSpaceWorld): { seal: Seal; remote: Remote } {
   const { sealedRecords: records } = world;
   const sealer = new ChunkSealer(world);
-  const sealed = new SealedRemote({ ...world, records, sealer });
+  const sealed = new SealedRemote({ ...world, records, settings: world.records, sealer });
   return { seal: new SealedSeal({ ...world, sealed }), remote: sealed };
 }

@@ -13,6 +13,8 @@ export type Position = {
   readonly cursor: string;
   readonly sequence: number;
   readonly chain: string;
+  /** Which announced restore of the server the journal began with, if any did. */
+  readonly restored?: string | undefined;
 };
 
 /**
@@ -89,6 +91,26 @@ export function isExpectedCommit(records: DeviceRecords, commit: string): boolea
 
 export function forgetCommit(records: DeviceRecords, commit: string): void {
   records.setSetting(KNOWN + commit, null);
+}
+
+const RESTORE_OFFERED = "restore:offered";
+const RESTORE_ACCEPTED = "restore:accepted";
+
+/** Notes the announced restore that a person is to be asked about. */
+export function offerRestore(records: DeviceRecords, epoch: string): void {
+  records.setSetting(RESTORE_OFFERED, epoch);
+}
+
+/** A person knows of the restore that was offered last; false when none was. */
+export function acceptRestore(records: DeviceRecords): boolean {
+  const epoch = records.setting(RESTORE_OFFERED);
+  if (epoch === undefined) return false;
+  records.setSetting(RESTORE_ACCEPTED, epoch);
+  return true;
+}
+
+export function isRestoreAccepted(records: DeviceRecords, epoch: string): boolean {
+  return records.setting(RESTORE_ACCEPTED) === epoch;
 }
 
 const UNITED = "united";

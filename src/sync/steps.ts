@@ -13,7 +13,7 @@ import type { Entry } from "./ports.ts";
 import type { Progress } from "./progress.ts";
 import * as publish from "./publish.ts";
 import type { Staged } from "./stage.ts";
-import { PARK_NODE, type LocalSide, type NodeRow } from "./tree.ts";
+import { PARK_NODE, type NodeRow } from "./tree.ts";
 import type { Unsynced } from "./unsynced.ts";
 
 export type StepsWorld = publish.PublishWorld & {
@@ -179,7 +179,7 @@ export class Steps {
     if (stat?.file !== local.file || stat.stamp.ctimeNs !== local.stamp.ctimeNs) {
       throw publish.raced(path);
     }
-    if (stat.links > 1) return this.#setExecutableAlone(row, local, path, executable);
+    if (stat.links > 1) return this.#setExecutableAlone(row.id, executable);
     const after = await this.#world.disk.change.setExecutable(path, executable);
     // A file that was saved over it in this moment has the bit now, and bytes that nobody read.
     if (after.file !== local.file || !sameBytesStamp(after.stamp, local.stamp)) {
@@ -191,15 +191,15 @@ export class Steps {
   }
 
   /** The bit is the inode's: a file with other names gets one of its own (SPEC SC5). */
-  async #setExecutableAlone(
-    row: NodeRow,
-    local: LocalSide,
-    path: string,
-    executable: boolean,
-  ): Promise<void> {
-    if (local.content?.kind !== "file") throw publish.raced(path);
+  async #setExecutableAlone(id: NodeId, executable: boolean): Promise<void> {
+    // It may have been moved just now: what is on record by the announcement is durable (SPEC EX7).
+    await this.#progress.flush();
+    const path = this.#path(id);
+    const row = this.#draft.get(id);
+    const local = row?.local;
+    if (row === undefined || local?.content?.kind !== "file") throw publish.raced(path);
     const content = { ...local.content, executable };
-    const staged = await publish.stageCopy(this.#world, row.id, path, local.stamp, executable);
+    const staged = await publish.stageCopy(this.#world, id, path, local.stamp, executable);
     const { parent, name } = local;
     const placing = { parent, name, content, file: staged.stat.file };
     this.#progress.announce([{ ...row, displacing: local.file, placing }]);

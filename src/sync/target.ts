@@ -5,7 +5,7 @@ import { conflictName } from "./conflict.ts";
 import { Sight } from "./blindness.ts";
 import type { Draft } from "./draft.ts";
 import { adoptChildren, interrupted, localPlace, rebind, type Fresh } from "./normalise.ts";
-import type { NodeRow } from "./tree.ts";
+import { agreedAt, type NodeRow } from "./tree.ts";
 
 /** Where a node belongs when both sides are done, and what it holds there. */
 export type Target = { readonly place: Place; readonly content: Content };
@@ -42,7 +42,7 @@ function mergedPlace(row: NodeRow): Place | null {
   if (synced === null) return remote;
   const mine = local === null ? interrupted(row) : localPlace(local);
   if (mine === null) return null;
-  return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;
+  return !samePlace(mine, synced) && remote.lrev === synced.lrev ? mine : remote;
 }
 
 /**
@@ -107,7 +107,7 @@ export class TargetTree {
     const undone = this.#undoCycles();
     // What goes back to the server's place needs its folder there.
     if (undone === "waits" || (undone === "undone" && this.#keepParents(fresh))) return true;
-    return this.#resolveClashes();
+    return this.#takeOverFolders() || this.#resolveClashes();
   }
 
   #set(id: NodeId, target: Target | null): void {
@@ -205,6 +205,27 @@ export class TargetTree {
     return null;
   }
 
+  /**
+   * A folder that was deleted and made again elsewhere is the one on this disk, which stays with
+   * what is ignored in it (SPEC EX5).
+   */
+  #takeOverFolders(): boolean {
+    let taken = false;
+    for (const { id } of this.#rows) {
+      const row = this.#draft.get(id);
+      if (row?.kind !== "folder" || !row.remote || row.local || row.synced) continue;
+      const { parent, name } = row.remote;
+      const named = this.#draft.named("local", parent, name);
+      const going = named.find((other) => {
+        return other.kind === row.kind && this.#targets.get(other.id) === null;
+      });
+      if (going === undefined) continue;
+      this.#becomeOne(going, row);
+      taken = true;
+    }
+    return taken;
+  }
+
   #isServerOwned(row: NodeRow, place: Place): boolean {
     return row.remote !== null && samePlace(row.remote, place);
   }
@@ -271,17 +292,18 @@ export class TargetTree {
     }
     if (holder.remote === null || holder.local !== null || holder.kind !== row.kind) return false;
     if (!sameBody(local.content, holder.remote.content)) return false;
-    const { parent, name } = localPlace(local);
-    this.#draft.put({
-      ...holder,
-      local,
-      synced: { parent, name, content: local.content, file: local.file },
-      displacing: null,
-      placing: null,
-    });
-    this.#draft.put({ ...row, local: null });
-    if (row.kind === "folder") adoptChildren(this.#draft, row.id, holder.id);
+    this.#becomeOne(row, holder);
     return true;
+  }
+
+  /** What is on the disk is another node from now on. */
+  #becomeOne(row: NodeRow, holder: NodeRow): void {
+    const { local } = row;
+    assert(local !== null && local.content !== null, `node ${row.id} is on the disk and was read`);
+    const synced = agreedAt(holder.remote, localPlace(local), local.content, local.file);
+    this.#draft.put({ ...holder, local, synced, displacing: null, placing: null });
+    this.#draft.put({ ...row, synced: null, local: null });
+    if (row.kind === "folder") adoptChildren(this.#draft, row.id, holder.id);
   }
 
   #freeName(row: NodeRow, place: Place): Place {

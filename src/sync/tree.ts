@@ -1,6 +1,6 @@
 import type { NodeId } from "#core/ids.ts";
 import { nodeId } from "#core/ids.ts";
-import { sameContent, samePlace } from "#core/node.ts";
+import { sameBody, sameContent, samePlace } from "#core/node.ts";
 import type { Content, NodeKind, Place } from "#core/node.ts";
 
 /**
@@ -54,6 +54,13 @@ export type SyncedSide = Place & {
   readonly content: Content;
   /** The inode that held it then; another one in its place was put there by a person. */
   readonly file: FileKey;
+  /**
+   * The server's revisions that were agreed on: another `crev` there means that somebody wrote
+   * other bytes since, another `lrev` that somebody moved it, also where all is back as it was
+   * (SPEC PL18). 0 where what is synced is of no revision.
+   */
+  readonly crev: number;
+  readonly lrev: number;
 };
 
 /**
@@ -86,6 +93,31 @@ export type LocalSide = Place & {
 /** The folder `.lockstep/park`: local parent of nodes that wait under a temporary name. */
 export const PARK_NODE = nodeId("f".repeat(32));
 
+/** What is synced when this is found on the disk: of the server's revisions those that it is. */
+export function agreedAt(
+  remote: RemoteSide | null,
+  { parent, name }: Place,
+  content: Content,
+  file: FileKey,
+): SyncedSide {
+  const crev = remote !== null && sameBody(remote.content, content) ? remote.crev : 0;
+  const lrev = remote !== null && samePlace(remote, { parent, name }) ? remote.lrev : 0;
+  return { parent, name, content, file, crev, lrev };
+}
+
+/**
+ * What is synced after the server's content changed: where its bytes are still those that were
+ * agreed on, of another executable bit perhaps, so is their new revision.
+ */
+export function syncedAfter(
+  before: RemoteSide,
+  after: RemoteSide,
+  synced: SyncedSide | null,
+): SyncedSide | null {
+  const isAsAgreed = synced?.crev === before.crev && sameBody(before.content, after.content);
+  return synced !== null && isAsAgreed ? { ...synced, crev: after.crev } : synced;
+}
+
 /** True when the engine expects the disk to hold the node: only then may absence mean deletion. */
 export function isExpected(row: NodeRow): boolean {
   return row.synced !== null && row.displacing === null;
@@ -107,7 +139,9 @@ export function agrees(row: NodeRow): boolean {
     samePlace(local, synced) &&
     samePlace(remote, synced) &&
     sameContent(local.content, synced.content) &&
-    sameContent(remote.content, synced.content)
+    sameContent(remote.content, synced.content) &&
+    remote.crev === synced.crev &&
+    remote.lrev === synced.lrev
   );
 }
 

@@ -3,7 +3,7 @@ import { CHAIN_START } from "#protocol/chain.ts";
 import { CURSOR_START } from "#protocol/feed.ts";
 import type { Side } from "./draft.ts";
 import type { DeviceRecords, TreeStore } from "./ports.ts";
-import { beginUnion, writePosition, writeSent } from "./settings.ts";
+import { beginUnion, readPosition, writePosition, writeSent } from "./settings.ts";
 import { PARK_NODE } from "./tree.ts";
 
 const SIDES: readonly Side[] = ["remote", "synced", "local"];
@@ -36,8 +36,9 @@ export function forgetAgreement(trees: TreeStore, records: DeviceRecords): void 
       if (row === undefined) continue;
       trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });
     }
+    const { restored } = readPosition(records, CURSOR_START);
     // The server may have another epoch now: only this cursor is valid in each.
-    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START });
+    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restored });
     writeSent(records, null);
     beginUnion(records);
   });

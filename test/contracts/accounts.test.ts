@@ -4,18 +4,26 @@ import { toHex, utf8 } from "#core/bytes.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { RECOVERY_LABEL } from "#protocol/accounts.ts";
 import { accountKey } from "../../src/server/accounts.ts";
-import { PASSWORD, ServerWorld, sha256, until, type Answer, type Person } from "./server-world.ts";
+import { PASSWORD, Person, ServerWorld, sha256, until, type Answer } from "./server-world.ts";
 import { fillRoute } from "#protocol/routes.ts";
-
-const join = (world: ServerWorld, locator: string, device = "phone") =>
-  world.call("POST", "/v1/join", { json: { locator, device } });
 
 const locatorOf = (number: number): string => sha256(`code ${number}`);
 
 function offer(person: Person, locator: string): Promise<Answer> {
-  const json = { locator, package: "closed", space: "home" };
-  return person.call("POST", "/v1/join-codes", { json });
+  return person.call("POST", "/v1/join-codes", { json: { locator, commitment: "promise" } });
 }
+
+const ask = (world: ServerWorld, locator: string, request = "request") =>
+  world.call("POST", "/v1/join", { json: { locator, request } });
+
+const next = (world: ServerWorld, locator: string, number: number, waitMs = 0) =>
+  world.call("POST", "/v1/join/next", { json: { locator, number, waitMs } });
+
+const answer = (person: Person, locator: string, number: number, message = "message") =>
+  person.call("POST", "/v1/join-codes/messages", { json: { locator, number, message } });
+
+const letIn = (person: Person, locator: string, device = "phone") =>
+  person.call("POST", "/v1/join-codes/devices", { json: { locator, device } });
 
 describe("accounts", () => {
   test("AC1: a name is taken once, in whatever case", async () => {
@@ -44,7 +52,7 @@ describe("accounts", () => {
     assert.ok(row !== undefined && !JSON.stringify(row).includes(PASSWORD));
   });
 
-  test("AC2: an account that does not exist answers as a wrong password does", async () => {
+  test("AC2: an account that does not exist answers as a wrong password does (T-KY-03)", async () => {
     await using world = await ServerWorld.open();
     await world.signUp("alice");
     const wrong = await world.prove("alice", "not her password");
@@ -89,7 +97,7 @@ describe("accounts", () => {
     assert.equal((await world.enrol("alice", "desk")).status, 201);
   });
 
-  test("AC5: tokens are 256 random bits, and only their hash is stored", async () => {
+  test("AC5: tokens are 256 random bits, and only their hash is stored (T-SV-04)", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
     assert.match(alice.token, /^ls_dev_[A-Za-z0-9_-]{43}$/);
@@ -147,29 +155,84 @@ describe("accounts", () => {
     );
   });
 
-  test("AC8: a join code makes one device, once, within ten minutes", async () => {
+  test("AC8: a join code makes one device, once, when the machine that made it says so", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
-    const [first, late, racers] = [1, 2, 3].map(locatorOf) as [string, string, string];
-    const { expiresMs } = (await offer(alice, first)).json;
-    assert.equal(expiresMs, world.clock.nowMs() + 600_000);
-    const joined = await join(world, first);
-    assert.equal(joined.status, 201);
-    assert.equal(joined.json.account, "alice");
-    assert.equal(joined.json.space, "home");
-    assert.equal(joined.json.package, "closed");
-    const { token } = joined.json;
+    const code = locatorOf(1);
+    assert.equal((await offer(alice, code)).json.expiresMs, world.clock.nowMs() + 600_000);
+    assert.equal((await letIn(alice, code)).status, 409, "nobody has asked yet");
+    assert.equal((await answer(alice, code, 2)).status, 409);
+    assert.equal((await next(world, code, 0)).json.message, "promise");
+    const waiting = next(world, code, 1, 30_000);
+    const asked = await Promise.all([ask(world, code, "mine"), ask(world, code, "not-mine")]);
+    assert.deepEqual(new Set(asked.map(({ status }) => status)), new Set([204, 404]));
+    const { message } = (await waiting).json;
+    assert.match(message, /mine$/);
+    assert.equal((await ask(world, code, message)).status, 204, "whose answer was lost asks again");
+    assert.equal((await answer(alice, code, 2)).status, 204);
+    const joined = await Promise.all([letIn(alice, code), letIn(alice, code)]);
+    assert.deepEqual(new Set(joined.map(({ status }) => status)), new Set([201, 409]));
+    const { token } = joined.find(({ status }) => status === 201)?.json ?? {};
     assert.equal((await world.call("GET", "/v1/spaces", { token })).status, 200);
-    assert.equal((await join(world, first)).status, 404);
-    await offer(alice, late);
-    world.clock.advance(600_000);
-    assert.equal((await join(world, late)).status, 404);
-    await offer(alice, racers);
-    const both = await Promise.all([join(world, racers), join(world, racers)]);
-    assert.deepEqual(new Set(both.map((answer) => answer.status)), new Set([201, 404]));
+    assert.equal((await answer(alice, code, 4, "package")).status, 204);
+    assert.equal((await next(world, code, 4)).json.message, "package");
+    const { devices } = (await alice.call("GET", "/v1/devices")).json;
+    assert.equal(devices.length, 2);
   });
 
-  test("AC9: five wrong tries end a join code, and no other one", async () => {
+  test("AC8: a join code opens nothing after ten minutes, once refused, taken back, or for others", async () => {
+    await using world = await ServerWorld.open();
+    const [alice, bob] = [await world.signUp("alice"), await world.signUp("bob")];
+    const [late, refused, back] = [1, 2, 3].map(locatorOf) as [string, string, string];
+    await offer(alice, late);
+    await ask(world, late);
+    for (const call of [answer(bob, late, 2), letIn(bob, late)]) {
+      assert.equal((await call).status, 404, "it is another account's");
+    }
+    assert.equal((await answer(alice, late, 2)).status, 204);
+    world.clock.advance(600_000);
+    const calls = [ask(world, late), next(world, late, 0), letIn(alice, late)];
+    for (const call of calls) assert.equal((await call).status, 404);
+    await offer(alice, refused);
+    await ask(world, refused);
+    await answer(alice, refused, 2);
+    assert.equal((await answer(alice, refused, 3, "refused")).status, 204);
+    assert.equal((await letIn(alice, refused)).status, 409);
+    await offer(alice, back);
+    const json = { locator: back };
+    const withdraw = async (who: Person) =>
+      who.call("POST", "/v1/join-codes/withdrawals", { json });
+    assert.equal((await withdraw(bob)).status, 404);
+    const waiting = next(world, back, 1, 30_000);
+    assert.equal((await withdraw(alice)).status, 204);
+    assert.equal((await waiting).status, 404);
+    assert.equal((await ask(world, back)).status, 404);
+  });
+
+  test("AC8: join codes are for devices, their messages bounded, and waiting ends in time", async () => {
+    await using world = await ServerWorld.open();
+    const alice = await world.signUp("alice");
+    const { proof } = await world.prove("alice");
+    const { token } = (await world.call("POST", "/v1/tokens", { json: { proof } })).json;
+    const program = new Person(world, "alice", token);
+    const code = locatorOf(1);
+    assert.equal((await offer(program, code)).status, 403);
+    await offer(alice, code);
+    assert.equal((await ask(world, code, "A".repeat(1_025))).status, 400);
+    assert.equal((await answer(alice, code, 2, "A".repeat(65_537))).status, 400);
+    for (const number of [-1, 5]) assert.equal((await next(world, code, number)).status, 400);
+    assert.equal((await answer(alice, code, 1)).status, 400);
+    await ask(world, code);
+    assert.equal((await answer(program, code, 2)).status, 403);
+    assert.equal((await letIn(program, code)).status, 403);
+    const waiting = next(world, code, 2, 30_000);
+    let isOver = false;
+    void waiting.then(() => (isOver = true));
+    await until(() => (world.clock.advance(500), isOver));
+    assert.equal((await waiting).json.message, null);
+  });
+
+  test("AC9, T-KY-05: five wrong tries end a join code, and no other one", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");
     const [first, second] = [locatorOf(1), locatorOf(2)];
@@ -177,12 +240,14 @@ describe("accounts", () => {
     await offer(alice, second);
     for (let tries = 0; tries < 5; tries++) {
       const wrong = first.slice(0, 10) + locatorOf(10 + tries).slice(10);
-      assert.equal((await join(world, wrong)).status, 404);
+      const call = tries % 2 === 0 ? ask(world, wrong) : next(world, wrong, 0);
+      assert.equal((await call).status, 404);
     }
-    const refused = await join(world, first);
-    assert.equal(refused.status, 429);
-    assert.ok(Number(refused.headers.get("retry-after")) > 0);
-    assert.equal((await join(world, second)).status, 201);
+    for (const refused of [await ask(world, first), await next(world, first, 0)]) {
+      assert.equal(refused.status, 429);
+      assert.ok(Number(refused.headers.get("retry-after")) > 0);
+    }
+    assert.equal((await ask(world, second)).status, 204);
   });
 
   test("AC11: an account has at most 500 living devices", async () => {

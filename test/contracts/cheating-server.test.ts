@@ -10,7 +10,7 @@ import { listLinks, type LinkedFolder } from "#cli/links.ts";
 import { changePassword } from "#cli/renewing.ts";
 import { signIn, type Credentials } from "#cli/owner.ts";
 import { callServer } from "#cli/server-calls.ts";
-import { fromHex, toHex } from "#core/bytes.ts";
+import { fromHex, toHex, utf8 } from "#core/bytes.ts";
 import { codeOf } from "#core/errors.ts";
 import { readBundle, sealStanza, writeBundle, type BundleParts } from "#crypto/bundle.ts";
 import { accountKey, ownerKey, signingSeed } from "#crypto/keys.ts";
@@ -18,9 +18,11 @@ import { systemChance } from "#platform/chance.ts";
 import { HttpAccount } from "#platform/account-http.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
+import { provePassword, registerPassword } from "#platform/sign-in.ts";
+import { argon2id, SecondOpaqueClient } from "./second-opaque.ts";
 import { CREDENTIALS, opened, type KeysWorld } from "./keys-world.ts";
 
-// What a server can try on those who sign in, and what becomes of it: nothing is linked, nothing sent.
+// What a server can try on those who sign in, and that nothing is linked and nothing sent then.
 
 const { hashes, signatures } = systemPrimitives;
 const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
@@ -47,7 +49,7 @@ async function link(
 }
 
 /** Nothing came of it: no folder, no link, and no device that the others would believe. */
-function expectNothing(world: KeysWorld, { home, dir }: Machine): void {
+function expectNothing({ home, dir }: Machine): void {
   assert.deepEqual(listLinks(home), []);
   assert.ok(!fs.existsSync(dir));
 }
@@ -83,7 +85,7 @@ test("T-KY-01, BE-1: a bundle or keyring that the server made itself is refused,
     world.edit("UPDATE accounts SET bundle = ?, keyring = ?", lie.bundle, lie.keyring);
     for (const how of [{}, { words: world.words }]) {
       await assert.rejects(link(world, fresh, how), (error) => lie.codes.includes(codeOf(error)));
-      expectNothing(world, fresh);
+      expectNothing(fresh);
     }
     // A device that is one already is not taken in either, and keeps what it had.
     const { seen } = keys;
@@ -110,7 +112,7 @@ test("BE-3: a server that calls a sealed space plain is sent nothing", async () 
     );
     return true;
   });
-  expectNothing(world, second);
+  expectNothing(second);
 });
 
 test("BE-9: a space that only the server knows of is nobody's", async () => {
@@ -132,7 +134,7 @@ test("BE-9: a space that only the server knows of is nobody's", async () => {
     return { ...(await enrolBy(world.url, CREDENTIALS, device)), space: planted };
   };
   await assert.rejects(link(world, third, { enrol }), /sealed, which it is not: nothing was sent/);
-  expectNothing(world, third);
+  expectNothing(third);
 });
 
 test("T-KY-04: a new password seals anew what opens the account, and no file; the old one opens nothing", async () => {
@@ -164,4 +166,58 @@ test("T-KY-04: a new password seals anew what opens the account, and no file; th
   const again = await enrolBy(world.url, fresh, "second");
   const same = await again.keys(callServer(world.url, again.token));
   assert.deepEqual(same.own.accountKey, keys.own.accountKey);
+});
+
+test("T-KY-02, AC3: a guess at a password costs 64 MiB and three passes, whatever the server says", async () => {
+  await using world = await opened();
+  const started = async (path: string, wish: object) => {
+    const answer = await fetch(world.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(wish),
+    });
+    return (await answer.json()) as Record<string, string>;
+  };
+  const { account, password } = CREDENTIALS;
+  const blind = toHex(systemChance.bytes(31)).padEnd(64, "0");
+  const asOthersDo = async (passes: number, memoryKiB: number): Promise<string | null> => {
+    const stretch = argon2id(passes, memoryKiB);
+    const opaque = new SecondOpaqueClient(utf8(password), { stretch, context: utf8("") });
+    const [nonce, seed] = [systemChance.bytes(32), systemChance.bytes(32)];
+    const ke1 = opaque.start(fromHex(blind), nonce, seed);
+    const wish = { account, startLoginRequest: toBase64(ke1) };
+    const { loginResponse = "" } = await started("/v1/logins", wish);
+    const finished = opaque.finish(fromHex(blind), seed, ke1, fromBase64(loginResponse));
+    return finished === null ? null : toBase64(finished.exportKey);
+  };
+  for (const [passes, memoryKiB] of [
+    [2, 64 * 1024],
+    [3, 32 * 1024],
+  ] as const) {
+    assert.equal(await asOthersDo(passes, memoryKiB), null);
+  }
+  assert.notEqual(await asOthersDo(3, 64 * 1024), null);
+
+  // A server that names another cost, low or far too high, is not listened to.
+  const weak = {
+    keyStretching: { "argon2id-custom": { iterations: 1, memory: 8, parallelism: 1 } },
+  };
+  const bomb = { kdf: { m: 2 ** 36, t: 1_000 }, keyStretching: "memory-constrained" };
+  for (const lie of [weak, bomb]) {
+    const calls = new HttpAccount({
+      url: world.url,
+      clock: systemClock,
+      chance: systemChance,
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        const json = (await answer.json()) as object;
+        return Response.json({ ...json, ...lie }, { status: answer.status });
+      },
+    });
+    const fresh = { account: `fresh ${Object.keys(lie).length}`.replace(" ", "-"), password };
+    const honest = await registerPassword(calls, fresh);
+    assert.equal(honest.exportKey.length, 64);
+    const { exportKey } = await provePassword(calls, CREDENTIALS);
+    assert.equal(toBase64(exportKey), await asOthersDo(3, 64 * 1024));
+  }
 });

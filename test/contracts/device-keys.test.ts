@@ -4,19 +4,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { DeviceKeys, keysFile } from "#cli/device-keys.ts";
 import { CommandError } from "#cli/exit.ts";
-import { enrolByCode } from "#cli/join-code.ts";
 import { openSealedSpace } from "#cli/sealed-spaces.ts";
-import { callServer } from "#cli/server-calls.ts";
-import { toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
-import { sealPackage, type JoinPackage } from "#crypto/join-package.ts";
-import { joinKeys, rootKey } from "#crypto/keys.ts";
-import { systemPrimitives } from "#platform/primitives.ts";
 import { opened } from "./keys-world.ts";
 
 // The keys of devices, against a real server that keeps what they share.
-
-const SECRET = "7ZK2M0QWXA99TBCHJ4VE";
 
 const went = (code: string) => (error: unknown) =>
   error instanceof WorldError && error.code === code;
@@ -103,29 +95,39 @@ test("SA6: a keyring that went back, or is another of its version, is refused", 
   assert.deepEqual(keys.seen, seen);
 });
 
-test("SA11: a machine that joins takes no older state than the one that invited it saw", async () => {
+test("SA15: after a restored backup the keyring of before is kept, with what was written since", async () => {
   await using home = await opened();
-  const { keys, calls } = await home.device("laptop");
-  const made = await openSealedSpace(calls, keys, { name: "home", domain: "shared" });
-  const { space, head: sequence, chain } = await calls.space(made.space);
-  const join_ = async (change: Partial<JoinPackage> = {}) => {
-    const { account, accountKey, identity } = keys.own;
-    const heads = [{ space, sequence, chain }];
-    const offer = { account, accountKey, identity, seen: keys.seen, heads, ...change };
-    const locator = toHex(joinKeys(systemPrimitives.hashes, SECRET).locator);
-    const sealed = Buffer.from(sealPackage(systemPrimitives, SECRET, offer)).toString("base64url");
-    await calls.offerJoin({ locator, package: sealed, space });
-    const enrolled = await enrolByCode(home.url, SECRET, "desk");
-    return enrolled.keys(callServer(home.url, enrolled.token));
-  };
-  assert.deepEqual((await join_()).keyring.spaces, keys.keyring.spaces);
-  const older = /an older state than the one that invited it/;
-  await assert.rejects(join_({ heads: [{ space, sequence: sequence + 1, chain }] }), older);
-  await assert.rejects(join_({ heads: [{ space, sequence, chain: "1".repeat(64) }] }), older);
-  const gone = { space: keys.own.account as string as typeof space, sequence: 0, chain };
-  await assert.rejects(join_({ heads: [gone] }), older);
-  const newer = { ...keys.seen, version: keys.seen.version + 1 };
-  await assert.rejects(join_({ seen: newer }), went("keyring-went-back"));
-  const stranger = rootKey(new Uint8Array(32)) as Uint8Array;
-  await assert.rejects(join_({ identity: stranger }), went("bad-keyring"));
+  const [a, b] = [await home.device("laptop"), await home.device("desk")];
+  await b.keys.refresh(b.calls);
+  await a.keys.refresh(a.calls);
+  const backup = await a.calls.vault();
+  const wish = { domain: "shared" as const };
+  const lost = await openSealedSpace(a.calls, a.keys, { ...wish, name: "lost" });
+  await b.keys.refresh(b.calls);
+  home.edit(
+    "UPDATE accounts SET keyring = ?, keyring_version = ?",
+    backup.keyring,
+    backup.keyringVersion,
+  );
+  // Somebody signs in by password before the others have been asked.
+  const c = await home.device("phone");
+  for (const { keys, calls } of [a, b]) {
+    await assert.rejects(keys.refresh(calls), went("keyring-went-back"));
+  }
+  await a.keys.overtake(a.calls);
+  await b.keys.overtake(b.calls);
+  await c.keys.refresh(c.calls);
+  for (const { keys } of [a, b, c]) {
+    assert.deepEqual(keys.keyring, a.keys.keyring);
+    assert.equal(keys.keyring.devices.length, 3);
+    assert.deepEqual(
+      keys.keyring.spaces.map(({ space }) => space),
+      [lost.space],
+    );
+  }
+  const { version } = a.keys.seen;
+  await a.keys.overtake(a.calls);
+  assert.equal(a.keys.seen.version, version, "nothing is written when nothing is lost");
+  await openSealedSpace(c.calls, c.keys, { ...wish, name: "more" });
+  assert.equal(await a.keys.refresh(a.calls), true);
 });

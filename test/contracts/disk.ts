@@ -183,7 +183,7 @@ function pathContract(name: string, open: OpenDisk): void {
     assert.equal(await disk.person.read("real/file"), "untouched");
   });
 
-  test(`DK3: ${name}: a folder swapped for a link during a write leads nowhere`, async () => {
+  test(`DK3: ${name}: a folder swapped for a link during a write leads nowhere (T-FS-02)`, async () => {
     await using disk = await withStage(open);
     const { stage, change, person } = disk;
     await person.makeFolder("folder");

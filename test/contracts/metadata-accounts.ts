@@ -57,6 +57,9 @@ export function accountContract(database: string, open: OpenMetadata): void {
     );
     assert.equal(replaced.filter(Boolean).length, 1);
     assert.equal(await accounts.putKeyring(id, { version: 4, keyring: "skips" }), false);
+    const older = { version: 2, keyring: "older", replaces: 2 };
+    assert.equal(await accounts.putKeyring(id, older), false, "a version only grows");
+    assert.equal(await accounts.putKeyring(id, { ...older, version: 9, replaces: 1 }), false);
     assert.equal(await accounts.putBundle(id, { version: 1, bundle: "old" }), false);
     const changed = { version: 2, bundle: "new", opaqueRecord: "another" };
     assert.equal(await peer.putBundle(id, changed), true);
@@ -66,6 +69,9 @@ export function accountContract(database: string, open: OpenMetadata): void {
     const { keyring, ...rest } = (await accounts.vault(id)) ?? first;
     assert.equal(keyring, `keyring ${replaced.indexOf(true)}`);
     assert.deepEqual(rest, { bundle: "newer", bundleVersion: 3, keyringVersion: 2 });
+    const overtaking = { version: 9, keyring: "of before a restore", replaces: 2 };
+    assert.equal(await accounts.putKeyring(id, overtaking), true);
+    assert.equal((await accounts.vault(id))?.keyringVersion, 9);
   });
 
   test(`a device comes with its token, and a revoked one loses it (${database})`, async () => {
@@ -109,17 +115,38 @@ export function accountContract(database: string, open: OpenMetadata): void {
     assert.equal(await accounts.tokenByHash(newHash()), undefined);
   });
 
-  test(`a join code is taken once (${database})`, async () => {
+  test(`of several who add a join code's next message one does (${database})`, async () => {
     await using under = await open();
     const { accounts } = under.metadata;
     const peer = await under.peer();
     const { id: account } = await createAccount(under.metadata);
-    const row = { hash: newHash(), package: "closed", account, space: "files", expiresMs: 99 };
+    const row = { hash: newHash(), account, expiresMs: 99, messages: ["first"] };
     await accounts.createJoin(row);
-    const takers = Array.from({ length: 10 }, (_, index) =>
-      (index % 2 === 0 ? accounts : peer.accounts).takeJoin(row.hash),
+    const adders = Array.from({ length: 10 }, (_, index) =>
+      (index % 2 === 0 ? accounts : peer.accounts).addToJoin(row.hash, 1, `from ${index}`),
     );
-    const taken = (await Promise.all(takers)).filter((taker) => taker !== undefined);
-    assert.deepEqual(taken, [row]);
+    assert.deepEqual((await Promise.all(adders)).filter(Boolean), [true]);
+    const { messages = [] } = (await peer.accounts.join(row.hash)) ?? {};
+    assert.equal(messages.length, 2);
+    assert.match(messages[1] ?? "", /^from \d$/);
+    assert.equal(await accounts.addToJoin(row.hash, 3, "too early"), false);
+    assert.equal(await accounts.addToJoin(newHash(), 0, "of no code"), false);
+    assert.equal(await accounts.join(newHash()), undefined);
+  });
+
+  test(`join codes go when they expire, or are taken back (${database})`, async () => {
+    await using under = await open();
+    const { accounts } = under.metadata;
+    const { id: account } = await createAccount(under.metadata);
+    const rows = [10, 20, 30].map((expiresMs) => {
+      return { hash: newHash(), account, expiresMs, messages: [`until ${expiresMs}`] };
+    });
+    for (const row of rows) await accounts.createJoin(row);
+    await accounts.removeExpiredJoins(20);
+    const hashes = rows.map(({ hash }) => hash);
+    const left = async () => Promise.all(hashes.map(async (hash) => accounts.join(hash)));
+    assert.deepEqual(await left(), [undefined, undefined, rows[2]]);
+    await accounts.removeJoin(hashes[2] ?? "");
+    assert.deepEqual(await left(), [undefined, undefined, undefined]);
   });
 }

@@ -3,7 +3,16 @@ import { test } from "node:test";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { SpaceKeys, SpaceRow } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
-import { FIRST_KEYS, folders, newChunk, newCommit, newSpace, newSpaceId } from "./tree.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import {
+  createFolder,
+  FIRST_KEYS,
+  folders,
+  newChunk,
+  newCommit,
+  newSpace,
+  newSpaceId,
+} from "./tree.ts";
 
 type SealedKeys = Extract<SpaceKeys, { kind: "sealed" }>;
 
@@ -23,6 +32,32 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     assert.deepEqual(await journals.head(space.id), { sequence: 0, chain: CHAIN_START });
     assert.equal(await journals.chainAt(space.id, 0), CHAIN_START);
     assert.equal(await journals.chainAt(space.id, 1), undefined);
+  });
+
+  test(`JN21: a copy that was put back has other epochs, and tells where it ended if announced (${database})`, async () => {
+    await using under = await open();
+    const { journals } = under.metadata;
+    const writer = await TreeWriter.open(under.metadata);
+    const { id } = writer.space;
+    const empty = await newSpace(under.metadata);
+    await writer.land(createFolder("a"));
+    const head = await journals.head(id);
+    const drawn = ["e1", "e2", "e3", "e4"].map((each) => each.repeat(16));
+    const left = [...drawn];
+    const draw = (): string => left.shift() ?? "";
+    assert.equal(await journals.restart(draw, true), 2);
+    const [first, second] = [await journals.space(id), await journals.space(empty.id)];
+    assert.deepEqual(new Set([first?.epoch, second?.epoch]), new Set(drawn.slice(0, 2)));
+    assert.deepEqual(
+      [first?.restored, second?.restored],
+      [head, { sequence: 0, chain: CHAIN_START }],
+    );
+    await writer.land(createFolder("b"));
+    assert.deepEqual((await journals.space(id))?.restored, head, "it is where the copy ended");
+    await journals.restart(draw, false);
+    const again = await journals.space(id);
+    assert.ok(again !== undefined && drawn.slice(2).includes(again.epoch));
+    assert.deepEqual(again, { ...writer.space, epoch: again.epoch });
   });
 
   test(`CH14: the key that files are cut by is drawn once for all (${database})`, async () => {

@@ -1,10 +1,20 @@
 import { strict as assert } from "node:assert";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
+import { utf8 } from "#core/bytes.ts";
+import { systemChance } from "#platform/chance.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
 import { ClosedPacks } from "../../src/server/chunks/closed-packs.ts";
 import { DiskPacks } from "../../src/server/chunks/disk.ts";
 import { MemoryPacks } from "../../src/server/chunks/memory.ts";
+import { nodeDigest } from "../../src/server/digest.ts";
+import { Intake } from "../../src/server/intake.ts";
+import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
 import { newPack, packContract } from "./packs.ts";
 import { scratchFolder } from "./scratch.ts";
+import { sha256 } from "./server-world.ts";
+import { newSpace } from "./tree.ts";
 
 packContract("memory", async () => ({
   packs: new MemoryPacks(),
@@ -16,7 +26,7 @@ packContract("memory, closed", async () => ({
   [Symbol.asyncDispose]: async () => {},
 }));
 
-test("CH16: packs hold no byte as it was sent, and are read from anywhere", async () => {
+test("CH16: packs hold no byte as it was sent, and are read from anywhere (T-SV-09)", async () => {
   const inner = new MemoryPacks();
   const packs = new ClosedPacks(inner, new Uint8Array(32).fill(7));
   const text = Uint8Array.from({ length: 1_000 }, (_, index) => index % 7);
@@ -46,6 +56,39 @@ test("CH16: packs hold no byte as it was sent, and are read from anywhere", asyn
   const wrongKey = new ClosedPacks(inner, new Uint8Array(32).fill(8));
   assert.notDeepEqual([...(await wrongKey.read(names[0] ?? "", 0, 1_000))], [...text]);
 });
+
+test("T-DD-13, CH16: neither names nor contents of what is stored tell which chunks these are", async () => {
+  await using folder = await scratchFolder();
+  await using disk = await DiskPacks.open(folder.path);
+  const metadata = await openSqliteMetadata(":memory:");
+  const packs = new ClosedPacks(disk, new Uint8Array(32).fill(7));
+  const { chunks } = metadata;
+  const intake = new Intake({ packs, chunks, digest: nodeDigest, chance: systemChance });
+  const texts = ["what everybody has", "what only one has", "x".repeat(5_000)].map(utf8);
+  const frames = texts.map((bytes) => ({ id: sha256(bytes), bytes }));
+  const spaces = [await newSpace(metadata), await newSpace(metadata)];
+  for (const space of spaces) await intake.store(space.id, stream(frames), 0);
+  await intake.idle();
+  const stored: string[] = [];
+  for (const entry of await readdir(folder.path, { recursive: true, withFileTypes: true })) {
+    stored.push(entry.name);
+    if (!entry.isFile()) continue;
+    stored.push((await readFile(join(entry.parentPath, entry.name))).toString("latin1"));
+  }
+  const all = stored.join("\n");
+  assert(all.length > 5_000);
+  for (const { id, bytes } of frames) {
+    const raw = Buffer.from(id, "hex");
+    const forms = [id, raw.toString("latin1"), raw.toString("base64url"), id.slice(0, 16)];
+    const text = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
+    for (const form of [...forms, text]) assert(!all.includes(form), form);
+  }
+  await metadata[Symbol.asyncDispose]();
+});
+
+async function* stream(frames: readonly ChunkFrame[]): AsyncGenerator<ChunkFrame> {
+  yield* frames;
+}
 
 packContract("disk", async () => {
   const folder = await scratchFolder();

@@ -96,6 +96,25 @@ export function sealedRecordsContract(store: string, open: OpenSealedRecords): v
     assert.equal(records.chainAt(last + 4), undefined);
   });
 
+  test(`DB9: entries that the server has lost are forgotten, and those before them are not (${store})`, async () => {
+    await using under = await open();
+    const { records, trees } = under;
+    trees.transaction(() => {
+      for (let sequence = 1; sequence <= 9; sequence++)
+        records.putEntry(sequence, entryOf(sequence));
+      records.forgetEntriesAfter(6);
+    });
+    assert.equal(records.lastSequence(), 6);
+    assert.equal(records.chainAt(6), chainOf(6));
+    assert.equal(records.chainAt(7), undefined);
+    assert.equal(records.sequenceOf(commitOf(7)), undefined);
+    assert.equal(records.sequenceOf(commitOf(6)), 6);
+    records.putEntry(7, entryOf(107));
+    assert.equal(records.chainAt(7), chainOf(107));
+    records.forgetEntriesAfter(0);
+    assert.equal(records.lastSequence(), 0);
+  });
+
   test(`DB9: what a transaction that failed remembered is forgotten (${store})`, async () => {
     await using under = await open();
     const { records, trees } = under;

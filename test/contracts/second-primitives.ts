@@ -2,7 +2,7 @@ import type { webcrypto } from "node:crypto";
 import { ed25519, ristretto255, ristretto255_hasher } from "@noble/curves/ed25519.js";
 import { concat } from "#core/bytes.ts";
 import type { Ristretto } from "#crypto/ristretto.ts";
-import type { PrimitivesUnderTest } from "./primitives.ts";
+import type { PrimitivesUnderTest } from "./sealing-laws.ts";
 
 // The ports again with libraries that share no code with ours: WebCrypto and noble.
 

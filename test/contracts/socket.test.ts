@@ -139,7 +139,7 @@ describe("a server on a socket", () => {
     await rm(data, { recursive: true });
   });
 
-  test("WI23: a thousand senders that say half and wait keep nobody else waiting", async () => {
+  test("WI23: a thousand senders that say half and wait keep nobody else waiting (T-SV-02)", async () => {
     await using it = await started();
     const { call } = await signedUp(it.server);
     const { host, port } = it.server.address;

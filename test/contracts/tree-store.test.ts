@@ -140,6 +140,44 @@ test("DB7: a database of a newer Lockstep is refused and left alone", async () =
   refuses(place.path, "database-newer");
 });
 
+test("DB10: what an earlier version agreed on without its revisions stays agreed on", async () => {
+  await using place = await newPlace();
+  const rows = [1, 2, 3, 4, 5].map(rowOf);
+  const [same, edited, moved, executable, deleted] = rows;
+  assert(same?.synced && edited?.synced && moved?.synced && executable?.synced && deleted?.synced);
+  const other = edited.synced.content;
+  const bit = { ...executable.synced.content, executable: true } as typeof other;
+  const before = [
+    same,
+    { ...edited, synced: { ...edited.synced, content: same.synced.content } },
+    { ...moved, synced: { ...moved.synced, name: "elsewhere" } },
+    { ...executable, synced: { ...executable.synced, content: bit } },
+    { ...deleted, remote: null },
+  ];
+  const store = openDeviceStore(place.path, { folding: true });
+  for (const row of before) store.trees.put(row);
+  store.close();
+  const earlier = new DatabaseSync(place.path);
+  earlier.exec(`ALTER TABLE nodes DROP COLUMN synced_crev;
+    ALTER TABLE nodes DROP COLUMN synced_lrev; PRAGMA user_version = 2`);
+  earlier.close();
+  const opened = openDeviceStore(place.path, { folding: true });
+  const revisions = rows.map(({ id }) => {
+    const { crev, lrev } = opened.trees.get(id)?.synced ?? assert.fail("no row");
+    return [crev, lrev];
+  });
+  assert.deepEqual(revisions, [
+    [1, 1],
+    [0, 2],
+    [3, 0],
+    [4, 4],
+    [0, 0],
+  ]);
+  const changed = opened.trees.changed().map(({ id }) => id);
+  assert.deepEqual(changed, [edited, moved, executable, deleted].map(({ id }) => id).sort());
+  opened.close();
+});
+
 test("DB7: damage inside is noticed, at the latest when it is read", async () => {
   await using place = await newPlace();
   const store = openDeviceStore(place.path, { folding: true });

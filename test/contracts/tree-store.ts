@@ -42,7 +42,7 @@ export function agreedRow(number: number, parent: NodeId, name: string): NodeRow
   const content = contentOf(number);
   const file = `1:${number}:0`;
   const remote: RemoteSide = { ...place, content, mtimeMs: 17.5, crev: number, lrev: number };
-  const synced: SyncedSide = { ...place, content, file };
+  const synced: SyncedSide = { ...place, content, file, crev: number, lrev: number };
   const local: LocalSide = {
     ...place,
     content,
@@ -86,8 +86,8 @@ const anyRemote = fc
     lrev,
   }));
 const anySynced = fc
-  .tuple(anyPlace, anyContent, anyFile)
-  .map(([at, content, file]): SyncedSide => ({ ...at, content, file }));
+  .tuple(anyPlace, anyContent, anyFile, fc.maxSafeNat(), fc.maxSafeNat())
+  .map(([at, content, file, crev, lrev]): SyncedSide => ({ ...at, content, file, crev, lrev }));
 const anyLocal = fc
   .tuple(
     fc.tuple(anyPlace, fc.option(anyContent), anyFile, anyStamp),

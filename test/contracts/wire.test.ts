@@ -4,7 +4,7 @@ import { concat } from "#core/bytes.ts";
 import { ROOT_NODE } from "#core/ids.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames } from "#protocol/frames.ts";
 import { PROBLEM_STATUS } from "#protocol/problem.ts";
-import { fillRoute } from "#protocol/routes.ts";
+import { fillRoute, ROUTES } from "#protocol/routes.ts";
 import {
   makeFile,
   makeFolder,
@@ -74,7 +74,7 @@ describe("who may ask", () => {
     }
   });
 
-  test("WI2: another account's space answers as one that does not exist", async () => {
+  test("WI2: another account's space answers as one that does not exist (T-SV-03)", async () => {
     await using it = await spaced();
     const bob = await it.world.signUp("bob");
     await grow(it.alice, it.row.space, 1, 1);
@@ -99,10 +99,13 @@ describe("who may ask", () => {
         await bob.call("GET", fillRoute("revisions", { space, node })),
         await bob.call("GET", fillRoute("revision", { space, node, sequence: 1 })),
         await bob.call("GET", fillRoute("trash", { space })),
+        await bob.call("POST", fillRoute("keyEpoch", { space }), { json: { keyEpoch: 2 } }),
       ];
     };
     const theirs = await asBob(it.row.space);
     const nobodys = await asBob("f".repeat(32));
+    const routes = Object.values(ROUTES).filter((route) => route.includes("{space}"));
+    assert.equal(theirs.length, routes.length, "a route of a space that nobody tried");
     for (const [index, answer] of theirs.entries()) {
       assert.equal(answer.status, 404);
       const other = JSON.stringify(nobodys[index]?.json).replaceAll("f".repeat(32), it.row.space);
@@ -195,7 +198,7 @@ describe("problems", () => {
     assert.equal(batch.status, 413);
   });
 
-  test("WI6: who sends too slowly is cut off with 408", async () => {
+  test("WI6: who sends too slowly is cut off with 408 (T-SV-02)", async () => {
     await using it = await spaced();
     let gone = false;
     const trickle = new ReadableStream<Uint8Array>({

@@ -100,16 +100,24 @@ describe("up and join", { concurrency: 2 }, () => {
     assert.match(reason, /No engine runs; .*: start it with lockstep up\.$/);
   });
 
-  test("CL5: a join code in any spelling works once", async () => {
+  test("CL5, CL30: a join code in any spelling works once, and lets nobody in unasked", async () => {
     await using world = await World.open();
     const { server, devices } = await world.synced("a");
     const [a] = devices as [Device];
-    const { code } = await a.json("devices", "add", "--folder", a.dir);
+    const unasked = await a.run("devices", "add", "--folder", a.dir);
+    assert.equal(unasked.code, 2);
+    assertSentence(unasked, /nobody here to ask .* --yes/);
+    const { code, waiting } = await a.invite();
     assert.match(code, /^127\.0\.0\.1:\d+\/([0-9A-Z]{5}-){3}[0-9A-Z]{5}$/);
     const secret = String(code).split("/")[1] ?? "";
     const typed = `${server.url}/${secret.replaceAll("-", "").toLowerCase().replaceAll("0", "o")}`;
     const [b, c] = [world.device("b"), world.device("c")];
-    await b.ok("join", typed, b.dir, "--no-sync");
+    const joined = await b.run("join", typed, b.dir, "--device", "b", "--no-sync");
+    assert.equal(joined.code, 0, joined.stderr);
+    const { code: done, stdout, stderr } = await waiting.ended;
+    assert.deepEqual([done, stdout.split("\n")[1]], [0, "b is a device of alice now."]);
+    const [words = ""] = /^ {2}[a-z]+( [a-z]+){3}$/m.exec(joined.stderr) ?? [];
+    assert.ok(words !== "" && stderr.includes(words.trim()), `${joined.stderr}${stderr}`);
     const again = await c.run("join", code, path.join(c.dir, "sub"), "--no-sync");
     assert.equal(again.code, 1);
     assertSentence(again, /join code/);
@@ -197,7 +205,7 @@ describe("what is linked", { concurrency: 2 }, () => {
     }
     const kinds = await a.run("link", a.at("x"), ...to, "--space", "open");
     assert.equal(kinds.code, 2);
-    const { code } = await a.json("devices", "add", "--folder", a.at("plain files"));
+    const { code } = await a.invite(a.at("plain files"));
     const joined = await b.ok("join", code, b.at("joined"), "--no-sync");
     assert.match(joined, /of alice now/);
     assert.match(await b.ok("status", b.at("joined")), /space files/);
@@ -432,7 +440,7 @@ describe("exit codes", { concurrency: 2 }, () => {
     assert.equal((await b.json("history", b.at("before.txt"))).length, 1);
     await b.engine.stop();
     // A code of a device that has moved does the same, and shuts the earlier device out.
-    const { code } = await a.json("devices", "add", "--folder", a.dir);
+    const { code } = await a.invite();
     await b.ok("join", code, b.dir, "--once");
     const rows = await a.json("devices", "--folder", a.dir);
     const living = rows.filter(({ revoked }: { revoked: boolean }) => !revoked);

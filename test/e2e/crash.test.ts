@@ -36,7 +36,7 @@ suite("killed at any moment", { concurrency: 2 }, () => {
     assert.deepEqual(await b.json("trash", b.dir), []);
   });
 
-  test("EX7: edits, moves and deletions meanwhile are all there, none twice and none in conflict", async () => {
+  test("EX7: edits, moves and deletions meanwhile are all there, none twice and none in conflict (T-JR-05)", async () => {
     const { deeds } = await wreckFor(20, 6, () => undefined);
     assert.ok(deeds > 100, `${deeds} deeds in 20 rounds`);
   });

@@ -170,6 +170,13 @@ export class Device {
     await this.ok("link", this.dir, ...to, "--device", this.name, ...more);
   }
 
+  /** A join code of a folder of its; whoever comes with it is let in. */
+  async invite(folder = this.dir): Promise<{ readonly code: string; readonly waiting: Running }> {
+    const waiting = this.start("devices", "add", "--folder", folder, "--yes");
+    const [, code = ""] = await waiting.says(/lockstep join (\S+)\n/);
+    return { code, waiting };
+  }
+
   /** Starts the engine of its folder and waits until the folder is in sync. */
   async sync(): Promise<Running> {
     this.#engine = this.start("sync", this.dir);

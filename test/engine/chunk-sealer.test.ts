@@ -24,7 +24,13 @@ function sealer(service: CountingEvaluator, domain: "shared" | "private" = "shar
   const fallBacks: [string, number][] = [];
   const keys = keyring(domain);
   const work = chunkWorkHere(primitives);
-  const world = { primitives, work, ristretto, keyService: service, keys: () => keys };
+  const world = {
+    primitives,
+    work,
+    ristretto: async () => ristretto,
+    keyService: service,
+    keys: () => keys,
+  };
   const onFallBack = (code: string, chunks: number): void => void fallBacks.push([code, chunks]);
   return { chunkSealer: new ChunkSealer({ ...world, onFallBack }), fallBacks };
 }

@@ -41,6 +41,31 @@ suite("edits that meet", () => {
     for (const device of [a, b, c]) assert.deepEqual(treeOf(device.dir), expected);
   });
 
+  test("PL18: what was changed and changed back while a device was away is not overwritten", async () => {
+    const [world, a, b] = await trio(["A", "B", "C"]);
+    await using _ = world;
+    assert(a && b);
+    writeFileSync(a.path("letter.txt"), "first");
+    writeFileSync(a.path("list.txt"), "first");
+    await world.settle();
+    await b.down();
+    for (const text of ["second", "first"]) {
+      writeFileSync(a.path("letter.txt"), text);
+      writeFileSync(a.path("list.txt"), text);
+      await a.settle();
+    }
+    writeFileSync(b.path("letter.txt"), "B's");
+    unlinkSync(b.path("list.txt"));
+    b.up();
+    await world.settle();
+    const expected = {
+      "letter.txt": "first",
+      [`letter (B's Conflict Copy ${systemClock.today()}).txt`]: "B's",
+      "list.txt": "first",
+    };
+    for (const device of world.devices) assert.deepEqual(treeOf(device.dir), expected);
+  });
+
   test("PL4: an edit wins over a deletion, whichever came first", async () => {
     const [world, a, b] = await trio(["A", "B", "C"]);
     await using _ = world;
@@ -211,7 +236,7 @@ suite("names", () => {
     assert.equal(b.engine.status(0).receivedBytes, sent);
   });
 
-  test("PL15: names that differ only in case are one name: the second one steps aside", async () => {
+  test("PL15: names that differ only in case are one name: the second one steps aside (T-FS-04)", async () => {
     const [world, a, b] = await trio(["A", "B", "C"]);
     await using _ = world;
     assert(a && b);

@@ -68,6 +68,27 @@ suite("a device that is killed", () => {
     });
   }
 
+  test("EX7, EX4: between putting a file in place and recording it, it knows it where a person moved it", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    mkdirSync(a.path("d"));
+    writeFileSync(a.path("f"), "moved");
+    await world.settle();
+    const row = rowOf(b, "f");
+    const { remote, local } = row;
+    assert(remote !== null && local !== null);
+    // As the kill leaves it: what is to be put in place is on record, and stands there.
+    const placing = { parent: ROOT_NODE, name: "f", content: remote.content, file: local.file };
+    b.store.trees.put({ ...row, synced: null, local: null, placing });
+    await b.down();
+    renameSync(b.path("f"), b.path("d", "f"));
+    b.up();
+    await world.settle();
+    for (const device of [a, b]) assert.deepEqual(treeOf(device.dir), { "d/": "", "d/f": "moved" });
+    assert.equal(a.store.trees.get(row.id)?.remote?.parent, rowOf(a, "d").id);
+  });
+
   test("EX7: what it had staged and is wanted no more when it is back does not stay", async () => {
     await using world = await World.start();
     const a = await world.device("A");

@@ -71,6 +71,20 @@ suite("looking and reading", () => {
     assert.deepEqual(treeOf(b.dir), { g: "one inode" });
   });
 
+  test("SC5, PL15: one of two names of an inode in other letters is the same file", async () => {
+    await using world = await World.start();
+    const a = await world.device("A");
+    const b = await world.device("B");
+    writeFileSync(a.path("f"), "one inode");
+    linkSync(a.path("f"), a.path("g"));
+    await world.settle();
+    const node = b.store.trees.named("remote", ROOT_NODE, "f")[0]?.id;
+    renameSync(a.path("f"), a.path("F"));
+    await world.settle();
+    assert.deepEqual(treeOf(b.dir), { F: "one inode", g: "one inode" });
+    assert.equal(b.store.trees.named("remote", ROOT_NODE, "F")[0]?.id, node);
+  });
+
   test("SC8: a same-size edit whose time was put back is found", async () => {
     await using world = await World.start();
     const a = await world.device("A");
@@ -189,9 +203,20 @@ suite("writing", () => {
     await until("B says why it stays", () => problems().join() === "d not-empty");
     writeFileSync(a.path("d"), "a file of that name");
     await a.settle();
-    await until("B knows of the file", () => b.engine.status(0).pending.down === 2);
+    const known = () => b.store.trees.named("remote", ROOT_NODE, "d").length;
+    await until("B knows of the file", () => known() === 1);
     await until("B says why it waits", () => problems().join() === "d not-empty");
     assert.equal(treeOf(b.dir)["d/scratch.tmp"], "ignored");
+    unlinkSync(a.path("d"));
+    mkdirSync(a.path("d"));
+    writeFileSync(a.path("d", "g"), "made again");
+    await until("B has its folder", () => treeOf(b.dir)["d/g"] === "made again");
+    assert.equal(treeOf(b.dir)["d/scratch.tmp"], "ignored");
+    await until("B has nothing to say", () => problems().length === 0);
+    rmSync(a.path("d"), { recursive: true });
+    writeFileSync(a.path("d"), "a file of that name");
+    await a.settle();
+    await until("B says again why it waits", () => problems().join() === "d not-empty");
     rmSync(b.path("d"), { recursive: true });
     await until("B has the file", () => treeOf(b.dir)["d"] === "a file of that name");
     await until("B has no problem left", () => problems().length === 0);
@@ -282,7 +307,7 @@ suite("writing", () => {
     assert.deepEqual(treeOf(b.dir)["fine"], "f");
   });
 
-  test("EX8: a link that leads out of the folder is not made on another device, and named there", async () => {
+  test("EX8, ST1: a link that leads out of the folder is not made on another device, named there, and not left to do", async () => {
     await using world = await World.start();
     const a = await world.device("A");
     const b = await world.device("B");
@@ -297,6 +322,8 @@ suite("writing", () => {
       { path: "absolute", code: "outside-root" },
       { path: "d/out", code: "outside-root" },
     ]);
+    const { state, pending } = b.engine.status(0);
+    assert.deepEqual({ state, pending }, { state: "in-sync", pending: { up: 0, down: 0 } });
     unlinkSync(a.path("absolute"));
     rmSync(a.path("d", "out"));
     await world.settle();

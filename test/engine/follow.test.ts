@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { posix } from "node:path";
 import { suite, test } from "node:test";
 import { codeOf } from "#core/errors.ts";
 import { chunkId, commitId, deviceId, nodeId, ROOT_NODE } from "#core/ids.ts";
@@ -12,6 +13,7 @@ import { Follower } from "#sync/follow.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
 import { Problems } from "#sync/problems.ts";
 import { expectCommit, writeSent } from "#sync/settings.ts";
+import { HOSTILE_NAMES } from "./hostile-names.ts";
 
 const ME = deviceId("a".repeat(32));
 const OTHER = deviceId("b".repeat(32));
@@ -153,6 +155,29 @@ suite("following the journal", () => {
       assert.equal(world.problems.list()[0]?.code, "bad-name");
     });
   }
+
+  test("FO5: of 200 names that a server may try, none leads anywhere but to one thing in its folder (T-FS-01)", () => {
+    assert.ok(HOSTILE_NAMES.length >= 200, `${HOSTILE_NAMES.length} names`);
+    for (const name of HOSTILE_NAMES) {
+      using world = open();
+      world.follower.apply("0", page([new Journal().entry([created(name)])], "1"));
+      const taken = world.store.trees.get(FILE)?.remote?.name;
+      const shown = JSON.stringify(name.slice(0, 40));
+      if (taken === undefined) {
+        assert.equal(world.problems.list()[0]?.code, "bad-name", shown);
+        continue;
+      }
+      assert.equal(taken, name);
+      // What is taken is one step down, by the rules of every system that it could be sent to here.
+      assert.equal(posix.dirname(posix.join("/root", taken)), "/root", shown);
+      assert.notEqual(posix.join("/root", taken), "/root", shown);
+      const isLow = taken
+        .split("")
+        .some((letter) => letter < " " && letter !== "\n" && letter !== "\t");
+      assert.ok(Buffer.byteLength(taken) <= 255 && !isLow && !taken.includes("\x7f"), shown);
+      assert.ok(taken.isWellFormed() && taken.toLowerCase() !== ".lockstep", shown);
+    }
+  });
 
   test("FO5: a content that is not what it says is a problem of its node alone", () => {
     using world = open();

@@ -15,7 +15,7 @@ import { IgnoreRules } from "#sync/ignore.ts";
 import { Looking } from "#sync/looking.ts";
 import type { Disk, TreeStore, Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
-import { PARK_NODE } from "#sync/tree.ts";
+import { agreedAt, PARK_NODE } from "#sync/tree.ts";
 import { Unsynced } from "#sync/unsynced.ts";
 
 const { signal } = new AbortController();
@@ -82,13 +82,12 @@ async function withFolder(
   }
 }
 
-/** The server has a file of the root as well. */
-function agreeOn(trees: TreeStore, called: string): NodeId {
-  const row = trees.named("local", ROOT_NODE, called)[0];
+/** The server has a file of that folder as well. */
+function agreeOn(trees: TreeStore, called: string, folder = ROOT_NODE): NodeId {
+  const row = trees.named("local", folder, called)[0];
   assert(row?.local);
-  const { parent, name, file } = row.local;
   const content = { kind: "symlink", target: "stands for any" } as const;
-  trees.put({ ...row, synced: { parent, name, content, file } });
+  trees.put({ ...row, synced: agreedAt(null, row.local, content, row.local.file) });
   return row.id;
 }
 
@@ -211,6 +210,36 @@ suite("what goes missing beside a folder that cannot be listed", () => {
   });
 });
 
+suite("what is looked at in part beside a folder that cannot be listed", () => {
+  test("SC10: what goes missing there is looked for everywhere before it counts as deleted", async () => {
+    await withFolder(async (looking, { root, refused, trees, later }) => {
+      for (const name of ["private", "desk"]) mkdirSync(join(root, name));
+      for (const name of ["f", "g"]) writeFileSync(join(root, "desk", name), name);
+      await rest(looking);
+      const desk = trees.named("local", ROOT_NODE, "desk")[0]?.id ?? assert.fail("no desk");
+      const [moved, deleted] = [agreeOn(trees, "f", desk), agreeOn(trees, "g", desk)];
+      refused.add("private");
+      const lookTwice = async (): Promise<void> => {
+        for (let time = 0; time < 2; time++) {
+          looking.lookAgain(desk);
+          await looking.run(signal);
+          later(5_000);
+        }
+        while (looking.wanted) await looking.run(signal);
+      };
+      looking.lookAtEverything();
+      await rest(looking);
+      rmSync(join(root, "desk", "g"));
+      await lookTwice();
+      assert.equal(trees.get(deleted)?.local, null);
+      // A folder that nobody may list can still be moved into.
+      renameSync(join(root, "desk", "f"), join(root, "private", "f"));
+      await lookTwice();
+      assert.equal(trees.get(moved)?.local?.blind, "unreadable");
+    });
+  });
+});
+
 suite("things that change their names between two looks", () => {
   test("SC4: a folder that another one took the path of is not taken for that one", async () => {
     await withFolder(async (looking, { root, trees }) => {
@@ -248,8 +277,7 @@ suite("things that change their names between two looks", () => {
       const outer = trees.named("local", ROOT_NODE, "outer")[0]?.id ?? assert.fail("no outer");
       const row = trees.named("local", outer, "inner")[0];
       assert(row?.local);
-      const { parent, name, file } = row.local;
-      trees.put({ ...row, synced: { parent, name, content: FOLDER, file } });
+      trees.put({ ...row, synced: agreedAt(null, row.local, FOLDER, row.local.file) });
       renameSync(inner, join(root, "aside"));
       renameSync(join(root, "f"), inner);
       renameSync(join(root, "aside"), join(root, "f"));
@@ -267,9 +295,8 @@ suite("things that change their names between two looks", () => {
       await rest(looking);
       const row = trees.named("local", ROOT_NODE, "f")[0];
       assert(row?.local);
-      const { parent, name, file } = row.local;
       const content = { kind: "symlink", target: "stands for any" } as const;
-      trees.put({ ...row, synced: { parent, name, content, file } });
+      trees.put({ ...row, synced: agreedAt(null, row.local, content, row.local.file) });
       renameSync(join(root, "f"), join(root, "g"));
       looking.lookAgain(ROOT_NODE);
       await looking.run(signal);
@@ -283,9 +310,9 @@ suite("things that change their names between two looks", () => {
       await rest(looking);
       const row = trees.named("local", ROOT_NODE, "f")[0];
       assert(row?.local);
-      const { parent, name, file } = row.local;
       const content = { kind: "symlink", target: "stands for any" } as const;
-      trees.put({ ...row, local: null, synced: { parent, name, content, file } });
+      const synced = agreedAt(null, row.local, content, row.local.file);
+      trees.put({ ...row, local: null, synced });
       writeFileSync(join(root, "f"), "second");
       looking.lookAtEverything();
       await rest(looking);
@@ -333,9 +360,9 @@ suite("a move that stopped in its middle", () => {
       await rest(looking);
       const row = trees.children("local", PARK_NODE)[0];
       assert(row?.local);
-      const { parent, name, file } = { ...row.local, name: "f" };
+      const place = { parent: row.local.parent, name: "f" };
       const content = { kind: "symlink", target: "stands for any" } as const;
-      trees.put({ ...row, synced: { parent, name, content, file } });
+      trees.put({ ...row, synced: agreedAt(null, place, content, row.local.file) });
       renameSync(parked, join(root, "d", "f"));
       looking.lookAgain(PARK_NODE);
       await rest(looking);

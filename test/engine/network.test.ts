@@ -119,7 +119,7 @@ suite("a network as it is", () => {
     assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
   });
 
-  test("DL3: a damaged chunk never reaches a file; asked for again it does", async () => {
+  test("DL3: a damaged chunk never reaches a file; asked for again it does (T-CR-04)", async () => {
     await using world = await World.start();
     const a = await world.device("A");
     const b = await world.device("B");

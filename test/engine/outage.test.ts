@@ -16,7 +16,7 @@ import { Life, type Boot, type Outage } from "#sync/outage.ts";
 import type { Watcher } from "#sync/ports.ts";
 import { Problems } from "#sync/problems.ts";
 import { Reading } from "#sync/reading.ts";
-import type { NodeRow } from "#sync/tree.ts";
+import { agreedAt, type NodeRow } from "#sync/tree.ts";
 import { Unsynced } from "#sync/unsynced.ts";
 
 const { signal } = new AbortController();
@@ -82,7 +82,8 @@ class Machine implements AsyncDisposable {
     const { content, file } = row.local;
     const place = { parent: ROOT_NODE, name };
     const remote = { ...place, content, mtimeMs: 0, crev: 1, lrev: 1 };
-    this.#store.trees.put({ ...row, remote, synced: { ...place, content, file } });
+    const synced = agreedAt(remote, place, content, file);
+    this.#store.trees.put({ ...row, remote, synced });
   }
 
   life(boot: Boot | null): Life {

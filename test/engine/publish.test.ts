@@ -66,7 +66,7 @@ suite("a person who is as quick as the engine", () => {
     const { local, stagedFile } = await createWhile((path) => writeFileSync(path, "edited"));
     assert.equal(local.content, null);
     assert.equal(local.file, stagedFile);
-    const agreed = { ...PLACE, content: CONTENT, file: stagedFile };
+    const agreed = { ...PLACE, content: CONTENT, file: stagedFile, crev: 1, lrev: 1 };
     assert.deepEqual(agreedSide(rowWith(local), local, CONTENT), agreed);
   });
 
@@ -76,7 +76,7 @@ suite("a person who is as quick as the engine", () => {
       renameSync(`${path}.new`, path);
     });
     assert.equal(local.file, stagedFile);
-    const agreed = { ...PLACE, content: CONTENT, file: stagedFile };
+    const agreed = { ...PLACE, content: CONTENT, file: stagedFile, crev: 1, lrev: 1 };
     assert.deepEqual(agreedSide(rowWith(local), local, CONTENT), agreed);
   });
 

@@ -123,7 +123,7 @@ export function sealedDevice(keys = keyring(), shelf = new Shelf(), id = DEVICE)
     folding: true,
     primitives,
     work: chunkWorkHere(primitives),
-    ristretto,
+    ristretto: async () => ristretto,
     digest: systemDigest,
     keys: () => device.keys,
     refreshKeys: async () => void device.refreshed++,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
@@ -35,6 +35,33 @@ test("SC4, SC9: a look at everything lists what is below a folder that was moved
     );
     assert.equal(seen.unsteady, false);
     assert.equal(seen.missing.size, 1, "nothing but the folder that was moved is missing");
+  } finally {
+    store.close();
+  }
+});
+
+test("SC2, SC4: a file that moved with its path to another folder of that name is the same file", async () => {
+  await using world = await World.start();
+  const a = await world.device("A");
+  for (const folder of ["d", "x"]) mkdirSync(a.path(folder));
+  writeFileSync(a.path("d", "f"), "known");
+  await a.settle();
+  await a.down();
+  await using disk = openDisk(a.dir);
+  const store = openDeviceStore(join(world.root, "A.sqlite"), { folding: true });
+  try {
+    const { trees } = store;
+    const idOf = (name: string, folder: NodeId = ROOT_NODE): NodeId =>
+      trees.named("local", folder, name)[0]?.id ?? assert.fail(`no ${name}`);
+    const [x, f] = [idOf("x"), idOf("f", idOf("d"))];
+    renameSync(a.path("d", "f"), a.path("x", "f"));
+    rmdirSync(a.path("d"));
+    renameSync(a.path("x"), a.path("d"));
+    const seen = await look({ disk, trees, rules: new IgnoreRules() }, "all");
+    const fresh = (): NodeId => nodeId("1".repeat(32));
+    const around = { trees, fresh, arrivals: new Map(), outage: null };
+    trees.transaction(() => new Matcher(around, seen, 1_000_000, true).run());
+    assert.equal(trees.get(f)?.local?.parent, x);
   } finally {
     store.close();
   }

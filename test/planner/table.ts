@@ -63,9 +63,16 @@ export class World {
     return this.devices[1];
   }
 
+  /** Deeds of the person at a device; what was done before a `sync` is committed there. */
   act(device: ModelDevice, deeds: string): void {
     const lines = deeds.split(";").map((line) => line.trim());
-    new Folder(device).act(lines.filter((line) => line !== ""));
+    for (let at = 0; at < lines.length;) {
+      const sync = lines.indexOf("sync", at);
+      const end = sync === -1 ? lines.length : sync;
+      new Folder(device).act(lines.slice(at, end).filter((line) => line !== ""));
+      if (sync !== -1) this.rest([device]);
+      at = end + 1;
+    }
   }
 
   /** All devices and the server hold this tree, and know it. */

@@ -14,7 +14,7 @@ const id = "[A-Z]{2}[0-9]+";
 const idList = `${id}(?:(?:, ?| )${id})*`;
 
 /** The ids that start a rule of SPEC.md, with their lines. A rule starts with its id in bold. */
-function rulesOf(spec: string): ReadonlyMap<string, number> {
+export function rulesOf(spec: string): ReadonlyMap<string, number> {
   const rules = new Map<string, number>();
   spec.split("\n").forEach((line, index) => {
     const found = new RegExp(String.raw`^\s*(?:[-*|] *|\d+\. *)?\*\*(${id})\*\*`).exec(line)?.[1];
@@ -60,7 +60,8 @@ export function checkSpecIds(spec: string, sources: readonly Source[]): Finding[
   return findings;
 }
 
-function testNames(source: Source): { readonly name: string; readonly start: number }[] {
+/** Names of tests and suites as they stand in the source. */
+export function testNames(source: Source): { readonly name: string; readonly start: number }[] {
   const names: { name: string; start: number }[] = [];
   walk(source.program, (node) => {
     if (node.type !== "CallExpression") return;

@@ -1,16 +1,20 @@
 import type { Command } from "commander";
+import { unreachable } from "#core/assert.ts";
 import { askPassword } from "../ask-person.ts";
 import { DeviceKeys, keysFile } from "../device-keys.ts";
-import { wrongUsage } from "../exit.ts";
-import { offerJoin } from "../join-code.ts";
+import { CommandError, EXIT, wrongUsage } from "../exit.ts";
+import { Invitation } from "../inviting.ts";
+import { askAt, withoutAsking } from "../letting-in.ts";
 import { impliedLink } from "../links.ts";
-import { print, printJson, shown, table, timeText } from "../output.ts";
+import { note, print, printJson, shown, table, timeText } from "../output.ts";
 import { signIn } from "../owner.ts";
 import { reachableServer } from "../own-server.ts";
 import { printWords } from "../recovery-words.ts";
 import { shutOut } from "../renewing.ts";
 import { callAs, callServer } from "../server-calls.ts";
 import { noKeys } from "../space-door.ts";
+import { stopSignal } from "../stopping.ts";
+import { TypedLines } from "../typed-lines.ts";
 import { explain, jsonOption, thisHome } from "../usage.ts";
 
 type Options = { readonly folder?: string; readonly json?: true };
@@ -79,13 +83,37 @@ async function revoke(wanted: string, { folder: path, json }: Options): Promise<
   printWords(words);
 }
 
-async function add({ folder: path, json }: Options): Promise<void> {
+async function add({ folder: path, json, yes }: Options & { readonly yes?: true }): Promise<void> {
+  const { stdin } = process;
+  if (!yes && !stdin.isTTY) {
+    const next = "run this in a terminal, or with --yes, which lets in whoever has the code";
+    throw wrongUsage(`There is nobody here to ask about the other machine: ${next}.`);
+  }
   const home = thisHome();
   const folder = impliedLink(home, path);
-  const server = reachableServer(home, folder.link.server);
-  const code = await offerJoin(folder, server);
-  if (json) return printJson({ code });
-  print(`./lockstep join ${code}`);
+  const stop = stopSignal();
+  using lines = yes ? null : new TypedLines(stdin);
+  await using invitation = await Invitation.make(folder, reachableServer(home, folder.link.server));
+  const { code } = invitation;
+  if (json) printJson({ code });
+  else print(`./lockstep join ${code}`);
+  note("Waiting for the other machine, for 10 minutes. Ctrl-C takes the code back.");
+  const outcome = await invitation
+    .wait(lines === null ? withoutAsking : askAt(lines), stop)
+    .catch((error: unknown) => {
+      throw stop.aborted ? new CommandError("Stopped: the code is taken back.") : error;
+    });
+  switch (outcome.kind) {
+    case "joined":
+      if (json) return printJson({ joined: outcome.name });
+      return print(`${shown(outcome.name)} is a device of ${folder.link.account} now.`);
+    case "refused":
+      throw new CommandError("It was not let in; its code is used up.");
+    case "expired":
+      throw new CommandError("Nobody came with the code; it is worth nothing now.", EXIT.timedOut);
+    default:
+      unreachable(outcome);
+  }
 }
 
 export function register(command: Command): void {
@@ -112,10 +140,18 @@ export function register(command: Command): void {
     },
   ).action(revoke);
   explain(
-    shared(command.command("add").description("print the line that joins one more machine")),
+    shared(command.command("add").description("print the line that joins one more machine")).option(
+      "--yes",
+      "let in whoever comes with the code, without asking",
+    ),
     {
       examples: ["lockstep devices add"],
-      about: "Run the printed line on the other machine: it works once, for 10 minutes.",
+      exits: [1, 4],
+      about:
+        "Run the printed line on the other machine, within 10 minutes; this one waits for it. " +
+        "Both then show four words, and this one asks whether they are the same: if they are, " +
+        "nobody stands between the two. With --yes nobody looks: somebody who got hold of the " +
+        "code, and came first, is let in too.",
     },
   ).action(add);
 }

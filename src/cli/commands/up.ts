@@ -5,7 +5,7 @@ import { systemChance } from "#platform/chance.ts";
 import { wrongUsage } from "../exit.ts";
 import { syncInForeground } from "../foreground.ts";
 import type { Home } from "../home.ts";
-import { offerJoin } from "../join-code.ts";
+import { askAt, JoinCodes, withoutAsking } from "../letting-in.ts";
 import { checkBeforeLinking, enrolBy, linkFolder } from "../linking.ts";
 import { linkAt, listLinks, realPath, replaceLink, type LinkedFolder } from "../links.ts";
 import { withNextStep } from "../next-step.ts";
@@ -14,6 +14,7 @@ import * as own from "../own-server.ts";
 import { signUp } from "../owner.ts";
 import { callServer } from "../server-calls.ts";
 import { stopSignal } from "../stopping.ts";
+import { TypedLines } from "../typed-lines.ts";
 import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
 
 const STANDARD_FOLDER = "Lockstep";
@@ -114,10 +115,11 @@ async function prepare(
   return bind(home, dir, known, options.device);
 }
 
-async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<void> {
-  const { link } = folder;
+/** Whether somebody is there to be asked whom to let in. */
+const isAttended = (): boolean => process.stdin.isTTY;
+
+function tell(home: Home, { link }: LinkedFolder, code: string, json: boolean): void {
   const server = own.reachableServer(home, link.server);
-  const code = await offerJoin(folder, server);
   if (json) {
     const { account, dir } = link;
     return printJson({ server, folder: dir, account, join: `./lockstep join ${code}` });
@@ -134,28 +136,31 @@ async function tell(home: Home, folder: LinkedFolder, json: boolean): Promise<vo
   if (own.isLoopback(server)) {
     print("Only this machine can reach the server so far; with --host 0.0.0.0 others can.");
   }
-  const another = process.stdin.isTTY ? " Enter makes another." : "";
-  print(`The code works once, within 10 minutes.${another} Ctrl-C stops.`);
+  print("The code works once, within 10 minutes.");
+  print(
+    isAttended()
+      ? "You are asked here before it lets a machine in. Enter makes another. Ctrl-C stops."
+      : "Nobody is asked, as this is no terminal: whoever has it is let in. Ctrl-C stops.",
+  );
 }
 
-/** Enter on a terminal asks for a fresh join line. */
-function offerOnEnter(home: Home, folder: LinkedFolder): Disposable {
-  const { stdin } = process;
-  if (!stdin.isTTY) return { [Symbol.dispose]: () => undefined };
-  const offer = (): void => {
-    const server = own.reachableServer(home, folder.link.server);
-    offerJoin(folder, server).then(
+/** Join codes for as long as this runs; on a terminal Enter makes another one. */
+function openJoinCodes(
+  home: Home,
+  folder: LinkedFolder,
+  until: AsyncDisposableStack,
+): () => Promise<string> {
+  const make = async (): Promise<string> =>
+    codes.make(own.reachableServer(home, folder.link.server));
+  const another = (): void => {
+    make().then(
       (code) => print(`  ./lockstep join ${code}\n`),
       (error: unknown) => note(error instanceof Error ? error.message : String(error)),
     );
   };
-  stdin.on("data", offer);
-  return {
-    [Symbol.dispose]: () => {
-      stdin.off("data", offer);
-      stdin.pause();
-    },
-  };
+  const lines = isAttended() ? until.use(new TypedLines(process.stdin, another)) : null;
+  const codes = until.use(new JoinCodes(folder, lines === null ? withoutAsking : askAt(lines)));
+  return make;
 }
 
 async function up(path: string | undefined, options: Options): Promise<void> {
@@ -169,12 +174,12 @@ async function up(path: string | undefined, options: Options): Promise<void> {
   const isOurs = linked === null || (remembered && own.localUrl(remembered) === linked.link.server);
   const folder = isOurs || linked === null ? await prepare(home, dir, options, running) : linked;
   if (stop.aborted) return;
+  const makeCode = openJoinCodes(home, folder, running);
   try {
-    await tell(home, folder, options.json === true);
+    tell(home, folder, await makeCode(), options.json === true);
   } catch (error) {
     throw withNextStep(error, home, folder);
   }
-  using _ = offerOnEnter(home, folder);
   await syncInForeground(home, folder, stop, () => undefined);
 }
 

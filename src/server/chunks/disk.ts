@@ -14,6 +14,12 @@ const SUFFIX = ".pack";
 /** The first two characters are the folder that a pack lies in. */
 const NAME = /^[0-9a-z]{2}[0-9a-z-]{2,126}$/;
 
+/** Where a finished pack lies in a folder of packs. */
+export function packPath(folder: string, name: string): string {
+  assert(NAME.test(name), `not a pack name: ${name}`);
+  return join(folder, name.slice(0, 2), `${name}${SUFFIX}`);
+}
+
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
@@ -146,8 +152,7 @@ export class DiskPacks implements PackStore, AsyncDisposable {
   }
 
   #path(name: string): string {
-    assert(NAME.test(name), `not a pack name: ${name}`);
-    return join(this.#folder, name.slice(0, 2), `${name}${SUFFIX}`);
+    return packPath(this.#folder, name);
   }
 
   async #openToRead(name: string): Promise<FileHandle> {

@@ -4,10 +4,6 @@ import {
   type DeviceRow,
   Enrol,
   Enrolled,
-  Join,
-  JoinCode,
-  Joined,
-  JoinOffer,
   Login,
   LoginAnswer,
   Recovery,
@@ -23,7 +19,6 @@ import { DeviceId } from "#protocol/ids.ts";
 import { ROUTES } from "#protocol/routes.ts";
 import { accountKey, signUp, type AccountParts } from "../accounts.ts";
 import { enrol, revoke, type Enrolment } from "../devices.ts";
-import { join, offerJoin, type JoinParts } from "../join.ts";
 import { signIn, startLogin, startRecovery } from "../logins.ts";
 import type { AccountRow } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
@@ -127,30 +122,11 @@ const tokenRoute = createRoute({
   },
 });
 
-const offerRoute = createRoute({
-  method: "post",
-  path: ROUTES.joinCodes,
-  summary: "Keep what one more machine joins with, by a code that the server never sees",
-  security: WITH_TOKEN,
-  request: body(JoinOffer),
-  responses: {
-    201: { description: "It is kept for 10 minutes", content: json(JoinCode) },
-    ...problems(...BODY_PROBLEMS, "no-token", "bad-token"),
-  },
-});
-
-const joinRoute = createRoute({
-  method: "post",
-  path: ROUTES.join,
-  summary: "Become a device of the account behind a join code",
-  request: body(Join),
-  responses: {
-    201: { description: "The device and its token", content: json(Joined) },
-    ...problems(...BODY_PROBLEMS, "not-found", "conflict", "too-many-requests"),
-  },
-});
-
-function enrolled(account: AccountRow, { device, token }: Enrolment): z.infer<typeof Enrolled> {
+/** A new device, as it is told. */
+export function enrolled(
+  account: AccountRow,
+  { device, token }: Enrolment,
+): z.infer<typeof Enrolled> {
   return {
     accountId: account.id,
     account: account.name,
@@ -187,11 +163,7 @@ function mountDevices(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates):
   });
 }
 
-export function mountAccounts(
-  app: OpenAPIHono<Env>,
-  parts: AccountParts & JoinParts,
-  gates: Gates,
-): void {
+export function mountAccounts(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates): void {
   app.openapi({ ...signUpRoute, middleware: [gates.json()] }, async (context) => {
     const account = await signUp(parts, context.req.valid("json"));
     return context.json({ accountId: account.id, account: account.name }, 201);
@@ -218,16 +190,5 @@ export function mountAccounts(
     const { label, expiresInS, proof } = context.req.valid("json");
     const account = await signIn(parts, proof);
     return context.json(await createToken(parts, account, { label, expiresInS }), 201);
-  });
-
-  app.openapi({ ...offerRoute, middleware: [gates.session, gates.json()] }, async (context) => {
-    const offer = context.req.valid("json");
-    return context.json(await offerJoin(parts, context.get("session").account, offer), 201);
-  });
-
-  app.openapi({ ...joinRoute, middleware: [gates.json()] }, async (context) => {
-    const joined = await join(parts, context.req.valid("json"));
-    const { space, package: closed } = joined.join;
-    return context.json({ ...enrolled(joined.account, joined), space, package: closed }, 201);
   });
 }

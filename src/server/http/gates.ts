@@ -1,3 +1,4 @@
+import type { HttpBindings } from "@hono/node-server";
 import { z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import type { Clock } from "#core/world.ts";
@@ -10,6 +11,8 @@ import { limitBody } from "./body.ts";
 
 /** What middleware leaves on a request. */
 export type Env = {
+  /** There is no socket where the app is called by itself. */
+  Bindings: Partial<Pick<HttpBindings, "outgoing">>;
   Variables: { session: Session; requestId: string; bytes: number };
 };
 
@@ -29,6 +32,15 @@ export function buildGates(sessions: Sessions, clock: Clock): Gates {
     },
     json: (maxBytes = MAX_SMALL_JSON_BYTES) => limitBody(clock, maxBytes),
   };
+}
+
+/** The account of a device's session: programs have no business with keys. */
+export function onlyDevices({ device, account }: Session): Session["account"] {
+  if (device !== null) return account;
+  throw new ProblemError(
+    "forbidden",
+    "Only a device may do that, for it takes the account's keys.",
+  );
 }
 
 /** In a route definition: this call needs a token. */

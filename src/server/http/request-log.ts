@@ -1,16 +1,23 @@
 import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { toHex } from "#core/bytes.ts";
+import { codeOf, messageOf } from "#core/errors.ts";
 import type { Chance, Clock, Log } from "#core/world.ts";
 import type { Env } from "./gates.ts";
 import { streamOf } from "./stream.ts";
 
 const REQUEST_ID_BYTES = 8;
 
+type Ends = {
+  readonly through: (bytes: number) => void;
+  /** The answer stops short of its end; false when whoever carries it has to be told. */
+  readonly broken: (error: unknown) => boolean;
+};
+
 async function* counted(
   body: ReadableStream<Uint8Array>,
   signal: AbortSignal,
-  end: (bytes: number) => void,
+  { through, broken }: Ends,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = body.getReader();
   // A reader that went away must be felt at once, not with the next piece: an event stream rests.
@@ -23,8 +30,10 @@ async function* counted(
       bytes += piece.value.byteLength;
       yield piece.value;
     }
+  } catch (error) {
+    if (!broken(error)) throw error;
   } finally {
-    end(bytes);
+    through(bytes);
   }
 }
 
@@ -53,12 +62,20 @@ export function logRequests(log: Log, clock: Clock, chance: Chance): MiddlewareH
         ms: Math.round(clock.monotonicMs() - beganMs),
         bytes,
       });
+    const broken = (error: unknown): boolean => {
+      log.warn("answer-broken", { id, code: codeOf(error), message: messageOf(error) });
+      // The connection has to break too: an answer that only ends looks whole. Told of the error,
+      // the adapter would print it, and all that is in its message.
+      const { outgoing } = context.env ?? {};
+      outgoing?.destroy();
+      return outgoing !== undefined;
+    };
     headers.set("x-request-id", id);
     headers.set("x-content-type-options", "nosniff");
     if (body === null) write(0);
     else
       context.res = new Response(
-        streamOf((signal) => counted(body, signal, write)),
+        streamOf((signal) => counted(body, signal, { through: write, broken })),
         context.res,
       );
   };

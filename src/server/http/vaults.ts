@@ -4,10 +4,8 @@ import { MAX_JSON_BYTES } from "#protocol/limits.ts";
 import { ROUTES } from "#protocol/routes.ts";
 import type { AccountParts } from "../accounts.ts";
 import { signIn } from "../logins.ts";
-import { ProblemError } from "../problem-error.ts";
-import type { Session } from "../tokens.ts";
 import { outrun, vaultOf } from "../vaults.ts";
-import { BODY_PROBLEMS, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
+import { BODY_PROBLEMS, onlyDevices, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { problems } from "./problem.ts";
 
 const json = <Schema extends z.ZodType>(schema: Schema) => ({ "application/json": { schema } });
@@ -48,12 +46,6 @@ const passwordRoute = createRoute({
     ...problems(...BODY_PROBLEMS, "bad-credentials", "conflict"),
   },
 });
-
-/** Programs have no business with keys. */
-function onlyDevices({ device, account }: Session): Session["account"] {
-  if (device !== null) return account;
-  throw new ProblemError("forbidden", "Only a device may read or change the account's keys.");
-}
 
 export function mountVaults(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates): void {
   const { accounts } = parts;

@@ -46,14 +46,14 @@ export type TokenRow = {
   readonly expiresMs: number | null;
 };
 
+/** A join code, and what two devices have said to each other by it. */
 export type JoinRow = {
   /** SHA-256 of the code's locator, hex. */
   readonly hash: string;
-  /** What the new device gets, closed. */
-  readonly package: string;
   readonly account: AccountId;
-  readonly space: string;
   readonly expiresMs: number;
+  /** Opaque, oldest first. */
+  readonly messages: readonly string[];
 };
 
 /** What an account keeps here that the server cannot read; a version replaces the one before. */
@@ -67,6 +67,8 @@ export type VaultRow = {
 export type KeyringChange = {
   readonly version: number;
   readonly keyring: string;
+  /** The version that it takes the place of, which is lower; the one before when absent. */
+  readonly replaces?: number | undefined;
   readonly renewal?:
     | { readonly version: number; readonly bundle: string; readonly recoveryKey: string }
     | undefined;
@@ -85,7 +87,7 @@ export interface AccountStore {
     update: { readonly version: number; readonly bundle: string; readonly opaqueRecord?: string },
   ): Promise<boolean>;
   /**
-   * Puts a keyring in the place of version - 1, and with it another bundle and recovery key; false
+   * Puts a keyring in the place of version - 1, or of `replaces`, and with it another bundle and recovery key; false
    * when one of them is not at that version.
    */
   putKeyring(account: AccountId, update: KeyringChange): Promise<boolean>;
@@ -100,8 +102,12 @@ export interface AccountStore {
   createToken(row: TokenRow): Promise<void>;
   tokenByHash(hash: string): Promise<TokenRow | undefined>;
   createJoin(row: JoinRow): Promise<void>;
-  /** Takes the code away and returns it: a second taker gets undefined. */
-  takeJoin(hash: string): Promise<JoinRow | undefined>;
+  join(hash: string): Promise<JoinRow | undefined>;
+  /** Adds message number `at`, counted from 0; false when there are not exactly `at` before it. */
+  addToJoin(hash: string, at: number, message: string): Promise<boolean>;
+  removeJoin(hash: string): Promise<void>;
+  /** Removes those that expire at `nowMs` or earlier. */
+  removeExpiredJoins(nowMs: number): Promise<void>;
 }
 
 /** Which keys close a sealed space, and the head when they began to. */
@@ -123,6 +129,8 @@ export type SpaceRow = SpaceKeys & {
   /** 96 hex digits, what files of this space are cut by: see `JournalStore.cutKey`. */
   readonly cutKey: string;
   readonly createdMs: number;
+  /** The head when its operator put a copy back and said so; absent when none was ever. */
+  readonly restored?: Head;
 };
 
 export type Head = { readonly sequence: number; readonly chain: string };
@@ -182,6 +190,11 @@ export interface JournalStore {
    * space is at another one.
    */
   setKeyEpoch(space: SpaceId, keyEpoch: number): Promise<boolean>;
+  /**
+   * Gives each space a new epoch, as an older copy was put back. Where that is announced the
+   * present heads are noted; else what was noted before goes. Returns how many spaces there are.
+   */
+  restart(draw: () => string, isAnnounced: boolean): Promise<number>;
   head(space: SpaceId): Promise<Head>;
   /** The chain value after `sequence`; undefined when the journal is shorter. */
   chainAt(space: SpaceId, sequence: number): Promise<string | undefined>;

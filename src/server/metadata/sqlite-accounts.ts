@@ -48,10 +48,10 @@ function tokenOf(row: Row): TokenRow {
 function joinOf(row: Row): JoinRow {
   return {
     hash: hexOf(row, "hash"),
-    package: textOf(row, "package"),
     account: accountId(hexOf(row, "account")),
-    space: textOf(row, "space"),
     expiresMs: integerOf(row, "expires_ms"),
+    // Written by this file alone.
+    messages: JSON.parse(textOf(row, "messages")) as string[],
   };
 }
 
@@ -74,11 +74,12 @@ function statements(file: SqliteFile) {
     renew: file.prepare(
       `UPDATE accounts SET keyring = $keyring, keyring_version = $version, bundle = $bundle,
        bundle_version = $renewed, recovery_key = $recoveryKey
-       WHERE id = $id AND keyring_version = $version - 1 AND bundle_version = $renewed - 1`,
+       WHERE id = $id AND keyring_version = $replaces AND $version > $replaces
+       AND bundle_version = $renewed - 1`,
     ),
     putKeyring: file.prepare(
       `UPDATE accounts SET keyring = $keyring, keyring_version = $version
-       WHERE id = $id AND keyring_version = $version - 1`,
+       WHERE id = $id AND keyring_version = $replaces AND $version > $replaces`,
     ),
     accountByKey: file.prepare("SELECT * FROM accounts WHERE key = ?"),
     account: file.prepare("SELECT * FROM accounts WHERE id = ?"),
@@ -96,9 +97,15 @@ function statements(file: SqliteFile) {
     token: file.prepare("SELECT * FROM tokens WHERE hash = ?"),
     removeTokens: file.prepare("DELETE FROM tokens WHERE device = ?"),
     addJoin: file.prepare(
-      "INSERT INTO joins (hash, package, account, space, expires_ms) VALUES (?, ?, ?, ?, ?)",
+      "INSERT INTO joins (hash, account, expires_ms, messages) VALUES (?, ?, ?, ?)",
     ),
-    takeJoin: file.prepare("DELETE FROM joins WHERE hash = ? RETURNING *"),
+    join: file.prepare("SELECT * FROM joins WHERE hash = ?"),
+    addToJoin: file.prepare(
+      `UPDATE joins SET messages = json_insert(messages, '$[#]', $message)
+       WHERE hash = $hash AND json_array_length(messages) = $at`,
+    ),
+    removeJoin: file.prepare("DELETE FROM joins WHERE hash = ?"),
+    removeExpiredJoins: file.prepare("DELETE FROM joins WHERE expires_ms <= ?"),
   };
 }
 
@@ -146,16 +153,17 @@ export class SqliteAccounts implements AccountStore {
 
   async putKeyring(
     account: AccountId,
-    { version, keyring, renewal }: KeyringChange,
+    { version, keyring, renewal, replaces = version - 1 }: KeyringChange,
   ): Promise<boolean> {
     const id = raw(account);
     return this.#file.write(() => {
       if (renewal !== undefined) {
         const { bundle, recoveryKey } = renewal;
-        const values = { id, bundle, recoveryKey, keyring, version, renewed: renewal.version };
+        const { version: renewed } = renewal;
+        const values = { id, bundle, recoveryKey, keyring, version, renewed, replaces };
         return this.#sql.renew.run(values).changes === 1;
       }
-      return this.#sql.putKeyring.run({ id, version, keyring }).changes === 1;
+      return this.#sql.putKeyring.run({ id, version, keyring, replaces }).changes === 1;
     });
   }
 
@@ -203,15 +211,27 @@ export class SqliteAccounts implements AccountStore {
     return row && tokenOf(row);
   }
 
-  async createJoin(row: JoinRow): Promise<void> {
-    const { hash, package: closed, account, space, expiresMs } = row;
-    const values = [raw(hash), closed, raw(account), space, expiresMs] as const;
+  async createJoin({ hash, account, expiresMs, messages }: JoinRow): Promise<void> {
+    const values = [raw(hash), raw(account), expiresMs, JSON.stringify(messages)] as const;
     this.#file.write(() => this.#sql.addJoin.run(...values));
   }
 
-  async takeJoin(hash: string): Promise<JoinRow | undefined> {
-    const row = this.#file.write(() => this.#sql.takeJoin.get(raw(hash)));
+  async join(hash: string): Promise<JoinRow | undefined> {
+    const row = this.#file.read(() => this.#sql.join.get(raw(hash)));
     return row && joinOf(row);
+  }
+
+  async addToJoin(hash: string, at: number, message: string): Promise<boolean> {
+    const values = { hash: raw(hash), at, message };
+    return this.#file.write(() => this.#sql.addToJoin.run(values).changes === 1);
+  }
+
+  async removeJoin(hash: string): Promise<void> {
+    this.#file.write(() => this.#sql.removeJoin.run(raw(hash)));
+  }
+
+  async removeExpiredJoins(nowMs: number): Promise<void> {
+    this.#file.write(() => this.#sql.removeExpiredJoins.run(nowMs));
   }
 
   #addToken({ hash, account, device, label, createdMs, expiresMs }: TokenRow): void {

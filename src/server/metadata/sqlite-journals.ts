@@ -30,6 +30,7 @@ import {
   integerOf,
   NODE_COLUMNS,
   nodeOf,
+  orNull,
   raw,
   revisionOf,
   textOf,
@@ -61,6 +62,7 @@ const TOMBSTONES = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, r.sequence, r.time_ms, r
 function reading(file: SqliteFile) {
   return {
     space: file.prepare("SELECT * FROM spaces WHERE id = ?"),
+    everySpace: file.prepare("SELECT id FROM spaces"),
     spaces: file.prepare("SELECT * FROM spaces WHERE account = ? ORDER BY created_ms, id"),
     keyEpoch: file.prepare("SELECT key_epoch FROM spaces WHERE id = ?"),
     head: file.prepare("SELECT head, chain FROM spaces WHERE id = ?"),
@@ -117,6 +119,10 @@ function writing(file: SqliteFile) {
       `UPDATE spaces SET key_epoch = $next, key_epoch_sequence = head
        WHERE id = $id AND kind = 'sealed' AND key_epoch = $next - 1`,
     ),
+    restart: file.prepare(
+      `UPDATE spaces SET epoch = $epoch, restored_sequence = iif($announced, head, NULL),
+       restored_chain = iif($announced, chain, NULL) WHERE id = $id`,
+    ),
     addRefusal: file.prepare(
       `INSERT INTO refusals (space, commit_id, answer, at_ms) VALUES (?, ?, ?, ?)
        ON CONFLICT (space, commit_id) DO NOTHING`,
@@ -141,7 +147,14 @@ function spaceOf(row: Row): SpaceRow {
     epoch: textOf(row, "epoch"),
     cutKey: textOf(row, "cut_key"),
     createdMs: integerOf(row, "created_ms"),
+    ...restoredOf(row),
   };
+}
+
+function restoredOf(row: Row): Pick<SpaceRow, "restored"> {
+  const sequence = orNull(integerOf, row, "restored_sequence");
+  const chain = orNull(hexOf, row, "restored_chain");
+  return sequence === null || chain === null ? {} : { restored: { sequence, chain } };
 }
 
 /** The key epoch of a space; 0 in a plain one, where there are no keys. */
@@ -206,6 +219,15 @@ export class SqliteJournals implements JournalStore {
     return this.#file.write(() => {
       const { changes } = this.#write.setKeyEpoch.run({ id: raw(space), next: keyEpoch });
       return changes === 1;
+    });
+  }
+
+  async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
+    return this.#file.write(() => {
+      const ids = this.#read.everySpace.all().map((row) => raw(hexOf(row, "id")));
+      const announced = isAnnounced ? 1 : 0;
+      for (const id of ids) this.#write.restart.run({ id, epoch: draw(), announced });
+      return ids.length;
     });
   }
 

@@ -168,7 +168,32 @@ ALTER TABLE accounts ADD COLUMN keyring_version INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE joins ADD COLUMN package TEXT NOT NULL DEFAULT '';
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, SEALED_SPACES, SEALED_ACCOUNTS];
+/** A code's package became an exchange; what was left of ten minutes is made again. */
+const JOIN_MESSAGES = `
+DROP TABLE joins;
+CREATE TABLE joins (
+  hash BLOB PRIMARY KEY,
+  account BLOB NOT NULL REFERENCES accounts (id),
+  expires_ms INTEGER NOT NULL,
+  -- A JSON array of texts.
+  messages TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX joins_expiry ON joins (expires_ms);
+`;
+
+/** Where journals were when an older copy was put back, if that was announced. */
+const RESTORES = `
+ALTER TABLE spaces ADD COLUMN restored_sequence INTEGER;
+ALTER TABLE spaces ADD COLUMN restored_chain BLOB;
+`;
+
+export const MIGRATIONS: readonly string[] = [
+  FIRST,
+  SEALED_SPACES,
+  SEALED_ACCOUNTS,
+  JOIN_MESSAGES,
+  RESTORES,
+];
 
 /** "LKST": marks the file as ours in SQLite's header. */
 export const APPLICATION_ID = 0x4c4b5354;

@@ -1,0 +1,66 @@
+import type { Draw } from "./chance.ts";
+import type { Inode, VirtualDisk } from "./virtual-disk.ts";
+import type { Deed, Person, Surprise } from "./people.ts";
+
+/** How people are in the engine's way in a story. */
+export type Ambushes = {
+  /** Share of the engine's steps at which a person acts on the very thing. */
+  readonly share: number;
+  readonly ways: readonly Surprise[];
+};
+
+/** Of one person in a story. */
+const MOST_SURPRISES = 8;
+/** Of surprises this share happens to some other file. */
+const ELSEWHERE = 0.25;
+
+type Ambushed = {
+  readonly person: Person;
+  readonly disk: VirtualDisk;
+  readonly draw: Draw;
+  /** Begins the names of contents. */
+  readonly tag: string;
+  readonly note: (said: string) => void;
+};
+
+/**
+ * A person who acts right before or after a step of the engine on a path, so that what has to
+ * happen between two of its steps does not wait for chance to bring both together.
+ */
+export class Ambush {
+  readonly #ambushed: Ambushed;
+  readonly #options: Ambushes | null;
+  #count = 0;
+  /** What the engine last acted on, and where that was then. */
+  #last: { readonly path: string; readonly inode: Inode | null } | null = null;
+
+  constructor(ambushed: Ambushed, options: Ambushes | null) {
+    this.#ambushed = ambushed;
+    this.#options = options;
+  }
+
+  /** The engine acts on a path that people see. */
+  near(path: string): void {
+    const { draw, disk } = this.#ambushed;
+    const inode = disk.peek(path);
+    if (inode !== null || this.#last?.path !== path) this.#last = { path, inode };
+    const { share, ways } = this.#options ?? { share: 0, ways: [] };
+    if (share === 0 || this.#count >= MOST_SURPRISES || !draw.chance(share)) return;
+    this.#surprise(draw.pick(ways));
+  }
+
+  /** A person comes to what an engine left that was stopped in the middle. */
+  find(ways: readonly Surprise[]): void {
+    if (this.#last !== null) this.#surprise(this.#ambushed.draw.pick(ways));
+  }
+
+  #surprise(way: Surprise): void {
+    const { person, disk, draw, tag, note } = this.#ambushed;
+    const files = [...disk.tree()].filter(({ inode }) => inode.kind === "file");
+    const isElsewhere = files.length > 0 && draw.chance(ELSEWHERE);
+    const at = isElsewhere ? draw.pick(files) : this.#last;
+    if (at === null) return;
+    const deed: Deed = person.surprises(way, at, draw, `${tag}${this.#count++}`);
+    for (const said of deed) if (typeof said === "string") note(said);
+  }
+}
