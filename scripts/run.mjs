@@ -8,7 +8,7 @@ const repeatedSignalMs = 1_000;
 const parentCheckMs = 1_000;
 
 /** The Node flags and environment of ./lockstep, for those who do not go through it. */
-export const nodeFlags = ["--disable-warning=ExperimentalWarning"];
+export const nodeFlags = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=4"];
 export const nodeEnvironment = {
   MALLOC_ARENA_MAX: "2",
   MALLOC_MMAP_THRESHOLD_: "131072",
