@@ -19,7 +19,7 @@ export type DigestTask = {
 
 /** Reads into buffer[from, to) until it is full or the file ends; returns where it came to. */
 function fill(
-  task: DigestTask,
+  task: Pick<DigestTask, "descriptor">,
   buffer: Uint8Array,
   from: number,
   to: number,
@@ -94,4 +94,19 @@ export function digestFile(
     held = end - at;
   }
   return { sha256: contentHash(whole?.digest("hex") ?? manifest[0]!.chunk), manifest };
+}
+
+/** The SHA-256 of a file alone, by the same rules. */
+export function hashFile(
+  task: Omit<DigestTask, "sizes">,
+  buffer: Uint8Array,
+  isStopped: () => boolean,
+): ContentHash | null {
+  const whole = createHash("sha256");
+  for (let position = 0, end = -1; end !== 0 && position < task.sizeBytes; position += end) {
+    if (isStopped()) return null;
+    end = fill(task, buffer, 0, Math.min(buffer.length, task.sizeBytes - position), position);
+    whole.update(buffer.subarray(0, end));
+  }
+  return contentHash(whole.digest("hex"));
 }

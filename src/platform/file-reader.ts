@@ -1,8 +1,9 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { openCutter, type Cutter } from "#chunking/cutter.ts";
-import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
+import { nextSizeClass, sizesOf, type SizeClass } from "#chunking/sizes.ts";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
+import type { ContentHash } from "#core/ids.ts";
 import type { Digested, FileReader } from "#sync/ports.ts";
 import { Breath } from "./breath.ts";
 import { systemClock } from "./clock.ts";
@@ -59,10 +60,21 @@ class DiskFileReader implements FileReader, AsyncDisposable {
   async digest(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
     signal?.throwIfAborted();
     assert(!this.#isClosed, "a file for a reader that is closed");
-    if (expected.stamp.sizeBytes > SMALL_BYTES) return this.#digestLarge(path, expected, signal);
+    const { sizeBytes } = expected.stamp;
+    if (sizeBytes > SMALL_BYTES) {
+      return this.#digestLarge(path, expected, nextSizeClass(sizeBytes, null), signal);
+    }
     while (this.#breath.due()) await this.#yield();
     signal?.throwIfAborted();
     return this.#digestSmall(path, expected);
+  }
+
+  async hash(path: string, expected: Expected, signal?: AbortSignal): Promise<ContentHash | null> {
+    const isSmall = expected.stamp.sizeBytes <= SMALL_BYTES;
+    const digested = isSmall
+      ? await this.digest(path, expected, signal)
+      : await this.#digestLarge(path, expected, null, signal);
+    return digested.outcome === "read" ? digested.sha256 : null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -97,7 +109,12 @@ class DiskFileReader implements FileReader, AsyncDisposable {
     }
   }
 
-  async #digestLarge(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
+  async #digestLarge(
+    path: string,
+    expected: Expected,
+    sizeClass: SizeClass | null,
+    signal?: AbortSignal,
+  ): Promise<Digested> {
     return this.#threads.use(async (thread) => {
       signal?.throwIfAborted();
       const beganMs = systemClock.nowMs();
@@ -106,7 +123,6 @@ class DiskFileReader implements FileReader, AsyncDisposable {
       const { descriptor } = opened;
       try {
         const { sizeBytes } = expected.stamp;
-        const sizeClass = nextSizeClass(sizeBytes, null);
         const task = { call: "digest", descriptor, sizeBytes, sizeClass } as const;
         const digest = await thread.digest(task, signal);
         signal?.throwIfAborted();

@@ -6,7 +6,7 @@ import { messageOf, WorldError } from "#core/errors.ts";
 import { chunkWorkHere } from "#crypto/chunk-work.ts";
 import { buffersOf, handOver, type ChunkAnswer, type ChunkTask } from "./chunk-task.ts";
 import { errnoOf } from "./errno.ts";
-import { digestFile, type FileDigest } from "./file-digest.ts";
+import { digestFile, hashFile, type FileDigest } from "./file-digest.ts";
 import { systemPrimitives } from "./primitives.ts";
 
 // A thread that does one thing at a time: digests a file, or seals or opens chunks. Descriptors
@@ -25,7 +25,8 @@ export type DigestWork = {
   readonly call: "digest";
   readonly descriptor: number;
   readonly sizeBytes: number;
-  readonly sizeClass: SizeClass;
+  /** Null: of the whole file alone. */
+  readonly sizeClass: SizeClass | null;
 };
 
 export type WorkerTask = DigestWork | ChunkTask;
@@ -55,7 +56,11 @@ let cutter: Cutter | undefined;
 function digest({ descriptor, sizeBytes, sizeClass }: DigestWork): FileDigest | null {
   cutter ??= openCutter(start.vgear, start.cutKey, SEGMENT_BYTES);
   const isStopped = (): boolean => Atomics.load(start.stop, 0) !== 0;
-  return digestFile({ descriptor, sizeBytes, sizes: sizesOf(sizeClass) }, cutter, isStopped);
+  if (sizeClass !== null) {
+    return digestFile({ descriptor, sizeBytes, sizes: sizesOf(sizeClass) }, cutter, isStopped);
+  }
+  const sha256 = hashFile({ descriptor, sizeBytes }, cutter.buffer, isStopped);
+  return sha256 === null ? null : { sha256, manifest: [] };
 }
 
 async function workOn(task: ChunkTask): Promise<ChunkAnswer> {

@@ -40,7 +40,12 @@ class Thread {
     const { cutKey, vgear = null } = options;
     const start: WorkerStart = { cutKey, vgear, stop: this.#stop };
     const file = new URL("./thread-worker.ts", import.meta.url);
-    this.#worker = new Worker(file, { workerData: start, name: "lockstep" });
+    this.#worker = new Worker(file, {
+      workerData: start,
+      name: "lockstep",
+      // What a thread makes lives outside of its heap.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    });
     this.#worker.unref();
     this.#worker.on("message", (answer: WorkerAnswer) => this.#settle(answer));
     this.#worker.on("error", (error) => {

@@ -127,6 +127,12 @@ export interface FileReader {
     expected: { file: FileKey; stamp: Stamp },
     signal?: AbortSignal,
   ): Promise<Digested>;
+  /** The SHA-256 of the whole alone, which is less work; null when it is not as expected. */
+  hash(
+    path: string,
+    expected: { file: FileKey; stamp: Stamp },
+    signal?: AbortSignal,
+  ): Promise<ContentHash | null>;
 }
 
 /** Hints that a folder may have changed. Losing one costs time, never a file. */
