@@ -160,6 +160,7 @@ async function* framesOf(
     if (first === undefined || last === undefined) continue;
     const length = last.offset + last.length - first.offset;
     const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
+    if (bytes.length < length) throw new FileMoved(file.node);
     const frames = run.map(({ chunk, offset, length: size }): ChunkFrame => {
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
       return { id: chunk, bytes: part };
