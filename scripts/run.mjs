@@ -8,7 +8,11 @@ const repeatedSignalMs = 1_000;
 const parentCheckMs = 1_000;
 
 /** The Node flags and environment of ./lockstep, for those who do not go through it. */
-export const nodeFlags = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=4"];
+export const nodeFlags = [
+  "--disable-warning=ExperimentalWarning",
+  "--max-semi-space-size=4",
+  "--initial-old-space-size=64",
+];
 export const nodeEnvironment = {
   UV_THREADPOOL_SIZE: "32",
   MALLOC_ARENA_MAX: "2",
