@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, test } from "node:test";
+import { DEFENCES } from "./defences/list.ts";
 import { rooms } from "./rooms.ts";
 import * as shape from "./tidy/shape.ts";
 import { parse, type Finding, type Rule } from "./tidy/source.ts";
-import { checkAttackIds } from "./tidy/attack-ids.ts";
+import { checkAttackIds, checkDefences } from "./tidy/attack-ids.ts";
 import { checkPackages } from "./tidy/packages.ts";
 import { checkSpecIds } from "./tidy/spec-ids.ts";
 import { checkClock, checkImports } from "./tidy/walls.ts";
@@ -50,6 +51,7 @@ describe("the tree", () => {
   });
   test("every attack in SPEC.md has a test of its name, and names rules that there are", () => {
     none(checkAttackIds(read("SPEC.md"), sources));
+    none(checkDefences(read("SPEC.md"), DEFENCES, read));
   });
   test("T-CR-05: chance is the operating system's, and few files draw it", () => {
     const own = sources.filter(

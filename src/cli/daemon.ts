@@ -89,6 +89,7 @@ export function openFolder(
           primitives: systemPrimitives,
           work: chunkWorkIn(threads),
           digest: systemDigest,
+          disk,
           remote,
         });
   const world = { ...shared, ...store, disk, reader, watcher, ...doors, log };

@@ -163,6 +163,41 @@ test("SF7: two compressions of equal length have two keys", () => {
   assert.notEqual(toHex(one!.entry.secret), toHex(two!.entry.secret));
 });
 
+test("SF18: a delta opens with its bases to what was sealed, and to nothing else", () => {
+  const base = own(randomSample(1, 9_000));
+  const raw = randomSample(2, 8_000);
+  const to = { delta: Uint8Array.of(1, 2, 3), bases: [base.entry] };
+  const framed = chunk.framePrivate(primitives, sealing, raw, to);
+  const { entry, stored } = chunk.sealAlone(primitives, sealing, framed);
+  assert.ok(stored.length < 400);
+  assert.equal(stored.length, chunk.storedBytes(framed));
+  assert.deepEqual(entry.bases, [base.entry]);
+  const makes =
+    (made: Uint8Array | null, at = entry) =>
+    () =>
+      chunk.openChunk(primitives, at, stored, (delta, lengthBytes) => {
+        assert.deepEqual([delta, lengthBytes], [to.delta, raw.length]);
+        return made;
+      });
+  assert.deepEqual(makes(raw)(), raw);
+  refuses(makes(null), "bad-chunk");
+  refuses(makes(raw.with(5, raw[5]! ^ 1)), "bad-chunk");
+  refuses(makes(raw.subarray(1)), "bad-chunk");
+  refuses(opening(entry, stored), "bad-chunk");
+  const { bases: _, ...alone } = entry;
+  refuses(makes(raw, alone), "bad-chunk");
+  refuses(opening({ ...base.entry, bases: [entry] }, base.stored), "bad-chunk");
+});
+
+test("SF18: a chunk knows its bases, deepest first, and how many steps lead to its bytes", () => {
+  const [first, second, third] = [1, 2, 3].map((seed) => own(randomSample(seed, 300)).entry);
+  assert.equal(chunk.depthOf(first!), 0);
+  const middle = { ...second!, bases: [first!] };
+  const last = { ...third!, bases: [middle, first!] };
+  assert.equal(chunk.depthOf(last), 2);
+  assert.deepEqual(chunk.allBases(last), [first, middle, first]);
+});
+
 test("SF16: any stored bytes with any secret are refused", () => {
   for (let seed = 0; seed < 300; seed++) {
     const stored = randomSample(seed, seed);

@@ -3,7 +3,7 @@ import { concat, toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId } from "#core/ids.ts";
 import { u16 } from "./fields.ts";
-import { closeFrame, openFrame, type Frame } from "./frame.ts";
+import { closeDelta, closeFrame, frameBytes, openFrame, type Frame } from "./frame.ts";
 import { chunkSecret, derive, type ChunkKey, type ChunkSecret } from "./keys.ts";
 import { labelBytes, magic, plainLabel } from "./labels.ts";
 import { TAG_BYTES, type GcmUse, type Primitives } from "./primitives.ts";
@@ -43,7 +43,30 @@ export type SealedEntry = {
   readonly domain: Domain;
   /** Of the space's keys, or of the key service's key. */
   readonly epoch: number;
+  /**
+   * The chunks that it is a delta to, in the order of their numbers in it, at most MAX_BASES; each
+   * may be a delta itself, MAX_DEPTH deep. Absent: it stands for itself.
+   */
+  readonly bases?: readonly SealedEntry[];
 };
+
+/** Bases of one delta; deltas on the way to bytes that stand for themselves; and bases in all. */
+export const MAX_BASES = 4;
+export const MAX_DEPTH = 4;
+export const MAX_BASES_IN_ALL = 8;
+
+/** How many deltas have to be undone one after the other; 0 for one that stands for itself. */
+export function depthOf({ bases = [] }: SealedEntry): number {
+  return bases.reduce((most, base) => Math.max(most, 1 + depthOf(base)), 0);
+}
+
+/** Its bases, their bases, and so on; what stands in the list can be opened with what is before. */
+export function allBases({ bases = [] }: SealedEntry): SealedEntry[] {
+  return bases.flatMap((base) => [...allBases(base), base]);
+}
+
+/** A chunk in terms of others: see `chunking/delta.ts`. */
+export type DeltaTo = { readonly delta: Uint8Array; readonly bases: readonly SealedEntry[] };
 
 /** `stored` is what the server gets. */
 export type SealedChunk = { readonly entry: SealedEntry; readonly stored: Uint8Array };
@@ -55,7 +78,16 @@ export type FramedChunk = {
   readonly input: Uint8Array;
   readonly raw: ChunkId;
   readonly lengthBytes: number;
+  readonly bases: readonly SealedEntry[];
 };
+
+/** Bytes that sealing adds to a frame. */
+const SEALED_BYTES = OPEN_BYTES + TAG_BYTES;
+
+/** What a framed chunk takes at the server. */
+export function storedBytes({ frame }: FramedChunk): number {
+  return frameBytes(frame) + SEALED_BYTES;
+}
 
 function headOf(domain: Domain, epoch: number): Uint8Array {
   return concat([magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[domain]), u16(epoch)]);
@@ -79,14 +111,16 @@ function frameChunk(
   domain: Domain,
   epoch: number,
   raw: Uint8Array,
+  to?: DeltaTo,
 ): FramedChunk {
   const { hashes, compression } = primitives;
   const head = headOf(domain, epoch);
-  const frame = closeFrame(compression, raw);
+  const frame = to ? closeDelta(compression, to.delta, raw.length) : closeFrame(compression, raw);
   const rawHash = hashes.sha256([raw]);
   const payloadHash = frame.payload === raw ? rawHash : hashes.sha256([frame.payload]);
   const input = inputOf(primitives, head, frame, payloadHash);
-  return { head, frame, input, raw: chunkId(toHex(rawHash)), lengthBytes: raw.length };
+  const bases = to?.bases ?? [];
+  return { head, frame, input, raw: chunkId(toHex(rawHash)), lengthBytes: raw.length, bases };
 }
 
 /** Key, nonce and commitment are of one derivation, and the key is used for this one message. */
@@ -104,15 +138,11 @@ function chunkKeys(
   };
 }
 
-function sealFramed(
-  primitives: Primitives,
-  { head, frame, raw, lengthBytes }: FramedChunk,
-  secret: ChunkSecret,
-): SealedChunk {
+function sealFramed(primitives: Primitives, framed: FramedChunk, secret: ChunkSecret): SealedChunk {
+  const { head, frame, raw, lengthBytes, bases } = framed;
   const { key, nonce, commitment } = chunkKeys(primitives, secret, head);
   const parts = [frame.head, frame.payload, frame.padding];
-  const frameBytes = parts.reduce((sum, part) => sum + part.length, 0);
-  const stored = new Uint8Array(OPEN_BYTES + frameBytes + TAG_BYTES);
+  const stored = new Uint8Array(storedBytes(framed));
   stored.set(head, 0);
   stored.set(commitment, HEAD_BYTES);
   const use: GcmUse = { key, nonce, associated: stored.subarray(0, OPEN_BYTES) };
@@ -120,7 +150,8 @@ function sealFramed(
   const chunk = chunkId(toHex(primitives.hashes.sha256([stored])));
   const domain: Domain = head[5] === DOMAIN_BYTES.shared ? "shared" : "private";
   const epoch = head[6]! * 256 + head[7]!;
-  return { entry: { chunk, secret, raw, lengthBytes, domain, epoch }, stored };
+  const entry: SealedEntry = { chunk, secret, raw, lengthBytes, domain, epoch };
+  return { entry: bases.length > 0 ? { ...entry, bases } : entry, stored };
 }
 
 /** What a space's own chunks are sealed with. */
@@ -128,12 +159,27 @@ export type ChunkKeys = { readonly key: ChunkKey; readonly epoch: number };
 
 /** Seals 1 to MAX_RAW_BYTES for the space alone: the same bytes and key give the same chunk. */
 export function sealPrivate(primitives: Primitives, keys: ChunkKeys, raw: Uint8Array): SealedChunk {
-  return sealAlone(primitives, keys, frameChunk(primitives, "private", keys.epoch, raw));
+  return sealAlone(primitives, keys, framePrivate(primitives, keys, raw));
 }
 
-function sealAlone(primitives: Primitives, keys: ChunkKeys, framed: FramedChunk): SealedChunk {
+/** First half of sealing for the space alone; with `to`, as a delta to chunks that it has. */
+export function framePrivate(
+  primitives: Primitives,
+  { epoch }: ChunkKeys,
+  raw: Uint8Array,
+  to?: DeltaTo,
+): FramedChunk {
+  return frameChunk(primitives, "private", epoch, raw, to);
+}
+
+/** Second half. */
+export function sealAlone(
+  primitives: Primitives,
+  { key }: ChunkKeys,
+  framed: FramedChunk,
+): SealedChunk {
   const more = { context: framed.input };
-  const secret: ChunkSecret = derive(primitives.hashes, keys.key, "private-chunk-secret", more);
+  const secret: ChunkSecret = derive(primitives.hashes, key, "private-chunk-secret", more);
   return sealFramed(primitives, framed, secret);
 }
 
@@ -155,17 +201,20 @@ export function sealShared(
   return sealFramed(primitives, framed, secret);
 }
 
-/** What was framed for everybody, sealed for the space alone after all as `sealPrivate` does. */
+/** What was framed for everybody, sealed for the space alone after all as `sealPrivate` does it. */
 export function sealUnshared(
   primitives: Primitives,
   keys: ChunkKeys,
-  { frame, raw, lengthBytes }: FramedChunk,
+  { frame, raw, lengthBytes, bases }: FramedChunk,
 ): SealedChunk {
   const head = headOf("private", keys.epoch);
   const payloadHash = primitives.hashes.sha256([frame.payload]);
   const input = inputOf(primitives, head, frame, payloadHash);
-  return sealAlone(primitives, keys, { head, frame, input, raw, lengthBytes });
+  return sealAlone(primitives, keys, { head, frame, input, raw, lengthBytes, bases });
 }
+
+/** Makes a chunk's raw bytes of a delta and its bases; null when they make none. */
+export type Rebuild = (delta: Uint8Array, lengthBytes: number) => Uint8Array | null;
 
 /**
  * The raw bytes of a chunk. Throws WorldError `bad-chunk` when `stored` does not hold exactly what
@@ -176,9 +225,10 @@ export function openChunk(
   primitives: Primitives,
   entry: SealedEntry,
   stored: Uint8Array,
+  rebuild: Rebuild = () => null,
 ): Uint8Array {
   const { hashes, cipher, compression } = primitives;
-  if (stored.length < OPEN_BYTES + TAG_BYTES) throw bad("it is too short");
+  if (stored.length < SEALED_BYTES) throw bad("it is too short");
   const head = stored.subarray(0, HEAD_BYTES);
   const expected = [magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[entry.domain])];
   if (!hashes.equal(head, concat([...expected, u16(entry.epoch)]))) {
@@ -192,7 +242,12 @@ export function openChunk(
   const use: GcmUse = { key, nonce, associated: stored.subarray(0, OPEN_BYTES) };
   const frame = cipher.open(use, stored.subarray(OPEN_BYTES));
   if (frame === null) throw bad("its bytes were changed");
-  const raw = openFrame(compression, frame);
+  const framed = openFrame(compression, frame);
+  if ((framed.kind === "delta") !== (entry.bases !== undefined)) {
+    throw bad("it is a delta, or none, although it should not be");
+  }
+  const raw = framed.kind === "whole" ? framed.raw : rebuild(framed.delta, framed.lengthBytes);
+  if (raw === null) throw bad("its bases do not make it");
   if (raw.length !== entry.lengthBytes) throw bad("it holds another length than it should");
   // Everybody who has the content knows a shared chunk's secret, and can seal other bytes with it.
   if (toHex(hashes.sha256([raw])) !== entry.raw) throw bad("it holds other bytes than it should");

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { concat } from "#core/bytes.ts";
 import { primitives, refuses } from "../../test/contracts/sealing-world.ts";
-import { closeFrame, MAX_RAW_BYTES, openFrame } from "./frame.ts";
+import { closeDelta, closeFrame, MAX_RAW_BYTES, openFrame } from "./frame.ts";
 import { padme } from "./padding.ts";
 
 const { compression } = primitives;
@@ -31,7 +31,7 @@ test("SF3: a frame is as long as Padmé says of what is in it, whatever that is 
     const raw = noise(length);
     const frame = frameOf(raw);
     assert.equal(frame.length, padme(12 + length));
-    assert.deepEqual(openFrame(compression, frame), raw);
+    assert.deepEqual(openFrame(compression, frame), { kind: "whole", raw });
   }
 });
 
@@ -42,7 +42,7 @@ test("SF3: bytes are compressed when that saves a twentieth, and left alone when
   const frame = frameOf(repetitive);
   assert.equal(frame[1], 1);
   assert.equal(frame.length, 256);
-  assert.deepEqual(openFrame(compression, frame), repetitive);
+  assert.deepEqual(openFrame(compression, frame), { kind: "whole", raw: repetitive });
   // Four hundredths can be saved here.
   const hardly = concat([noise(9_600), new Uint8Array(400)]);
   assert.equal(frameOf(hardly)[1], 0);
@@ -59,10 +59,11 @@ test("SF4: a frame of another form than ours is refused", () => {
   const raw = noise(300);
   const head = [1, 0, 0, 0, 0, 0, 1, 44, 0, 0, 1, 44];
   const with1 = (at: number, byte: number): number[] => head.with(at, byte);
-  assert.deepEqual(openFrame(compression, forged(head, raw, 320)), raw);
+  assert.deepEqual(openFrame(compression, forged(head, raw, 320)), { kind: "whole", raw });
   const bad: Readonly<Record<string, Uint8Array>> = {
     "another edition": forged(with1(0, 2), raw, 320),
-    "an unknown codec": forged(with1(1, 2), raw, 320),
+    "an unknown codec": forged(with1(1, 4), raw, 320),
+    "a packed delta that is none": forged(with1(1, 3), raw, 320),
     "packed bytes that are none": forged(with1(1, 1), raw, 320),
     "a spare byte in use": forged(with1(3, 1), raw, 320),
     "another raw length": forged(with1(7, 45), raw, 320),
@@ -80,6 +81,16 @@ test("SF4: a frame of another form than ours is refused", () => {
   }
 });
 
+test("SF18: a delta is packed like bytes, and comes back with the length that it makes", () => {
+  for (const delta of [noise(5_000), new Uint8Array(5_000), Uint8Array.of(1)]) {
+    const { head, payload, padding } = closeDelta(compression, delta, 70_000);
+    const frame = concat([head, payload, padding]);
+    assert.equal(frame.length, padme(12 + payload.length));
+    const opened = openFrame(compression, frame);
+    assert.deepEqual(opened, { kind: "delta", delta, lengthBytes: 70_000 });
+  }
+});
+
 test("SF6: a frame that unpacks to more or less than it says is refused (T-SV-01)", () => {
   const packed = compression.compress(new Uint8Array(1_000_000));
   const claiming = (rawLength: number): Uint8Array => {
@@ -90,7 +101,8 @@ test("SF6: a frame that unpacks to more or less than it says is refused (T-SV-01
     head.setUint32(8, packed.length);
     return forged([...new Uint8Array(head.buffer)], packed, padme(12 + packed.length));
   };
-  assert.equal(openFrame(compression, claiming(1_000_000)).length, 1_000_000);
+  const opened = openFrame(compression, claiming(1_000_000));
+  assert.equal(opened.kind === "whole" && opened.raw.length, 1_000_000);
   for (const length of [1, 999_999, 1_000_001, MAX_RAW_BYTES]) {
     refuses(() => openFrame(compression, claiming(length)), "bad-chunk", `${length}`);
   }

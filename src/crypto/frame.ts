@@ -1,19 +1,27 @@
 import { assert } from "#core/assert.ts";
+import { concat } from "#core/bytes.ts";
 import { FieldReader, u32 } from "./fields.ts";
 import { isZero, padme } from "./padding.ts";
 import type { Compression } from "./primitives.ts";
 
 /**
  * A chunk's plaintext: `[edition 1][codec 1][zero 2][raw length 4][payload length 4][payload]` and
- * zeros to a length of Padmé's.
+ * zeros to a length of Padmé's. The payload is the raw bytes or a delta that makes them of other
+ * chunks' (`chunking/delta.ts`), either as it is or packed; of a packed delta `[length 4]` comes
+ * first.
  */
 const EDITION = 1;
 const FRAME_HEAD_BYTES = 12;
 const RAW = 0;
 const ZSTD = 1;
+const DELTA = 2;
+const ZSTD_DELTA = 3;
 
 /** The most raw bytes that one chunk may hold: what the cutter makes at most. */
 export const MAX_RAW_BYTES = 4 * 1024 * 1024;
+
+/** One that is longer than its chunk is not worth its bases. */
+const MAX_DELTA_BYTES = MAX_RAW_BYTES;
 
 /** Compressing has to save this much, or a reader would pay for nothing. */
 const MOST_OF_RAW = 0.95;
@@ -28,16 +36,43 @@ export type Frame = {
   readonly padding: Uint8Array;
 };
 
+/** What a frame says: the raw bytes, or how to make them of other chunks'. */
+export type Framed =
+  | { readonly kind: "whole"; readonly raw: Uint8Array }
+  | { readonly kind: "delta"; readonly delta: Uint8Array; readonly lengthBytes: number };
+
 /** The frame of `raw`, 1 to MAX_RAW_BYTES, without copying it. */
 export function closeFrame(compression: Compression, raw: Uint8Array): Frame {
-  assert(raw.length > 0 && raw.length <= MAX_RAW_BYTES, `a chunk of ${raw.length} bytes`);
   const packed = compression.compress(raw);
-  const codec = packed.length <= raw.length * MOST_OF_RAW ? ZSTD : RAW;
-  const payload = codec === ZSTD ? packed : raw;
+  return packed.length <= raw.length * MOST_OF_RAW
+    ? frameOf(ZSTD, raw.length, packed)
+    : frameOf(RAW, raw.length, raw);
+}
+
+/** The frame of a delta that makes 1 to MAX_RAW_BYTES of others. */
+export function closeDelta(
+  compression: Compression,
+  delta: Uint8Array,
+  lengthBytes: number,
+): Frame {
+  assert(delta.length <= MAX_DELTA_BYTES, `a delta of ${delta.length} bytes`);
+  const packed = concat([u32(delta.length), compression.compress(delta)]);
+  return packed.length <= delta.length * MOST_OF_RAW
+    ? frameOf(ZSTD_DELTA, lengthBytes, packed)
+    : frameOf(DELTA, lengthBytes, delta);
+}
+
+/** What a frame takes once it is padded. */
+export function frameBytes({ head, payload, padding }: Frame): number {
+  return head.length + payload.length + padding.length;
+}
+
+function frameOf(codec: number, lengthBytes: number, payload: Uint8Array): Frame {
+  assert(lengthBytes > 0 && lengthBytes <= MAX_RAW_BYTES, `a chunk of ${lengthBytes} bytes`);
   const head = new Uint8Array(FRAME_HEAD_BYTES);
   head[0] = EDITION;
   head[1] = codec;
-  head.set(u32(raw.length), 4);
+  head.set(u32(lengthBytes), 4);
   head.set(u32(payload.length), 8);
   const length = FRAME_HEAD_BYTES + payload.length;
   const padBytes = padme(length) - length;
@@ -45,8 +80,8 @@ export function closeFrame(compression: Compression, raw: Uint8Array): Frame {
   return { head, payload, padding: ZEROS.subarray(0, padBytes) };
 }
 
-/** The raw bytes of a whole frame. Throws WorldError `bad-chunk` on what `closeFrame` makes not. */
-export function openFrame(compression: Compression, frame: Uint8Array): Uint8Array {
+/** What a whole frame says. Throws WorldError `bad-chunk` on what is never made here. */
+export function openFrame(compression: Compression, frame: Uint8Array): Framed {
   const fields = new FieldReader(frame, "bad-chunk", "A chunk");
   fields.expect(Uint8Array.of(EDITION), "edition");
   const codec = fields.u8();
@@ -60,12 +95,27 @@ export function openFrame(compression: Compression, frame: Uint8Array): Uint8Arr
   }
   const payload = fields.bytes(payloadLength);
   if (!isZero(fields.bytes(fields.left))) throw fields.bad("its padding is not zero");
-  if (codec === RAW) {
-    if (payloadLength !== rawLength) throw fields.bad("its lengths contradict each other");
-    return payload;
+  const unpack = (packed: Uint8Array, lengthBytes: number): Uint8Array => {
+    const unpacked = compression.decompress(packed, lengthBytes);
+    if (unpacked === null) throw fields.bad("it does not unpack to its length");
+    return unpacked;
+  };
+  switch (codec) {
+    case RAW:
+      if (payloadLength !== rawLength) throw fields.bad("its lengths contradict each other");
+      return { kind: "whole", raw: payload };
+    case ZSTD:
+      return { kind: "whole", raw: unpack(payload, rawLength) };
+    case DELTA:
+      return { kind: "delta", delta: payload, lengthBytes: rawLength };
+    case ZSTD_DELTA: {
+      const packed = new FieldReader(payload, "bad-chunk", "A chunk");
+      const lengthBytes = packed.u32();
+      if (lengthBytes > MAX_DELTA_BYTES) throw fields.bad("a length is impossible");
+      const delta = unpack(packed.bytes(packed.left), lengthBytes);
+      return { kind: "delta", delta, lengthBytes: rawLength };
+    }
+    default:
+      throw fields.bad(`its codec ${codec} is unknown`);
   }
-  if (codec !== ZSTD) throw fields.bad(`its codec ${codec} is unknown`);
-  const raw = compression.decompress(payload, rawLength);
-  if (raw === null) throw fields.bad("it does not unpack to its length");
-  return raw;
 }

@@ -2,7 +2,11 @@ import { assert } from "#core/assert.ts";
 import { concat, fromHex, toHex } from "#core/bytes.ts";
 import { chunkId, contentHash, type ChunkId, type ContentHash } from "#core/ids.ts";
 import {
+  allBases,
   DOMAIN_BYTES,
+  MAX_BASES,
+  MAX_BASES_IN_ALL,
+  MAX_DEPTH,
   openChunk,
   sealPrivate,
   type Domain,
@@ -17,27 +21,32 @@ import type { Primitives } from "./primitives.ts";
 /**
  * A sealed file's chunks in order: `["LSM1"][edition 1][level 1][zero 2][file length 8][SHA-256 of
  * the file 32][count 4]` and 104 bytes an entry: `[id 32][secret 32][SHA-256 of the raw bytes 32]
- * [length 4][domain 1][epoch 2][flags 1]`. A list that takes more than MAX_LISTED_BYTES is cut into
- * **pieces**, which are private chunks themselves, and its entries are those pieces, one level up;
- * and so on. So it is always small enough to stand in its node's meta, and a changed chunk changes
- * one piece a level.
+ * [length 4][domain 1][epoch 2][bases 1]`; the chunks that it is a delta to follow it, as entries
+ * of their own. A list that takes more than MAX_LISTED_BYTES is cut into **pieces**, which are
+ * private chunks themselves, and its entries are those pieces, one level up; and so on. So it is
+ * always small enough to stand in its node's meta, and a changed chunk changes one piece a level.
  */
 const EDITION = 1;
 const HEAD_BYTES = 52;
-const ENTRY_BYTES = 104;
-const PIECE_HEAD_BYTES = 8;
+/** What an entry takes without its bases. */
+export const ENTRY_BYTES = 104;
 
 /** The most that stands in a node's meta, be it a file's content or the list of its chunks. */
 export const MAX_LISTED_BYTES = 4_096;
 const MAX_LISTED = Math.floor((MAX_LISTED_BYTES - HEAD_BYTES) / ENTRY_BYTES);
 
-/** Entries in a piece: 320 on average. */
-const MIN_PIECE = 64;
-const MAX_PIECE = 1_024;
+/**
+ * Entries in a piece: 12 on average. A changed chunk is one piece a level on the wire, 1 to 2 KiB
+ * each: of a file of 256 MiB two, of 16 GiB three.
+ */
+const MIN_PIECE = 4;
+const MAX_PIECE = 64;
+const PIECE_MASK = 7;
 
 /** Chunks of one file: more than a commit can name. */
 const MAX_ENTRIES = 2 ** 18;
-const MAX_LEVEL = 3;
+/** Where every piece has the fewest entries. */
+const MAX_LEVEL = 9;
 
 /** At level 0 the entries are the file's chunks, above it pieces of the list below. */
 export type Manifest = {
@@ -49,23 +58,45 @@ export type Manifest = {
 
 function writeEntry(entry: SealedEntry): Uint8Array {
   const { chunk, secret, raw, lengthBytes, domain, epoch } = entry;
-  const ends = Uint8Array.of(DOMAIN_BYTES[domain], ...u16(epoch), 0);
-  return concat([fromHex(chunk), secret, fromHex(raw), u32(lengthBytes), ends]);
+  const { bases = [] } = entry;
+  const ends = Uint8Array.of(DOMAIN_BYTES[domain], ...u16(epoch), bases.length);
+  const own = [fromHex(chunk), secret, fromHex(raw), u32(lengthBytes), ends];
+  return concat([...own, ...bases.map(writeEntry)]);
 }
 
-function readEntry(fields: FieldReader): SealedEntry {
+/** Each entry with its bases, one after the other. */
+export function writeEntries(entries: readonly SealedEntry[]): Uint8Array {
+  return concat(entries.map(writeEntry));
+}
+
+/** What `writeEntries` wrote. Throws WorldError `bad-manifest`. */
+export function readEntries(bytes: Uint8Array): SealedEntry[] {
+  const fields = reader(bytes);
+  const entries: SealedEntry[] = [];
+  while (fields.left > 0) entries.push(readEntry(fields));
+  return entries;
+}
+
+function readEntry(fields: FieldReader, depth = 0): SealedEntry {
   const chunk = chunkId(toHex(fields.bytes(32)));
   const secret = chunkSecret(fields.bytes(32).slice());
   const raw = chunkId(toHex(fields.bytes(32)));
   const lengthBytes = fields.u32();
   const code = fields.u8();
   const epoch = fields.u16();
-  fields.zeros(1);
+  const count = fields.u8();
   if (lengthBytes === 0) throw fields.bad("a chunk is empty");
   const domain: Domain | null =
     code === DOMAIN_BYTES.shared ? "shared" : code === DOMAIN_BYTES.private ? "private" : null;
   if (domain === null) throw fields.bad(`a chunk's domain ${code} is unknown`);
-  return { chunk, secret, raw, lengthBytes, domain, epoch };
+  const entry: SealedEntry = { chunk, secret, raw, lengthBytes, domain, epoch };
+  if (count === 0) return entry;
+  if (count > MAX_BASES || depth === MAX_DEPTH) throw fields.bad("a chunk has too many bases");
+  if (domain !== "private") throw fields.bad("a chunk for everybody has bases");
+  const bases = Array.from({ length: count }, () => readEntry(fields, depth + 1));
+  const delta = { ...entry, bases };
+  if (allBases(delta).length > MAX_BASES_IN_ALL) throw fields.bad("a chunk has too many bases");
+  return delta;
 }
 
 /** A manifest's bytes; they open to nobody but who has the node's meta. */
@@ -126,7 +157,7 @@ export function closeManifest(
   const pieces: SealedChunk[] = [];
   let manifest: Manifest = { ...file, level: 0 };
   const sealing = { key: keys.manifest, epoch: keys.epoch };
-  while (manifest.entries.length > MAX_LISTED) {
+  while (HEAD_BYTES + listedBytes(manifest.entries) > MAX_LISTED_BYTES) {
     const { level, entries } = manifest;
     const above = cutEntries(entries).map((piece) => {
       const head = concat([magic("P1"), Uint8Array.of(level, 0, 0, 0)]);
@@ -138,13 +169,21 @@ export function closeManifest(
   return { manifest, pieces };
 }
 
+function listedBytes(entries: readonly SealedEntry[]): number {
+  const all = entries.reduce((sum, entry) => sum + 1 + allBases(entry).length, 0);
+  return all * ENTRY_BYTES;
+}
+
 /** Boundaries follow the chunks' secrets, so that a change moves none but those beside it. */
 function cutEntries(entries: readonly SealedEntry[]): SealedEntry[][] {
   const pieces: SealedEntry[][] = [];
   let piece: SealedEntry[] = [];
   for (const entry of entries) {
     piece.push(entry);
-    if (piece.length >= MAX_PIECE || (piece.length >= MIN_PIECE && entry.secret[0] === 0)) {
+    if (
+      piece.length >= MAX_PIECE ||
+      (piece.length >= MIN_PIECE && ((entry.secret[0] ?? 0) & PIECE_MASK) === 0)
+    ) {
       pieces.push(piece);
       piece = [];
     }
@@ -169,17 +208,22 @@ export function openPieces(
   let fields = reader(new Uint8Array(0));
   for (const [at, entry] of manifest.entries.entries()) {
     fields = reader(openChunk(primitives, entry, stored[at]!));
-    const count = (fields.left - PIECE_HEAD_BYTES) / ENTRY_BYTES;
     fields.expect(magic("P1"), "format");
     fields.expect(Uint8Array.of(level), "level");
     fields.zeros(3);
-    if (entries.length + count > MAX_ENTRIES) throw fields.bad("it is too long");
-    while (fields.left > 0) entries.push(readEntry(fields));
+    while (fields.left > 0) {
+      entries.push(readEntry(fields));
+      if (entries.length > MAX_ENTRIES) throw fields.bad("it is too long");
+    }
   }
   return checked(fields, { ...manifest, level, entries });
 }
 
-/** Every chunk of these lists once, by id: what a commit names tells nothing of their order. */
+/**
+ * Every chunk of these lists and all their bases, once, by id: what a commit names tells nothing of
+ * their order.
+ */
 export function namedChunks(...lists: (readonly SealedEntry[])[]): ChunkId[] {
-  return [...new Set(lists.flatMap((list) => list.map(({ chunk }) => chunk)))].sort();
+  const all = lists.flatMap((list) => list.flatMap((entry) => [entry, ...allBases(entry)]));
+  return [...new Set(all.map(({ chunk }) => chunk))].sort();
 }

@@ -49,6 +49,7 @@ export class SqliteDeviceRecords implements DeviceRecords {
   readonly #forgetSources: StatementSync;
   readonly #dropManifests: StatementSync;
   readonly #dropSources: StatementSync;
+  readonly #dropSignatures: StatementSync;
 
   constructor(file: DeviceFile, trees: SqliteTreeStore) {
     this.#file = file;
@@ -79,6 +80,10 @@ export class SqliteDeviceRecords implements DeviceRecords {
     this.#dropSources = file.prepare(
       `DELETE FROM sources WHERE node IN (SELECT DISTINCT node FROM sources
         EXCEPT SELECT id FROM nodes WHERE local_parent IS NOT NULL)`,
+    );
+    this.#dropSignatures = file.prepare(
+      "DELETE FROM signatures WHERE signature IS NOT NULL " +
+        "AND NOT EXISTS (SELECT 1 FROM sources WHERE chunk = raw)",
     );
   }
 
@@ -128,6 +133,7 @@ export class SqliteDeviceRecords implements DeviceRecords {
     this.#file.transaction(() => {
       this.#dropManifests.run();
       this.#dropSources.run();
+      this.#dropSignatures.run();
     });
   }
 

@@ -81,6 +81,17 @@ UPDATE nodes SET synced_lrev = 0 WHERE synced_parent IS NOT NULL AND (
 `;
 
 /**
+ * `bases`: what a chunk is a delta to, as a manifest has it. `signature`: NULL until it is made,
+ * empty when it never will be.
+ */
+const DELTAS = `
+ALTER TABLE sealed_chunks ADD COLUMN bases BLOB;
+CREATE TABLE signatures (raw BLOB PRIMARY KEY, signature BLOB) STRICT, WITHOUT ROWID;
+CREATE INDEX signatures_due ON signatures (raw) WHERE signature IS NULL;
+INSERT INTO signatures (raw) SELECT raw FROM sealed_chunks;
+`;
+
+/**
  * The commit that is being sent is a setting of some megabytes. Where rows lie in their own index,
  * SQLite reads such a row whole each time that it looks for another one beside it.
  */
@@ -92,7 +103,13 @@ DROP TABLE settings_before;
 `;
 
 /** Step N leads from `user_version` N to N + 1; a step that was released is never changed. */
-const STEPS: readonly string[] = [NODES + RECORDS, SEALED, AGREED_REVISIONS, LARGE_SETTINGS];
+const STEPS: readonly string[] = [
+  NODES + RECORDS,
+  SEALED,
+  AGREED_REVISIONS,
+  DELTAS,
+  LARGE_SETTINGS,
+];
 
 /** The device's database file: one connection, its transactions and its troubles. */
 export class DeviceFile {

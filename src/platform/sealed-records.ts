@@ -3,22 +3,29 @@ import { fromHex, toHex } from "#core/bytes.ts";
 import { chunkId, type ChunkId, type CommitId, type ContentHash } from "#core/ids.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { chunkSecret } from "#crypto/keys.ts";
+import { readEntries, writeEntries } from "#crypto/manifest.ts";
 import { MAX_BASE_AGE } from "#protocol/limits.ts";
 import type { SealedRecords } from "#sync/ports.ts";
 import type { DeviceFile } from "./device-schema.ts";
 
 const DOMAINS = ["shared", "private"] as const;
 
+const NO_SIGNATURE = new Uint8Array(0);
+
 /** Chain values are forgotten so many at a time. */
 const CHAINS_AT_ONCE = 256;
 
-type SealedRow = [Uint8Array, Uint8Array, number, number, number];
+type SealedRow = [Uint8Array, Uint8Array, number, number, number, Uint8Array | null];
 
 /** What a device of a sealed space remembers, in the device's database. */
 export class SqliteSealedRecords implements SealedRecords {
   readonly #file: DeviceFile;
   readonly #sealed: StatementSync;
   readonly #putSealed: StatementSync;
+  readonly #signature: StatementSync;
+  readonly #putSignature: StatementSync;
+  readonly #awaitSignature: StatementSync;
+  readonly #unsigned: StatementSync;
   readonly #inline: StatementSync;
   readonly #putInline: StatementSync;
   readonly #root: StatementSync;
@@ -33,12 +40,18 @@ export class SqliteSealedRecords implements SealedRecords {
   constructor(file: DeviceFile) {
     this.#file = file;
     this.#sealed = file.prepare(
-      "SELECT stored, secret, length, domain, epoch FROM sealed_chunks WHERE raw = ?",
+      "SELECT stored, secret, length, domain, epoch, bases FROM sealed_chunks WHERE raw = ?",
     );
     this.#putSealed = file.prepare(
-      "INSERT OR REPLACE INTO sealed_chunks (raw, stored, secret, length, domain, epoch) " +
-        "VALUES (?, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO sealed_chunks (raw, stored, secret, length, domain, epoch, bases) " +
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
     );
+    this.#signature = file.prepare("SELECT signature FROM signatures WHERE raw = ?");
+    this.#putSignature = file.prepare(
+      "INSERT OR REPLACE INTO signatures (raw, signature) VALUES (?, ?)",
+    );
+    this.#awaitSignature = file.prepare("INSERT OR IGNORE INTO signatures (raw) VALUES (?)");
+    this.#unsigned = file.prepare("SELECT raw FROM signatures WHERE signature IS NULL LIMIT ?");
     this.#inline = file.prepare("SELECT bytes FROM inline_contents WHERE raw = ?");
     this.#putInline = file.prepare(
       "INSERT OR REPLACE INTO inline_contents (raw, bytes) VALUES (?, ?)",
@@ -60,8 +73,8 @@ export class SqliteSealedRecords implements SealedRecords {
   sealed(raw: ChunkId): SealedEntry | undefined {
     const row = this.#one<SealedRow>(this.#sealed, fromHex(raw));
     if (row === undefined) return undefined;
-    const [stored, secret, lengthBytes, domain, epoch] = row;
-    return {
+    const [stored, secret, lengthBytes, domain, epoch, bases] = row;
+    const entry: SealedEntry = {
       chunk: chunkId(toHex(stored)),
       secret: chunkSecret(secret),
       raw,
@@ -69,11 +82,29 @@ export class SqliteSealedRecords implements SealedRecords {
       domain: DOMAINS[domain] ?? "private",
       epoch,
     };
+    return bases === null ? entry : { ...entry, bases: readEntries(bases) };
   }
 
-  putSealed({ chunk, secret, raw, lengthBytes, domain, epoch }: SealedEntry): void {
-    const number = DOMAINS.indexOf(domain);
-    this.#run(this.#putSealed, fromHex(raw), fromHex(chunk), secret, lengthBytes, number, epoch);
+  putSealed({ chunk, secret, raw, lengthBytes, domain, epoch, bases }: SealedEntry): void {
+    const key = fromHex(raw);
+    const facts = [lengthBytes, DOMAINS.indexOf(domain), epoch] as const;
+    const delta = bases === undefined ? null : writeEntries(bases);
+    this.#run(this.#putSealed, key, fromHex(chunk), secret, ...facts, delta);
+    this.#run(this.#awaitSignature, key);
+  }
+
+  signature(raw: ChunkId): Uint8Array | undefined {
+    const signature = this.#one<[Uint8Array | null]>(this.#signature, fromHex(raw))?.[0];
+    return signature === null || signature?.length === 0 ? undefined : signature;
+  }
+
+  putSignature(raw: ChunkId, signature: Uint8Array | null): void {
+    this.#run(this.#putSignature, fromHex(raw), signature ?? NO_SIGNATURE);
+  }
+
+  unsigned(most: number): ChunkId[] {
+    const rows = this.#file.guard(() => this.#unsigned.all(most));
+    return (rows as unknown as [Uint8Array][]).map(([raw]) => chunkId(toHex(raw)));
   }
 
   inline(raw: ChunkId): Uint8Array | undefined {
@@ -119,7 +150,7 @@ export class SqliteSealedRecords implements SealedRecords {
     return this.#file.guard(() => statement.get(key)) as unknown as Row | undefined;
   }
 
-  #run(statement: StatementSync, ...values: (Uint8Array | number)[]): void {
+  #run(statement: StatementSync, ...values: (Uint8Array | number | null)[]): void {
     this.#file.guard(() => statement.run(...values));
   }
 }

@@ -16,15 +16,11 @@ function canonicalChange(change: Change): unknown[] {
       const { node, type, parent, name, key, meta, chunks, lengths } = change;
       return ["create", node, type, parent, name, key ?? null, meta, chunks, lengths ?? null];
     }
-    case "update":
-      return [
-        "update",
-        change.node,
-        change.crev,
-        change.meta,
-        change.chunks,
-        change.lengths ?? null,
-      ];
+    case "update": {
+      const { node, crev, meta, chunks, keeps, lengths } = change;
+      const kept = keeps === undefined ? [] : [keeps.drops, keeps.all];
+      return ["update", node, crev, meta, chunks, lengths ?? null, ...kept];
+    }
     case "move": {
       const { node, lrev, parent, name, key } = change;
       return ["move", node, lrev, parent, name, key ?? null];

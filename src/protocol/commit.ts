@@ -32,6 +32,12 @@ const Create = z.object({
   lengths: Lengths.optional(),
 });
 
+/**
+ * With this, in a sealed space, `chunks` are those that the content needs besides the ones of
+ * revision `crev` without `drops`; `all` is the hash of what that makes (`kept-chunks.ts`).
+ */
+const KeptChunks = z.object({ drops: ChunkList, all: z.string().regex(/^[0-9a-f]{64}$/) });
+
 /** New content; `crev` is the content revision that the change was planned on. */
 const Update = z.object({
   kind: z.literal("update"),
@@ -39,6 +45,7 @@ const Update = z.object({
   crev: Sequence,
   meta: Meta,
   chunks: ChunkList.default([]),
+  keeps: KeptChunks.optional(),
   lengths: Lengths.optional(),
 });
 
@@ -95,6 +102,7 @@ const REFUSALS = [
   "parent-gone",
   "not-empty",
   "bad-change",
+  "chunks-differ",
   "over-quota",
   "diverged",
   "epoch-old",

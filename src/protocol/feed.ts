@@ -36,13 +36,18 @@ export const CURSOR_START = "";
  * The server's operator says that he put an older copy back, which ended with this entry: what had
  * come after it is lost at the server. `epoch` tells one such restore from another.
  */
-const Restored = z.object({ epoch: z.string().max(64), sequence: Sequence, chain: Chain });
+export const Restored = z.object({ epoch: z.string().max(64), sequence: Sequence, chain: Chain });
+export type Restored = z.infer<typeof Restored>;
+
+/** Announced restores that a journal remembers; a device that missed more has to be linked anew. */
+export const MAX_RESTORES = 16;
 
 /** Entries after the cursor, oldest first, never part of one; `cursor` stands behind the last. */
 export const Feed = z.object({
   entries: z.array(Entry),
   cursor: Cursor,
   head: Sequence,
-  restored: Restored.optional(),
+  /** Oldest first; absent when there never was one. */
+  restores: z.array(Restored).max(MAX_RESTORES).optional(),
 });
 export type Feed = z.infer<typeof Feed>;

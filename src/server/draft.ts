@@ -67,6 +67,9 @@ function plainRules(folding: boolean): Rules {
   return {
     kindOf: (change) => {
       checkMeta(change);
+      if ("keeps" in change && change.keeps !== undefined) {
+        throw new BadChange(change.node, "A plain space names all of a content's chunks.");
+      }
       let open: OpenMeta;
       try {
         open = readPlainMeta(change.meta);
@@ -164,6 +167,7 @@ export function draftOf(
       steps.set(change.node, stepOf(change, steps.get(change.node), rules));
       if (!("chunks" in change)) continue;
       named += change.chunks.length;
+      if (change.kind === "update") named += change.keeps?.drops.length ?? 0;
       if (named > MAX_COMMIT_CHUNKS) throw new BadChange(change.node, "Too many chunks at once.");
       for (const chunk of change.chunks) chunks.add(chunk);
     }

@@ -9,6 +9,7 @@ import type { Announcer } from "./announcer.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { draftOf, refused } from "./draft.ts";
 import { judge, type Verdict } from "./judge.ts";
+import { nameInFull } from "./kept-chunks.ts";
 import type { Head, Metadata, SpaceRow } from "./metadata/port.ts";
 import { signedParts, unfitFor } from "./sealed-commits.ts";
 import { loadView } from "./view.ts";
@@ -91,7 +92,7 @@ export class Journal {
       entries,
       cursor: writeCursor(space, reached),
       head: Math.max(head.sequence, reached),
-      ...restoredOf(space),
+      ...restoresOf(space),
     };
   }
 
@@ -141,7 +142,9 @@ export class Journal {
     }
     const draft = draftOf(commit, space);
     if ("outcome" in draft) return draft;
-    return judge(draft, await loadView(this.#metadata, space.id, draft), head.sequence + 1);
+    const view = await loadView(this.#metadata, space.id, draft);
+    const full = nameInFull(draft, view, this.#digest);
+    return "outcome" in full ? full : judge(full, view, head.sequence + 1);
   }
 
   #entry(commit: Commit, { device, nowMs }: Author, head: Head): Entry {
@@ -157,6 +160,6 @@ export class Journal {
   }
 }
 
-function restoredOf({ epoch, restored }: SpaceRow): Pick<Feed, "restored"> {
-  return restored === undefined ? {} : { restored: { epoch, ...restored } };
+function restoresOf({ restores }: SpaceRow): Pick<Feed, "restores"> {
+  return restores === undefined ? {} : { restores: [...restores] };
 }

@@ -60,7 +60,7 @@ function findWrongKind({ steps }: Draft, view: View): Refused | undefined {
     if (kind !== null && kind !== type) {
       return refused("bad-change", `It is a ${type}, its meta a ${kind}.`, id);
     }
-    if (type !== "file" && change.chunks.length > 0) {
+    if (type !== "file" && (change.chunks.length > 0 || change.keeps !== undefined)) {
       return refused("bad-change", `A ${type} holds no chunks.`, id);
     }
   }

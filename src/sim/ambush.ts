@@ -11,6 +11,8 @@ export type Ambushes = {
 
 /** Of one person in a story. */
 const MOST_SURPRISES = 8;
+/** Of the times at which an engine reads so many count. */
+const READ_SHARE = 0.2;
 /** Of surprises this share happens to some other file. */
 const ELSEWHERE = 0.25;
 
@@ -37,6 +39,11 @@ export class Ambush {
   constructor(ambushed: Ambushed, options: Ambushes | null) {
     this.#ambushed = ambushed;
     this.#options = options;
+  }
+
+  /** The engine reads what stands at a path, as it does more often than anything else. */
+  nearRead(path: string): void {
+    if (this.#options !== null && this.#ambushed.draw.chance(READ_SHARE)) this.near(path);
   }
 
   /** The engine acts on a path that people see. */

@@ -81,6 +81,7 @@ export class CostOracle {
     if (entries.length > most) {
       wrong.push(`${entries.length} commits for ${steps} steps of ${way}`);
     }
+    if (way === "hard-link") wrong.push(...nameFaults(before.ids, ids));
     if (way === "touch" && changes.length > 0) wrong.push("a touch was committed");
     if (ONE_CHANGE.includes(way) && changes.length > MOST_CHANGES_OF_ONE) {
       wrong.push(`${changes.length} changes for one ${way}`);
@@ -152,6 +153,16 @@ function* saveFaults(
     if (inode.isShared || inode.kind !== "file" || was === undefined) continue;
     if (is === undefined || was === is) continue;
     yield `${path} was saved and is another node`;
+  }
+}
+
+/** What has its name still is the node that it was, whatever other name it got (SC2). */
+function* nameFaults(
+  before: ReadonlyMap<string, NodeId>,
+  after: ReadonlyMap<string, NodeId>,
+): Iterable<string> {
+  for (const [path, id] of before) {
+    if (after.get(path) !== id) yield `${path} kept its name and is another node`;
   }
 }
 

@@ -9,8 +9,8 @@ import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
-import type { Remote, Seal } from "#sync/ports.ts";
-import { readPosition } from "#sync/settings.ts";
+import type { Disk, Remote, Seal } from "#sync/ports.ts";
+import { acceptRestore, readPosition } from "#sync/settings.ts";
 import type { NodeRow } from "#sync/tree.ts";
 import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
@@ -110,6 +110,7 @@ export class Device {
   isSweeping = true;
   readonly ambush: Ambush;
   #endsIn = Number.POSITIVE_INFINITY;
+  #endsAt = "";
   #onEnd: () => void = () => {};
   readonly traffic: Traffic = { sentBytes: 0, fetchedBytes: 0 };
   #actor: Actor;
@@ -184,28 +185,29 @@ export class Device {
       this.calls++;
       return scheduler.call(actor, label, work);
     };
-    const near = (path: string): void => this.#near(path);
     const draw = new Draw(swarm.seed, `device ${this.index} life ${this.#lives}`);
     const meet = (call: string, path: string): void => this.#meet(draw, call, path);
+    const near = (path: string): void => void (this.plight.faulty && this.ambush.nearRead(path));
     const { disk, time, store } = this;
+    const doors = openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
+      isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
+      shuffle: (list) => draw.shuffle(list),
+      meet,
+      accuse,
+      near: (path) => this.plight.faulty && this.ambush.near(path),
+      isTorn: () => this.#endsIn < 0,
+      // The rows of a process that ended are closed: what it had asked for is judged by none.
+      acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
+      oracle: this.oracle,
+    });
     const engine = new Engine(
       {
         trees: store,
         records: store,
-        disk: openDoors(disk, this.#gates(actor, draw, this.#ending(gate)), {
-          isSlowListing: () => this.plight.faulty && draw.chance(swarm.slowListing),
-          shuffle: (list) => draw.shuffle(list),
-          meet,
-          accuse,
-          near,
-          isTorn: () => this.#endsIn === 0,
-          // The rows of a process that ended are closed: what it had asked for is judged by none.
-          acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),
-          oracle: this.oracle,
-        }),
+        disk: doors,
         reader: new VirtualReader({ disk, time, meet, near }, gate, CUT_KEY, this.#chunkSizes()),
         watcher: this.#watcher(actor, draw),
-        ...this.#doors(actor, draw, await server.enrol(this.id, this.name)),
+        ...this.#doors(actor, draw, doors, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
         chance: draw,
         digest: nodeDigest,
@@ -230,13 +232,10 @@ export class Device {
     this.#sweepLater(engine, actor, 200);
   }
 
-  #near(path: string): void {
-    if (this.plight.faulty) this.ambush.near(path);
-  }
-
-  /** The process is to end after so many steps on its disk, in the midst of whatever it does. */
-  endIn(steps: number, onEnd: () => void): void {
+  /** The process is to end after so many steps of a kind on its disk, in the midst of one. */
+  endIn(steps: number, kind: string, onEnd: () => void): void {
     this.#endsIn = steps;
+    this.#endsAt = kind;
     this.#onEnd = onEnd;
   }
 
@@ -248,10 +247,7 @@ export class Device {
   #ending(gate: Gate): Gate {
     return <T>(label: string, work: () => T): Promise<T> => {
       return gate(label, () => {
-        if (this.#endsIn > 0) {
-          this.#endsIn--;
-          return work();
-        }
+        if (!label.startsWith(this.#endsAt) || this.#endsIn-- > 0) return work();
         const isDone = label.startsWith("stage write") || this.#draw.chance(0.5);
         if (isDone) work();
         this.endNever();
@@ -358,7 +354,21 @@ export class Device {
       this.#world.scheduler.note(`${this.name} stops: ${why}`);
       return;
     }
+    if (error instanceof WorldError && error.code === "server-restored") {
+      return this.#goOnAfterRestore();
+    }
     this.#world.accuse(`the engine of ${this.name} ended: ${why}`);
+  }
+
+  /** Its person has heard that the server was restored, and says so. */
+  #goOnAfterRestore(): void {
+    const { scheduler, happened } = this.#world;
+    scheduler.note(`${this.name} is told of a restored server`);
+    happened.add("sealed: announced restore");
+    this.#end();
+    acceptRestore(this.store);
+    const person = new Actor(`${this.name}'s person`, 1);
+    scheduler.after(this.#draw.between(1, 3_000), person, "has it go on", () => void this.start());
   }
 
   #meet(draw: Draw, call: string, path: string): void {
@@ -399,7 +409,12 @@ export class Device {
     return sealed === null ? undefined : CHUNKS[sealed.domain];
   }
 
-  #doors(actor: Actor, draw: Draw, token: string | null): { seal: Seal; remote: Remote } {
+  #doors(
+    actor: Actor,
+    draw: Draw,
+    disk: Disk,
+    token: string | null,
+  ): { seal: Seal; remote: Remote } {
     const { swarm, account, happened } = this.#world;
     const line = this.#line(actor, draw);
     const honest =
@@ -413,7 +428,7 @@ export class Device {
       return { seal: PLAIN_SEAL, remote };
     }
     const { id: device, store } = this;
-    const own = { device, folding, store, remote, line, happened };
+    const own = { device, folding, store, disk, remote, line, happened };
     return sealedDoors({ account, keyring, sealing, ...own });
   }
 

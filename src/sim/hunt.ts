@@ -194,9 +194,8 @@ function tell(mutants: readonly Mutant[], lines: ReadonlyMap<string, Line>, widt
   const median = taken[Math.floor(taken.length / 2)] ?? 0;
   const maskedOnes = [...lines.values()].filter(({ mask }) => mask !== null).length;
   const lost = mutants.length - taken.length - maskedOnes;
-  console.log(
-    `${taken.length} found, half of them within ${median} stories, all within ${taken.at(-1) ?? 0}; ` +
-      `${maskedOnes} masked by another rule; ${lost} not found`,
-  );
+  const often = `half of them within ${median} stories, all within ${taken.at(-1) ?? 0}`;
+  const others = `${maskedOnes} masked by another rule; ${lost} not found`;
+  console.log(`${taken.length} found, ${often}; ${others}`);
   return lost;
 }

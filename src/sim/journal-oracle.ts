@@ -4,6 +4,7 @@ import type { NodeKind } from "#core/node.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import { neededChunks } from "#protocol/kept-chunks.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { NodeRow } from "#server/metadata/port.ts";
@@ -147,11 +148,14 @@ function treeFaults(rows: readonly NodeRow[], { nodes }: Replay): string[] {
 /** Every content that was ever committed can be read, and is what it was (I8, I12). */
 async function chunkFaults(server: VirtualServer, entries: readonly Entry[]): Promise<string[]> {
   const contents = new Map<string, readonly ChunkId[]>();
+  const lists = new Map<NodeId, readonly ChunkId[]>();
   for (const { changes } of entries) {
     for (const change of server.opened(changes)) {
       if (change.kind !== "create" && change.kind !== "update") continue;
       const { content } = readPlainMeta(change.meta);
-      if (content.kind === "file") contents.set(content.sha256, change.chunks);
+      const list = neededChunks(lists.get(change.node) ?? [], change);
+      lists.set(change.node, list);
+      if (content.kind === "file") contents.set(content.sha256, list);
     }
   }
   const named = [...new Set([...contents.values()].flat())];

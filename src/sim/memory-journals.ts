@@ -14,6 +14,7 @@ import type {
   RevisionRow,
   SpaceRow,
 } from "#server/metadata/port.ts";
+import { withRestore } from "#server/restores.ts";
 
 /** How long a refusal is remembered. */
 const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
@@ -106,9 +107,10 @@ export class MemoryJournals implements JournalStore {
 
   async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
     for (const space of this.#spaces.values()) {
-      const { restored: _, ...row } = space.row;
-      const noted = isAnnounced ? { restored: space.head } : {};
-      space.row = { ...row, epoch: draw(), ...noted };
+      const { restores: before, ...row } = space.row;
+      const epoch = draw();
+      const noted = isAnnounced ? { restores: withRestore(before, { epoch, ...space.head }) } : {};
+      space.row = { ...row, epoch, ...noted };
     }
     return this.#spaces.size;
   }

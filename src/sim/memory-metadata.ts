@@ -27,11 +27,11 @@ export class MemoryMetadata {
     return { spaces, places: new Map(this.#places) };
   }
 
-  /** Puts an older state back, under another epoch. */
-  restore({ spaces, places }: MetadataImage, epoch: string): void {
+  /** Puts an older state back. */
+  restore({ spaces, places }: MetadataImage): void {
     this.#spaces.clear();
     for (const space of spaces) {
-      this.#spaces.set(space.row.id, new Space({ ...space.row, epoch }, space));
+      this.#spaces.set(space.row.id, new Space(space.row, space));
     }
     this.#places.clear();
     for (const [id, place] of places) this.#places.set(id, place);

@@ -5,6 +5,8 @@ import type { SealedRecords } from "#sync/ports.ts";
 /** What a device of a sealed space remembers, as of one moment. */
 export type SealedImage = {
   readonly sealed: ReadonlyMap<ChunkId, SealedEntry>;
+  /** Null: not made yet; empty: never made. */
+  readonly signatures: ReadonlyMap<ChunkId, Uint8Array | null>;
   readonly inline: ReadonlyMap<ChunkId, Uint8Array>;
   readonly roots: ReadonlyMap<ContentHash, Uint8Array>;
   readonly chains: ReadonlyMap<number, string>;
@@ -18,6 +20,7 @@ type Write = <K, V>(map: Map<K, V>, key: K, value: V | undefined) => void;
 export class MemorySealedRecords implements SealedRecords {
   readonly #write: Write;
   readonly #sealed: Map<ChunkId, SealedEntry>;
+  readonly #signatures: Map<ChunkId, Uint8Array | null>;
   readonly #inline: Map<ChunkId, Uint8Array>;
   readonly #roots: Map<ContentHash, Uint8Array>;
   readonly #chains: Map<number, string>;
@@ -26,6 +29,7 @@ export class MemorySealedRecords implements SealedRecords {
   constructor(write: Write, image: SealedImage | undefined) {
     this.#write = write;
     this.#sealed = new Map(image?.sealed);
+    this.#signatures = new Map(image?.signatures);
     this.#inline = new Map(image?.inline);
     this.#roots = new Map(image?.roots);
     this.#chains = new Map(image?.chains);
@@ -35,6 +39,7 @@ export class MemorySealedRecords implements SealedRecords {
   image(): SealedImage {
     return {
       sealed: new Map(this.#sealed),
+      signatures: new Map(this.#signatures),
       inline: new Map(this.#inline),
       roots: new Map(this.#roots),
       chains: new Map(this.#chains),
@@ -48,6 +53,27 @@ export class MemorySealedRecords implements SealedRecords {
 
   putSealed(entry: SealedEntry): void {
     this.#write(this.#sealed, entry.raw, entry);
+    if (!this.#signatures.has(entry.raw)) this.#write(this.#signatures, entry.raw, null);
+  }
+
+  signature(raw: ChunkId): Uint8Array | undefined {
+    const signature = this.#signatures.get(raw) ?? undefined;
+    return signature?.length === 0 ? undefined : signature;
+  }
+
+  putSignature(raw: ChunkId, signature: Uint8Array | null): void {
+    this.#write(this.#signatures, raw, signature ?? new Uint8Array(0));
+  }
+
+  dropSignatures(isHere: (raw: ChunkId) => boolean): void {
+    for (const [raw, signature] of this.#signatures) {
+      if (signature !== null && !isHere(raw)) this.#write(this.#signatures, raw, undefined);
+    }
+  }
+
+  unsigned(most: number): ChunkId[] {
+    const due = [...this.#signatures].filter(([, signature]) => signature === null);
+    return due.slice(0, most).map(([raw]) => raw);
   }
 
   inline(raw: ChunkId): Uint8Array | undefined {

@@ -228,6 +228,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     for (const node of this.#sources.keys()) {
       if (!this.#rows.get(node)?.local) this.setSources(node, null);
     }
+    this.sealed.dropSignatures((raw) => this.sources(raw).length > 0);
   }
 
   count(side: Side): number {

@@ -145,9 +145,9 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "bytes-not-verified",
     "Bytes that come from elsewhere on this disk are put in place unverified (DL3).",
     [
-      "sync/stage.ts",
-      "        if (this.#isChunk(chunk, bytes)) return bytes;",
-      "        return bytes;",
+      "sync/local-chunks.ts",
+      "      if (toHex(digest.sha256(bytes)) === chunk) return bytes;",
+      "      return bytes;",
     ],
     [
       "sync/stage.ts",

@@ -3,6 +3,7 @@ import { COMMIT_MUTANTS } from "./mutants-commit.ts";
 import { DISK_MUTANTS } from "./mutants-disk.ts";
 import { HOLD_MUTANTS } from "./mutants-holds.ts";
 import { LOOK_MUTANTS } from "./mutants-look.ts";
+import { SEALED_MUTANTS } from "./mutants-sealed.ts";
 import { PLAN_MUTANTS } from "./mutants-plan.ts";
 
 /** Every planted bug; each must be found, or the simulator is blind to its kind. */
@@ -12,6 +13,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...DISK_MUTANTS,
   ...COMMIT_MUTANTS,
   ...HOLD_MUTANTS,
+  ...SEALED_MUTANTS,
 ];
 
 /** Those of these names, or all; an unknown name is thrown. */

@@ -57,7 +57,7 @@ export function mutated(source: string, edits: readonly Edit[]): string {
  * Makes this thread load the mutant's files as they are after its edits. Whatever was loaded before
  * stays as it is: a thread of its own calls this first.
  */
-export function plant({ edits }: Mutant): void {
+export function plant({ edits }: Pick<Mutant, "edits">): void {
   const room = new URL("../", import.meta.url).href;
   registerHooks({
     load(url, context, nextLoad) {

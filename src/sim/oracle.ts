@@ -238,12 +238,24 @@ export async function disagreements(
     const given = new Set(told);
     for (const [path, { id }] of rows) {
       const here = localPath(device, id);
-      if (isCovered(here, given)) told.add(path);
+      const isTold =
+        isCovered(here, given) || heirPaths(device, id).some((at) => isCovered(at, given));
+      if (isTold) told.add(path);
       else if (here !== "" && isCovered(path, given)) told.add(here);
     }
     const lines = differences(shortened(device.disk), remote, told);
     return lines.map((line) => `${device.name} | server: ${line}`);
   });
+}
+
+/**
+ * Where the inode is that a node had which is on the disk no more: that one's deletion is sent with
+ * what it has become (DL2).
+ */
+function heirPaths(device: Device, id: NodeId): string[] {
+  const row = device.store.get(id);
+  if (!row?.synced || row.local !== null) return [];
+  return device.store.holding(row.synced.file).map((heir) => localPath(device, heir.id));
 }
 
 /** Where a device's database has a node on the disk; "" when it has it nowhere. */

@@ -24,6 +24,8 @@ export class Pair {
   readonly #sides = new Map<NodeId, Sides>();
   /** The same of what was deleted and made again, which may be found to be the node that it was. */
   readonly #others = new Map<NodeId, Sides>();
+  /** What another node's inode, unchanged and in that one's place again, was taken for. */
+  readonly #returned = new Set<LocalSide>();
   readonly #nameKey: (name: string) => string;
   /** Which nodes have a content on either disk. */
   readonly #holders = new Map<string, Set<NodeId>>();
@@ -50,6 +52,7 @@ export class Pair {
       const again = [madeAgain(first, id), madeAgain(second, id, first)] as const;
       const sides = { id, kind, base: { ...base, file } };
       if (again[0] === null && again[1] === null) continue;
+      if (again[1] !== null && !isTouched(again[1], sides.base)) this.#returned.add(again[1]);
       const others = { first: local ?? again[0], second: row?.local ?? again[1] };
       this.#others.set(id, { ...sides, ...others });
     }
@@ -90,7 +93,7 @@ export class Pair {
       if (after !== undefined) return "the first deleted it, and the node lives";
       if (second === null) return null;
       if (isTouched(second, base) || this.#wentWithFolder(sides)) {
-        return isThere(second.content)
+        return isThere(second.content) || this.#returned.has(second)
           ? null
           : "the second's file went, though he had a hand in it";
       }

@@ -31,12 +31,12 @@ export const SIZES: readonly number[] = [
 ];
 
 /** So many stories have a sealed space. */
-const SHARE = 0.17;
+const SHARE = 0.125;
 const REAL_SHARE = 1 / 16;
 const PRIVATE_SHARE = 0.7;
 const EPOCHS_SHARE = 0.4;
 const SHUT_OUT_SHARE = 0.15;
-const CHEAT_SHARE = 0.3;
+const CHEAT_SHARE = 0.2;
 
 export function drawSealing(
   draw: Draw,

@@ -21,8 +21,8 @@ export interface ServerDatabase {
   /** The chain value after the space's newest entry. */
   head(): string;
   backUp(): void;
-  /** Puts the copy that was made back, under another epoch. */
-  restore(epoch: string): void;
+  /** Puts the copy that was made back. */
+  restore(): void;
 }
 
 /** The server's database of one story, with its one space. */
@@ -59,8 +59,8 @@ class MemoryDatabase implements ServerDatabase {
     this.#backup = this.#metadata.image();
   }
 
-  restore(epoch: string): void {
-    if (this.#backup !== null) this.#metadata.restore(this.#backup, epoch);
+  restore(): void {
+    if (this.#backup !== null) this.#metadata.restore(this.#backup);
   }
 }
 
@@ -112,14 +112,13 @@ class SqliteDatabase implements ServerDatabase {
     this.#copies++;
   }
 
-  restore(epoch: string): void {
+  restore(): void {
     this.#file.write(() => {
       for (const table of this.#tables) {
         this.#run(`DELETE FROM ${table}`);
         this.#run(`INSERT INTO ${table} SELECT * FROM temp.backup_${table}`);
       }
     });
-    this.#file.prepare("UPDATE spaces SET epoch = ?").run(epoch);
   }
 
   #run(sql: string): void {

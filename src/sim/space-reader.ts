@@ -1,7 +1,8 @@
 import { concat } from "#core/bytes.ts";
 import { assert } from "#core/assert.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
-import { openChunk } from "#crypto/chunk.ts";
+import { applyDelta } from "#chunking/delta.ts";
+import { openChunk, type Rebuild, type SealedEntry } from "#crypto/chunk.ts";
 import type { SpaceEpochs } from "#crypto/keys.ts";
 import { openPieces } from "#crypto/manifest.ts";
 import { contentOf, openMeta, type FileBody } from "#crypto/meta.ts";
@@ -84,8 +85,12 @@ export class SealedReader implements SpaceReader {
       const pieces = manifest.entries.map(({ chunk }) => stored(chunk));
       manifest = openPieces(this.#primitives, manifest, pieces);
     }
-    const { entries } = manifest;
-    return concat(entries.map((entry) => openChunk(this.#primitives, entry, stored(entry.chunk))));
+    const open = (entry: SealedEntry): Uint8Array => {
+      const bases = (entry.bases ?? []).map(open);
+      const rebuild: Rebuild = (delta, lengthBytes) => applyDelta(bases, delta, lengthBytes);
+      return openChunk(this.#primitives, entry, stored(entry.chunk), rebuild);
+    };
+    return concat(manifest.entries.map(open));
   }
 
   #name({ node, parent, name }: { node: NodeId; parent: NodeId; name: string }): string {

@@ -134,7 +134,7 @@ class StoreOracle {
 
   /**
    * What a device says of its disk: bytes that it read were there once, what is parked has a place
-   * to go back to (EX1), and no inode is what one node lost and another one of that folder has (SC5).
+   * to go back to (EX1), and what one node of a folder lost is not another one's file there (SC5).
    */
   #judgeLocal({ id }: NodeRow, local: LocalSide): void {
     const { name, accuse, disk } = this.#judged;

@@ -93,7 +93,7 @@ const HTTP_SHARE = 0.005;
  * Most bugs that many deeds find are found by few as well, and a story takes as long as its deeds:
  * what counts is the time until one is found. Long stories are for the rest.
  */
-const SHORT_SHARE = 0.75;
+const SHORT_SHARE = 0.9;
 const MOST_DEEDS = { short: 12, long: 40 } as const;
 const MOST_FATES = { short: 3, long: 8 } as const;
 
@@ -132,7 +132,7 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
 
 function drawUsual(seed: number, weather: Weather): Swarm {
   const draw = new Draw(seed, "swarm");
-  const isDrawnSo = draw.chance(0.05);
+  const isDrawnSo = draw.chance(0.03);
   const sequential = weather === "any" ? isDrawnSo : weather === "in-order";
   const length = draw.chance(SHORT_SHARE) ? "short" : "long";
   const devices = draw.chance(length === "short" ? 0.85 : 0.6) ? 2 : 3;
@@ -251,7 +251,7 @@ function withFolders(swarm: Swarm, draw: Draw): Swarm {
     nest: draw.between(2, 8),
     move: draw.between(1, 4),
     "rename-folder": draw.between(1, 4),
-    swap: draw.below(3),
+    swap: draw.below(6),
     delete: draw.below(3),
     "delete-all": draw.below(3),
   };
@@ -260,38 +260,54 @@ function withFolders(swarm: Swarm, draw: Draw): Swarm {
     if (at < FIRST_FOLDERS.length) {
       return { ...deed, device: 0, waitMs: 0, way: FIRST_FOLDERS[at] ?? "write" };
     }
-    // In pairs: both begin from what both have.
-    return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : draw.below(most) };
+    // In pairs: both begin from what both have, or one where the other's deletion is believed.
+    const laterMs = draw.below(most) + draw.pick([0, 0, 1_000]);
+    return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : laterMs };
   });
-  return { ...swarm, ways, deeds, names: swarm.names.slice(0, 3) };
+  const latencyMs = draw.pick([20, 100, 300]);
+  // Folders that move while all of them are listed.
+  const slow = draw.chance(0.4) ? { overflow: 0.5, glances: 0, longestStepMs: 20 } : {};
+  return { ...swarm, ways, deeds, latencyMs, ...slow, names: swarm.names.slice(0, 3) };
 }
 
 /** What happens right between two steps of an engine: people's deeds, and its end. */
 function withMoments(swarm: Swarm, draw: Draw): Swarm {
   if (swarm.sequential) return swarm;
   const ways = SURPRISES.filter(() => draw.chance(0.4));
-  const isAmbushed = ways.length > 0 && draw.chance(0.15);
-  const ambush = isAmbushed ? { share: draw.pick([0.02, 0.1, 0.3]), ways } : null;
-  const lastMs = swarm.deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
-  const longestMs = swarm.fates.length === 0 ? lastMs : 1_000;
-  const count = draw.chance(0.12) ? draw.between(1, 3) : 0;
-  const ends = Array.from({ length: count }, (_, at) => ({
-    id: swarm.fates.length + at,
-    fate: STEP_FATE as Fate,
-    device: draw.below(swarm.devices),
-    waitMs: draw.below(Math.max(300, longestMs)),
-  }));
-  return { ...swarm, ambush, fates: [...swarm.fates, ...ends] };
+  const movesFolders = swarm.deeds[0]?.way !== undefined;
+  const isAmbushed = ways.length > 0 && draw.chance(movesFolders ? 0.5 : 0.15);
+  const ambush = isAmbushed ? { share: draw.pick([0.1, 0.3, 0.6]), ways } : null;
+  // What is read within one tick of the disk's clock after it was written.
+  const quick = isAmbushed && draw.chance(0.3) ? { longestStepMs: 1, hintLatencyMs: 0 } : {};
+  const ends = draw.chance(0.12) ? endsOf(swarm, draw) : [];
+  const deleting = ends.length > 0 ? { delete: 4, ...swarm.ways } : swarm.ways;
+  const fates = [...swarm.fates, ...ends];
+  return { ...swarm, ...quick, ways: deleting, ambush, fates };
 }
 
-/** Some spaces are sealed; their server does not go back without being noticed. */
+/** Engines that end between two steps on the disk, or in one. */
+function endsOf({ deeds, fates, devices }: Swarm, draw: Draw): Swarm["fates"] {
+  const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const longestMs = Math.max(300, fates.length === 0 ? lastMs : 1_000);
+  return Array.from({ length: draw.between(1, 4) }, (_, at) => ({
+    id: fates.length + at,
+    fate: STEP_FATE,
+    device: draw.below(devices),
+    waitMs: draw.below(longestMs),
+  }));
+}
+
+/** Some spaces are sealed; where their server goes back it is announced. */
 function withSealing(swarm: Swarm, draw: Draw): Swarm {
   const sealed = drawSealing(draw, swarm);
   if (sealed === null) return swarm;
-  const fates = swarm.fates.map((each) => {
-    return each.fate === "server-restore" ? { ...each, fate: "server-crash" as const } : each;
-  });
   const shutsOut = sealed.epochs.some(({ without }) => without !== null);
+  // Who lies has nobody who would announce it, and who is shut out could be let in again by it.
+  const canGoBack = sealed.cheat === null && !shutsOut;
+  const fates = swarm.fates.map((each) => {
+    if (each.fate !== "server-restore" || canGoBack) return each;
+    return { ...each, fate: "server-crash" as const };
+  });
   // Whoever was shut out is waited for by nobody, and so nobody answers what is asked then.
   const holding = shutsOut ? null : swarm.holding;
   if (sealed.cheat === null) return { ...swarm, fates, sealed, holding };

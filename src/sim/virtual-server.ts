@@ -162,10 +162,12 @@ export class VirtualServer {
     this.#hasBackup = true;
   }
 
-  /** An older copy is put back; false when none was made. */
+  /** An older copy is put back, and announced; false when none was made. */
   restoreBackup(): boolean {
     if (!this.#hasBackup) return false;
-    this.#database.restore(newEpoch(this.#draw));
+    this.#database.restore();
+    const epoch = newEpoch(this.#draw);
+    void this.#database.journals.restart(() => epoch, true);
     this.#answers.clear();
     this.restart(this.#draw.chance(0.5));
     return true;

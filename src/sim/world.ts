@@ -38,8 +38,9 @@ const MOST_ROUND_STEPS = 12_000;
 const MOST_ROUNDS = 12;
 /** An engine that is to end in a step does so in one of the next so many. */
 const MOST_STEPS_TO_END = 40;
+const MOST_OF_A_KIND = 3;
 /** What people do to what an engine left. */
-const FOUND_WAYS: readonly Surprise[] = ["put-back", "write", "save-unchanged", "delete"];
+const FOUND_WAYS: readonly Surprise[] = ["put-back", "put-back", "write", "save-unchanged"];
 const LONGEST_PAUSE_MS = 310_000;
 /** Where one person does one thing, and nothing fails, everybody has it after this. */
 const LONGEST_REST_MS = 20_000;
@@ -393,6 +394,8 @@ export class World {
     if (this.#draw.chance(0.5) && this.#server.restoreBackup()) {
       this.#restored = true;
       this.#past.rewindTo(this.#server.head.toLowerCase());
+      // The next device that reads the keyring tells the server of keys that it has forgotten.
+      if (this.#account !== null) void this.#server.beginKeyEpoch(this.#account.epoch);
       this.#scheduler.note("the server is restored");
     } else this.#server.backUp();
   }
@@ -412,9 +415,10 @@ export class World {
 
   /** What is left in the middle of a step is met by a person before the engine comes back. */
   #crashInStep(device: Device, draw: Draw, restart: () => void): void {
-    device.endIn(draw.below(MOST_STEPS_TO_END), () => {
+    const kind = draw.pick(["", "rename", "link", "stage write"]);
+    device.endIn(draw.below(kind === "" ? MOST_STEPS_TO_END : MOST_OF_A_KIND), kind, () => {
       restart();
-      if (draw.chance(0.5)) device.ambush.find(FOUND_WAYS);
+      if (draw.chance(0.7)) device.ambush.find(FOUND_WAYS);
     });
   }
 

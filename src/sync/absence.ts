@@ -25,6 +25,8 @@ export type AbsenceWorld = {
   readonly trees: TreeStore;
   readonly arrivals: Arrivals;
   readonly outage: Outage | null;
+  /** Nodes of a commit of which nobody knows yet whether it landed. */
+  readonly sent: ReadonlySet<NodeId>;
 };
 
 /** What a look that was whole did not find, and what it found instead. */
@@ -45,6 +47,7 @@ export class Absences {
   readonly #trees: TreeStore;
   readonly #arrivals: Arrivals;
   readonly #outage: Outage | null;
+  readonly #sent: ReadonlySet<NodeId>;
   readonly #missed: Missed;
   /** Folders that are gone. */
   readonly gone: NodeId[] = [];
@@ -61,6 +64,7 @@ export class Absences {
     this.#trees = world.trees;
     this.#arrivals = world.arrivals;
     this.#outage = world.outage;
+    this.#sent = world.sent;
     this.#missed = missed;
   }
 
@@ -102,7 +106,7 @@ export class Absences {
    * folders was not like that yet when everything was last looked at, and the node there.
    */
   #isDoubted(row: NodeRow, local: LocalSide, unseen: readonly NodeRow[]): boolean {
-    if (this.#missed.usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row)))
+    if (this.#missed.usedUp.has(row.id) || !(this.#isExpected(row) || this.#holdsExpected(row)))
       return false;
     const others = unseen.filter(({ id }) => id !== row.id);
     if (local.blind === "unreadable") return others.length > 0;
@@ -136,7 +140,7 @@ export class Absences {
   }
 
   #isCertain(row: NodeRow, local: LocalSide, hasUnseen: boolean): boolean {
-    if (this.#missed.usedUp.has(row.id) || !(isExpected(row) || this.#holdsExpected(row)))
+    if (this.#missed.usedUp.has(row.id) || !(this.#isExpected(row) || this.#holdsExpected(row)))
       return true;
     const taken = this.#trees
       .named("local", local.parent, local.name)
@@ -160,13 +164,18 @@ export class Absences {
     return false;
   }
 
+  /** True when its absence is a deletion, or will be when a commit turns out to have landed. */
+  #isExpected(row: NodeRow): boolean {
+    return isExpected(row) || (row.displacing === null && this.#sent.has(row.id));
+  }
+
   /** True for a folder with something below it whose absence would be a deletion. */
   #holdsExpected({ id, kind }: NodeRow): boolean {
     if (kind !== "folder") return false;
     const children = this.#trees
       .children("local", id)
       .filter((row) => !this.#missed.claimed.has(row.id));
-    return children.some((row) => isExpected(row) || this.#holdsExpected(row));
+    return children.some((row) => this.#isExpected(row) || this.#holdsExpected(row));
   }
 
   /** The node is not on the disk, nor what was below it; without a base it was not fetched yet. */

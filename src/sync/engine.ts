@@ -189,7 +189,22 @@ export class Engine {
       if (this.#idle && this.#parts.following.isLevel) this.#tellSettled(tick);
       fruitless = more && progress === 0 ? fruitless + 1 : 0;
       if (more && fruitless < FRUITLESS_TICKS) continue;
+      if (this.#idle) await this.#rest(signal);
       await this.#sleep(more ? FRUITLESS_PAUSE_MS : null, signal);
+    }
+  }
+
+  /** Prepares what comes next for as long as nothing comes. */
+  async #rest(signal: AbortSignal): Promise<void> {
+    while (this.#isInSync() && !this.#woken && !signal.aborted) {
+      try {
+        if (!(await this.#world.seal.rest(signal))) return;
+      } catch (error) {
+        if (!(error instanceof WorldError)) throw error;
+        // Nothing needs it: what fails here fails again where it matters.
+        this.#world.log.warn("rest-failed", { code: error.code, message: error.message });
+        return;
+      }
     }
   }
 

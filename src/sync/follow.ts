@@ -97,8 +97,9 @@ export class Follower {
       }
       const known = approved.filter((id) => isGoing(trees.get(id), "down"));
       approveRemotely(records, known);
-      const restored = feed.restored?.epoch;
-      writePosition(records, { cursor: feed.cursor, sequence, chain, restored });
+      const restored = feed.restores?.at(-1)?.epoch;
+      const position = { cursor: feed.cursor, sequence, chain };
+      writePosition(records, restored === undefined ? position : { ...position, restored });
       return foreign;
     });
   }

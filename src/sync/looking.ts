@@ -1,4 +1,4 @@
-import { ROOT_NODE, type NodeId } from "#core/ids.ts";
+import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { absenceMs, type Arrivals } from "./absence.ts";
 import { finishParkedMoves } from "./hold.ts";
@@ -8,14 +8,16 @@ import { Matcher, type MatchWorld } from "./match.ts";
 import type { Fresh } from "./normalise.ts";
 import { missingOf, OUTAGE_TOLD_MS, type Outage } from "./outage.ts";
 import { pathOf, shownPath } from "./paths.ts";
-import type { Disk, TreeStore, Watcher } from "./ports.ts";
+import type { DeviceRecords, Disk, TreeStore, Watcher } from "./ports.ts";
 import type { Problems } from "./problems.ts";
 import { raced } from "./publish.ts";
+import { readSent } from "./settings.ts";
 import { PARK_NODE } from "./tree.ts";
 import type { Unsynced } from "./unsynced.ts";
 
 export type LookingWorld = {
   readonly trees: TreeStore;
+  readonly records: DeviceRecords;
   readonly disk: Disk;
   readonly watcher: Watcher;
   readonly clock: Clock;
@@ -161,9 +163,10 @@ export class Looking {
   }
 
   #matchWorld(): MatchWorld {
-    const { trees, fresh, outage } = this.#world;
+    const { trees, records, fresh, outage } = this.#world;
     const arrivals = this.#arrivals;
-    return { trees, fresh, arrivals, outage: this.#hasSeenAll ? null : outage() };
+    const sent = new Set(Object.keys(readSent(records)?.files ?? {}).map(nodeId));
+    return { trees, fresh, arrivals, sent, outage: this.#hasSeenAll ? null : outage() };
   }
 
   #isUnsteadyDue(nowMs: number): boolean {

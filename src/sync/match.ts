@@ -152,7 +152,7 @@ export class Matcher {
       const { placing, local } = row;
       if (placing === null || row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
       if (placing.file !== null && placing.file !== entry.file) return false;
-      // What was staged for a node is that node, wherever somebody has moved it or its folder since.
+      // What was staged for a node is that node, wherever somebody has moved it since.
       const isStaged = placing.file !== null && local?.file !== entry.file && entry.links === 1;
       return isStaged || samePlace(placing, place);
     });

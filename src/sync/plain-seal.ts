@@ -9,6 +9,7 @@ export const PLAIN_SEAL: Seal = {
   hashes: false,
   trusts: true,
   prepare: async () => undefined,
+  rest: async () => false,
   manifest: async () => undefined,
   sign: (commit) => commit,
   check: () => undefined,

@@ -77,6 +77,17 @@ suite("what cannot be seen", () => {
     world.expect("e/, e/f=2");
   });
 
+  test("PL9: nothing is moved into a folder that cannot be seen, nor put where it would have stood", () => {
+    const world = new World("d/, f=1");
+    blind(world.a, "d", "unreadable");
+    world.act(world.b, "move f d/f; look; make f=2");
+    world.rest();
+    assert.deepEqual(shownTree(world.a), readTree("d/, f=1"));
+    blind(world.a, "d", null);
+    world.rest();
+    world.expect("d/, d/f=1, f=2");
+  });
+
   test("PL9: a name that something unread may still give up makes nobody step aside", () => {
     const world = new World("f=1");
     world.act(world.a, "move f g; look; make f=2");

@@ -57,7 +57,8 @@ export function plan(view: TreeView, world: PlanWorld): Plan {
   const rows = tree.rows.map((row) => draft.get(row.id) ?? row);
   const local = rows
     .flatMap((row) => localOps(row, tree.of(row.id)))
-    .filter((op) => op.kind !== "create" || !isNameUnsettled(draft, tree.sight, op));
+    .filter((op) => op.kind !== "move" || !isUnseen(draft, tree.sight, op.to.parent))
+    .filter((op) => op.kind !== "create" || !isNameUnsettled(draft, tree, op));
   const held = world.withhold?.(goingOf(draft, tree, rows)) ?? new Set<NodeId>();
   const blocked = new Set([...local.map((op) => op.id), ...held]);
   const remote = new Outgoing(draft, tree, blocked, world).ordered(rows);
@@ -92,18 +93,27 @@ function localOps(row: NodeRow, target: Target | null): LocalOp[] {
   return ops;
 }
 
+/** Nothing is put where nobody can look whether it arrived (SPEC PL9). */
+function isUnseen(draft: Draft, sight: Sight, folder: NodeId): boolean {
+  const row = draft.get(folder);
+  return row !== undefined && sight.isBlind(row);
+}
+
 /**
- * A name that something unread or unseen holds on this disk is not free yet: what belongs there is
- * not fetched before it is.
+ * A name that something unread or unseen holds on this disk, or what belongs where nobody can look,
+ * is not free yet: what belongs there is not fetched before it is.
  */
 function isNameUnsettled(
   draft: Draft,
-  sight: Sight,
+  tree: TargetTree,
   { id, target: { place } }: Extract<LocalOp, { kind: "create" }>,
 ): boolean {
-  return draft
-    .named("local", place.parent, place.name)
-    .some((other) => other.id !== id && sight.isUnsettled(other));
+  return draft.named("local", place.parent, place.name).some((other) => {
+    if (other.id === id) return false;
+    const folder = tree.of(other.id)?.place.parent;
+    const isStuck = folder !== undefined && isUnseen(draft, tree.sight, folder);
+    return isStuck || tree.sight.isUnsettled(other);
+  });
 }
 
 /**

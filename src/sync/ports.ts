@@ -161,6 +161,9 @@ export class ChunkChanged extends Error {
   }
 }
 
+/** A chunk to be sent, and those that it may be like: what its file had near it before. */
+export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
+
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
   /** Entries after the cursor; waits up to `waitMs` for one. WorldError `reset`: see SPEC FO4. */
@@ -171,7 +174,7 @@ export interface Remote {
    * Sends one framed batch, whose bytes are given away; resolves when all of it is durable at the
    * server. A sealed space's throws ChunkChanged.
    */
-  put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void>;
+  put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
   /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
 }
@@ -229,6 +232,12 @@ export interface SealedRecords {
   /** How the chunk with these raw bytes is sealed, as far as any manifest said. */
   sealed(raw: ChunkId): SealedEntry | undefined;
   putSealed(entry: SealedEntry): void;
+  /** What its parts are found by again in other bytes (`chunking/signature.ts`), if it was made. */
+  signature(raw: ChunkId): Uint8Array | undefined;
+  /** Null: none will be made, there are no bytes here to make it of. */
+  putSignature(raw: ChunkId, signature: Uint8Array | null): void;
+  /** Sealed chunks of which it is not known yet, at most so many. */
+  unsigned(most: number): ChunkId[];
   /** The only chunk of a content that stands in its node's meta. */
   inline(raw: ChunkId): Uint8Array | undefined;
   putInline(raw: ChunkId, bytes: Uint8Array): void;
@@ -273,16 +282,31 @@ export interface Seal {
   prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void>;
   /**
    * The wire's form of what a node holds; null when it was not prepared. `follows` is the content
-   * revision that it takes the place of, 0 for a new node.
+   * revision that it takes the place of, 0 for a new node; `before` what that holds, when the
+   * server may be spared what both have.
    */
-  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null;
+  closeContent(
+    node: NodeId,
+    follows: number,
+    open: KnownContent,
+    before?: Content,
+  ): ClosedContent | null;
   /**
    * Throws WorldError `bad-meta` and others when it does not open, or opens to something
    * impossible. Remembers what it takes to fetch it; within a transaction.
    */
   openContent(node: NodeId, follows: number, closed: ClosedContent): OpenContent;
-  /** The manifest of a content that was opened without one. */
-  manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined>;
+  /**
+   * Does a little of what makes later work cheaper, while there is nothing else to do; false when
+   * all of it is done.
+   */
+  rest(signal: AbortSignal): Promise<boolean>;
+  /** The manifest of a content that was opened without one; `before` may be much like it. */
+  manifest(
+    content: ContentHash,
+    before: Content | undefined,
+    signal?: AbortSignal,
+  ): Promise<Manifest | undefined>;
   /** The commit with what its space wants to see on it. */
   sign(commit: Commit): Commit;
   /**
@@ -293,11 +317,12 @@ export interface Seal {
 }
 
 /**
- * A file whose content is to be closed. `read` gives all bytes of one that travels in its meta,
- * null when they are no longer what they were.
+ * A file whose content is to be closed. `before` is what the server has in its place; `read` gives
+ * all bytes of one that travels in its meta, null when they are no longer what they were.
  */
 export type Preparing = {
   readonly content: FileContent;
+  readonly before: Content | undefined;
   readonly read: () => Promise<Uint8Array | null>;
 };
 
@@ -312,5 +337,5 @@ export type OpenContent = Omit<KnownContent, "manifest"> & { readonly manifest: 
 
 export type ClosedContent = Pick<
   Extract<Change, { kind: "update" }>,
-  "meta" | "chunks" | "lengths"
+  "meta" | "chunks" | "keeps" | "lengths"
 >;

@@ -76,11 +76,13 @@ export class Progress {
     const { unsynced, lookAgain, trees, records } = this.#world;
     for (const folder of await unsynced.sync(this.#draft)) lookAgain(folder);
     this.#unstored = 0;
-    // What lies in a folder that was not where it should be is found by the next look.
+    // What lies in a folder that was not where it should be is found by the next look: until then
+    // nothing is done on the strength of it.
     const isDurable = ({ local }: NodeRow): boolean =>
       local === null || !unsynced.folders.has(local.parent);
-    const rows = this.#draft.records().filter(isDurable);
-    if (rows.length === 0) return;
+    const all = this.#draft.records();
+    if (all.length === 0) return;
+    const rows = all.filter(isDurable);
     trees.transaction(() => {
       for (const row of rows) trees.put(row);
       for (const [id, content] of this.#written) {

@@ -158,7 +158,7 @@ suite("the journal of a sealed space", () => {
   });
 
   /** A device that has read 120 entries of a journal, and a server of another epoch. */
-  function behindRestored(restored: Feed["restored"], head = 87) {
+  function behindRestored(restores: Feed["restores"], head = 87) {
     const device = sealedDevice();
     const { shelf, store } = device;
     for (const at of [86, 87, 88, 120]) {
@@ -167,7 +167,7 @@ suite("the journal of a sealed space", () => {
     }
     shelf.changes = async (cursor) => {
       if (cursor !== CURSOR_START) throw new WorldError("reset", "It is of no past.");
-      const more = restored === undefined ? {} : { restored };
+      const more = restores === undefined ? {} : { restores };
       return { entries: [], cursor: "87", head, ...more };
     };
     return device;
@@ -176,7 +176,7 @@ suite("the journal of a sealed space", () => {
   const RESTORED = { epoch: "one", sequence: 87, chain: chainOf(87) };
 
   test("SL14: an announced restore stops the device until a person knows of this one", async () => {
-    using device = behindRestored(RESTORED);
+    using device = behindRestored([RESTORED]);
     const { remote, store } = device;
     const { records, sealedRecords } = store;
     const asked = { code: "server-restored", message: /ends with #87; this device has seen #120/ };
@@ -191,7 +191,7 @@ suite("the journal of a sealed space", () => {
     writePosition(records, { cursor: "one.87", sequence: 87, chain: chainOf(87), restored: "one" });
     const again = () => remote.changes("one.90", 0);
     assert.equal(await codeOfAnswer(again), "journal-went-back", "a yes is for one restore");
-    using another = behindRestored({ ...RESTORED, epoch: "two" });
+    using another = behindRestored([RESTORED, { ...RESTORED, epoch: "two" }]);
     writePosition(another.store.records, {
       cursor: "1",
       sequence: 1,
@@ -203,22 +203,49 @@ suite("the journal of a sealed space", () => {
   });
 
   test("SL14: an announcement takes back the journal's end, and nothing that stands before it", async () => {
-    using other = behindRestored({ ...RESTORED, chain: CHAIN });
+    using other = behindRestored([{ ...RESTORED, chain: CHAIN }]);
     await assert.rejects(other.remote.changes("120", 0), {
       code: "journal-forked",
       message: /#87/,
     });
     assert.equal(acceptRestore(other.store.records), false);
-    using empty = behindRestored({ epoch: "one", sequence: 0, chain: CHAIN });
+    using empty = behindRestored([{ epoch: "one", sequence: 0, chain: CHAIN }]);
     assert.equal(await codeOfAnswer(() => empty.remote.changes("120", 0)), "journal-forked");
     // Where nothing that this device has seen is lost, nobody is asked.
-    using ahead = behindRestored({ epoch: "one", sequence: 130, chain: CHAIN }, 130);
+    using ahead = behindRestored([{ epoch: "one", sequence: 130, chain: CHAIN }], 130);
     assert.equal(await codeOfAnswer(() => ahead.remote.changes("120", 0)), "reset");
     assert.equal(ahead.store.sealedRecords.lastSequence(), 120);
   });
 
+  test("SL14: a device that was away for several restores goes back to the lowest of them", async () => {
+    const later = { epoch: "two", sequence: 110, chain: CHAIN };
+    using device = behindRestored([RESTORED, later], 110);
+    const { remote, store } = device;
+    assert.equal(await codeOfAnswer(() => remote.changes("120", 0)), "server-restored");
+    acceptRestore(store.records);
+    assert.equal(await codeOfAnswer(() => remote.changes("120", 0)), "reset");
+    assert.equal(store.sealedRecords.lastSequence(), 87);
+    using other = behindRestored([RESTORED, later], 110);
+    const followed = { cursor: "1", sequence: 120, chain: chainOf(120), restored: "one" };
+    writePosition(other.store.records, followed);
+    other.store.sealedRecords.putEntry(110, { chain: CHAIN, commitId: COMMIT.commitId });
+    acceptRestore(other.store.records);
+    const asked = { code: "server-restored", message: /ends with #110; this device has seen #120/ };
+    await assert.rejects(other.remote.changes("120", 0), asked);
+  });
+
+  test("SL14: a device that begins anew meets a restore that it has not followed as any other does", async () => {
+    using device = behindRestored([RESTORED], 130);
+    const { remote, store } = device;
+    const again = () => codeOfAnswer(() => remote.changes(CURSOR_START, 0));
+    assert.equal(await again(), "server-restored");
+    acceptRestore(store.records);
+    assert.equal(await again(), "reset");
+    assert.equal(await again(), "", "then what it knows is what the copy has");
+  });
+
   test("SL14: a commit that meets a restored server says so", async () => {
-    using device = behindRestored(RESTORED);
+    using device = behindRestored([RESTORED]);
     const { remote, shelf, store } = device;
     writePosition(store.records, { cursor: "old.120", sequence: 120, chain: chainOf(120) });
     shelf.answer = () => ({ outcome: "refused", code: "diverged", detail: "Never heard of it." });

@@ -1,15 +1,19 @@
 import { assert } from "#core/assert.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
-import type { SealedChunk, SealedEntry } from "#crypto/chunk.ts";
+import { allBases, openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
 import type { ChunkWork } from "#crypto/chunk-work.ts";
+import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
-import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
+import { CURSOR_START, type Entry, type Feed, type Restored } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
+import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { Bases, runsOf } from "./bases.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
+import type { Deltas } from "./deltas.ts";
 import { ChunkChanged } from "./ports.ts";
-import type { DeviceRecords, Remote, SealedRecords, TreeStore } from "./ports.ts";
+import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 
@@ -18,6 +22,7 @@ const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
 const OPENED_AHEAD = 3;
 
 export type SealedRemoteWorld = {
+  readonly primitives: Primitives;
   readonly work: ChunkWork;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
@@ -25,6 +30,9 @@ export type SealedRemoteWorld = {
   readonly records: SealedRecords;
   readonly settings: DeviceRecords;
   readonly sealer: ChunkSealer;
+  readonly deltas: Deltas;
+  /** The bytes of a chunk that some file of this disk has. */
+  readonly local: (raw: ChunkId) => Promise<Uint8Array | null>;
   readonly keys: () => SealedKeys;
   /** Reads the account's keyring again: somebody speaks of what it did not know yet. */
   readonly refreshKeys: () => Promise<void>;
@@ -50,7 +58,8 @@ export class SealedRemote implements Remote {
     // A commit may be answered before a feed that was asked for earlier.
     const seen = this.#world.records.lastSequence();
     const feed = await this.#feed(cursor, waitMs, signal);
-    if (feed.head < seen) throw this.#behind(feed);
+    const { sequence = seen } = this.#lowestUnknown(feed) ?? {};
+    if (feed.head < seen || sequence < seen) throw this.#behind(feed);
     if (!feed.entries.every((entry) => this.#isKnown(entry))) await this.#world.refreshKeys();
     return feed;
   }
@@ -71,21 +80,29 @@ export class SealedRemote implements Remote {
    * announces a restore can take back the journal's end and no more: what stands before it has to
    * be what this device knows.
    */
-  #behind({ head, restored }: Feed): WorldError {
+  #behind(feed: Feed): WorldError {
     const { records, settings, trees } = this.#world;
     const seen = records.lastSequence();
-    const known = readPosition(settings, CURSOR_START).restored;
-    if (restored === undefined || restored.epoch === known) return wentBack(seen, head);
-    const { epoch, sequence, chain } = restored;
+    const lowest = this.#lowestUnknown(feed);
+    const latest = feed.restores?.at(-1);
+    if (lowest === undefined || latest === undefined) return wentBack(seen, feed.head);
+    const { sequence, chain } = lowest;
     const expected = sequence === 0 ? CHAIN_START : records.chainAt(sequence);
     if ((expected ?? chain) !== chain) return forked(sequence, "the restored copy is of another");
     // Where nothing is lost that this device has seen, nobody has to be asked.
-    if (sequence < seen && !isRestoreAccepted(settings, epoch)) {
-      trees.transaction(() => offerRestore(settings, epoch));
+    if (sequence < seen && !isRestoreAccepted(settings, latest.epoch)) {
+      trees.transaction(() => offerRestore(settings, latest.epoch));
       return wasRestored(seen, sequence);
     }
     trees.transaction(() => records.forgetEntriesAfter(sequence));
     return new WorldError("reset", "The server was put back to an older copy, as announced.");
+  }
+
+  /** How far back restores went since the latest that was followed: it may have missed several. */
+  #lowestUnknown({ restores = [] }: Feed): Restored | undefined {
+    const known = readPosition(this.#world.settings, CURSOR_START).restored;
+    const unknown = restores.slice(restores.findIndex(({ epoch }) => epoch === known) + 1);
+    return unknown.toSorted((one, other) => one.sequence - other.sequence)[0];
   }
 
   /** Throws WorldError `journal-forked` where a plain space's says `diverged`, and more often. */
@@ -122,30 +139,43 @@ export class SealedRemote implements Remote {
   /** A chunk that was never sealed here is missing as far as anybody can tell. */
   async missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
     const { records, remote } = this.#world;
-    const missing: ChunkId[] = [];
-    const rawOf = new Map<ChunkId, ChunkId>();
+    const missing = new Set<ChunkId>();
+    // A delta without all of its bases is as good as none.
+    const needing = new Map<ChunkId, ChunkId[]>();
     for (const raw of chunks) {
       const entry = records.sealed(raw);
-      if (entry === undefined) missing.push(raw);
-      else rawOf.set(entry.chunk, raw);
+      if (entry === undefined) missing.add(raw);
+      for (const { chunk } of entry === undefined ? [] : [entry, ...allBases(entry)]) {
+        needing.set(chunk, [...(needing.get(chunk) ?? []), raw]);
+      }
     }
-    if (rawOf.size === 0) return missing;
-    for (const stored of await remote.missing([...rawOf.keys()], signal)) {
-      const raw = rawOf.get(stored);
-      if (raw !== undefined) missing.push(raw);
+    const ids = [...needing.keys()];
+    for (let from = 0; from < ids.length; from += MAX_CHUNK_IDS) {
+      const page = ids.slice(from, from + MAX_CHUNK_IDS);
+      for (const stored of await remote.missing(page, signal)) {
+        for (const raw of needing.get(stored) ?? []) missing.add(raw);
+      }
     }
-    return missing;
+    return chunks.filter((raw) => missing.has(raw));
   }
 
   /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
-  async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
-    const { records, trees, sealer } = this.#world;
-    const sealed = await sealer.seal(chunks, signal);
+  async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
+    const { records, trees, sealer, deltas } = this.#world;
+    const made = chunks.map((chunk) => deltas.seal(chunk));
+    // What was edited once is edited again. Sealing takes the bytes away.
+    const signatures = chunks.flatMap(({ id, bytes, alike }) =>
+      alike === undefined ? [] : [{ id, signature: deltas.sign(bytes) }],
+    );
+    const whole = chunks.filter((_, at) => made[at] === null);
+    const rest = (await sealer.seal(whole, signal)).values();
+    const sealed = made.map((delta) => delta ?? present(rest.next().value));
     const changed = chunks.find(({ id }, at) => sealed[at]?.entry.raw !== id);
     if (changed !== undefined) throw new ChunkChanged(changed.id);
     await this.putSealed(sealed, signal);
     trees.transaction(() => {
       for (const { entry } of sealed) records.putSealed(entry);
+      for (const { id, signature } of signatures) records.putSignature(id, signature);
     });
   }
 
@@ -198,19 +228,49 @@ export class SealedRemote implements Remote {
     entries: readonly SealedEntry[],
     signal?: AbortSignal,
   ): AsyncGenerator<ChunkFrame, void, undefined> {
-    if (entries.length === 0) return;
-    const ids = entries.map(({ chunk }) => chunk);
+    for (const run of runsOf(entries)) {
+      const hasDeltas = run.some(({ bases }) => bases !== undefined);
+      const isWhole = yield* hasDeltas ? this.#rebuilt(run, signal) : this.#ahead(run, signal);
+      if (!isWhole) return;
+    }
+  }
+
+  /** Chunks of which some are deltas, each opened when what it is made of is there. */
+  async *#rebuilt(
+    run: readonly SealedEntry[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<ChunkFrame, boolean, undefined> {
+    const bases = new Bases(this.#world.local);
+    for (const entry of run) await bases.need(entry.bases ?? []);
+    let at = 0;
+    for await (const bytes of this.#stored([...bases.asked, ...run], signal)) {
+      const base = bases.asked[at];
+      const entry = base ?? run[at - bases.asked.length];
+      if (entry === undefined) throw unasked();
+      const raw = openChunk(this.#world.primitives, entry, bytes, bases.rebuilding(entry));
+      if (base === undefined) yield { id: entry.raw, bytes: raw };
+      else bases.put(base, raw);
+      at++;
+    }
+    return at === bases.asked.length + run.length;
+  }
+
+  /** Chunks that stand for themselves, opened while others are on their way. */
+  async *#ahead(
+    run: readonly SealedEntry[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<ChunkFrame, boolean, undefined> {
     const opening: Promise<ChunkFrame[]>[] = [];
     let batch: SealedChunk[] = [];
     let batchBytes = 0;
     let at = 0;
     let failure: Error | null = null;
     try {
-      for await (const { bytes } of this.#world.remote.fetch(ids, signal)) {
-        const entry = entries[at++];
+      for await (const stored of this.#stored(run, signal)) {
+        const entry = run[at++];
         if (entry === undefined) throw unasked();
-        batch.push({ entry, stored: bytes });
-        batchBytes += bytes.length;
+        batch.push({ entry, stored });
+        batchBytes += stored.length;
         if (batchBytes < OPENED_TOGETHER_BYTES) continue;
         opening.push(this.#openBatch(batch));
         batch = [];
@@ -225,20 +285,27 @@ export class SealedRemote implements Remote {
     if (batch.length > 0) opening.push(this.#openBatch(batch));
     for (const opened of opening) yield* await opened;
     if (failure !== null) throw failure;
+    return at === run.length;
   }
 
   #openBatch(batch: readonly SealedChunk[]): Promise<ChunkFrame[]> {
-    const opened = this.#world.work.open(batch).then((raw) =>
-      batch.map(({ entry }, at) => {
-        const bytes = raw[at];
-        assert(bytes !== undefined, "as many opened chunks as sealed ones");
-        return { id: entry.raw, bytes };
-      }),
-    );
+    const opened = this.#world.work
+      .open(batch)
+      .then((raw) => batch.map(({ entry }, at) => ({ id: entry.raw, bytes: present(raw[at]) })));
     // A failure is met by whoever awaits it; it must not count as unhandled before.
     opened.catch(() => undefined);
     return opened;
   }
+
+  async *#stored(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    const ids = entries.map(({ chunk }) => chunk);
+    for await (const { bytes } of this.#world.remote.fetch(ids, signal)) yield bytes;
+  }
+}
+
+function present<T>(value: T | undefined): T {
+  assert(value !== undefined, "as many chunks as were given to be sealed or opened");
+  return value;
 }
 
 /** Whoever keeps the journal lost its end, or hides it: a person has to know, and to decide. */

@@ -1,3 +1,4 @@
+import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import {
   chunkId,
@@ -7,7 +8,7 @@ import {
   type NodeId,
   type SpaceId,
 } from "#core/ids.ts";
-import type { FileContent, Manifest } from "#core/node.ts";
+import type { Content, FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { checkCommit, signCommit, type CommitFacts, type CommitFault } from "#crypto/journal.ts";
@@ -16,8 +17,10 @@ import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type FileBody } from "
 import { openName, sealName } from "#crypto/names.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
+import { nameChunks } from "#protocol/kept-chunks.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import type { Deltas } from "./deltas.ts";
 import type {
   ClosedContent,
   DeviceRecords,
@@ -46,6 +49,7 @@ export type SealedWorld = {
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
   readonly sealed: SealedRemote;
+  readonly deltas: Pick<Deltas, "rest">;
 };
 
 /** What a person is told of an entry that its device did not make for this journal. */
@@ -89,8 +93,13 @@ export class SealedSeal implements Seal {
     return openName(primitives, keys().epochs, { node, parent }, name);
   }
 
-  closeContent(node: NodeId, follows: number, open: KnownContent): ClosedContent | null {
-    const { primitives, keys } = this.#world;
+  closeContent(
+    node: NodeId,
+    follows: number,
+    open: KnownContent,
+    before?: Content,
+  ): ClosedContent | null {
+    const { primitives, keys, digest } = this.#world;
     const { current } = keys();
     const place = { node, follows };
     const { content, mtimeMs } = open;
@@ -103,8 +112,15 @@ export class SealedSeal implements Seal {
     const file = { kind: "file", executable, mtimeMs: Math.round(mtimeMs), body: closed.body };
     return {
       meta: sealMeta(primitives, current, place, file as Parameters<typeof sealMeta>[3]),
-      chunks: closed.chunks,
+      ...nameChunks(digest, this.#namedBy(before), closed.chunks),
     };
+  }
+
+  /** What a content's revision names, as far as it can be told: nothing when it cannot. */
+  #namedBy(content: Content | undefined): readonly ChunkId[] {
+    if (content?.kind !== "file") return [];
+    const raw = this.#world.records.manifest(content.sha256);
+    return raw === undefined ? [] : (this.#closeBody(content, raw)?.chunks ?? []);
   }
 
   openContent(node: NodeId, follows: number, { meta }: ClosedContent): OpenContent {
@@ -130,9 +146,9 @@ export class SealedSeal implements Seal {
   async prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void> {
     const { sealedRecords } = this.#world;
     const small = new Map<ChunkId, Uint8Array>();
-    for (const { content, read } of files) {
+    for (const { content, before, read } of files) {
       const { sha256, sizeBytes } = content;
-      if (sizeBytes > MAX_INLINE_BYTES) await this.#sendPieces(content, signal);
+      if (sizeBytes > MAX_INLINE_BYTES) await this.#sendPieces(content, before, signal);
       else if (sizeBytes > 0 && sealedRecords.inline(chunkId(sha256)) === undefined) {
         const bytes = await read();
         if (bytes !== null) small.set(chunkId(sha256), bytes);
@@ -153,21 +169,50 @@ export class SealedSeal implements Seal {
   }
 
   /** Sends the pieces of this content's list of chunks, when it is too long for a meta. */
-  async #sendPieces({ sha256, sizeBytes }: FileContent, signal?: AbortSignal): Promise<void> {
+  async #sendPieces(
+    { sha256, sizeBytes }: FileContent,
+    before: Content | undefined,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { records, sealed } = this.#world;
     const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
-    if (closed !== null) await sealed.putSealed(closed.pieces, signal);
+    if (closed === null) return;
+    const had = this.#piecesOf(before);
+    const fresh = closed.pieces.filter(({ entry }) => !had.has(entry.chunk));
+    await sealed.putSealed(fresh, signal);
+  }
+
+  /** The pieces that a content's list consists of, by their ids; none where they are not known. */
+  #piecesOf(content: Content | undefined): ReadonlyMap<ChunkId, Uint8Array> {
+    if (content?.kind !== "file" || content.sizeBytes <= MAX_INLINE_BYTES) return new Map();
+    const { sha256, sizeBytes } = content;
+    const raw = this.#world.records.manifest(sha256);
+    const closed = raw === undefined ? null : this.#closeManifest(sha256, sizeBytes, raw);
+    return new Map(closed?.pieces.map(({ entry, stored }) => [entry.chunk, stored]));
+  }
+
+  rest(signal: AbortSignal): Promise<boolean> {
+    return this.#world.deltas.rest(signal);
   }
 
   /** Reads the pieces of a list of chunks that was too long for its meta. */
-  async manifest(content: ContentHash, signal?: AbortSignal): Promise<Manifest | undefined> {
+  async manifest(
+    content: ContentHash,
+    before: Content | undefined,
+    signal?: AbortSignal,
+  ): Promise<Manifest | undefined> {
     const { records, sealedRecords, primitives, trees } = this.#world;
     const known = records.manifest(content);
     const root = known === undefined ? sealedRecords.root(content) : undefined;
     if (root === undefined) return known;
     let manifest = manifests.readManifest(root);
+    const had = this.#piecesOf(before);
     while (manifest.level > 0) {
-      const stored = await this.#fetchAll(manifest.entries, signal);
+      const lacking = manifest.entries.filter(({ chunk }) => !had.has(chunk));
+      const fetched = (await this.#fetchAll(lacking, signal)).values();
+      const stored = manifest.entries.map(
+        ({ chunk }) => had.get(chunk) ?? present(fetched.next().value),
+      );
       manifest = manifests.openPieces(primitives, manifest, stored);
     }
     const { entries } = manifest;
@@ -279,6 +324,11 @@ export class SealedSeal implements Seal {
     if (stored.length > entries.length) throw unasked();
     return stored;
   }
+}
+
+function present<T>(value: T | undefined): T {
+  assert(value !== undefined, "a piece for each entry");
+  return value;
 }
 
 function wholeChunk({ sha256, sizeBytes }: FileContent): Manifest {

@@ -1,9 +1,11 @@
-import type { DeviceId, SpaceId } from "#core/ids.ts";
+import type { ChunkId, DeviceId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
 import type { ChunkWork } from "#crypto/chunk-work.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import type { Ristretto } from "#crypto/ristretto.ts";
 import { ChunkSealer } from "./chunk-sealer.ts";
+import { Deltas } from "./deltas.ts";
+import { readLocalChunk, type LocalChunksWorld } from "./local-chunks.ts";
 import type { DeviceRecords, KeyService, Remote, Seal, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { SealedRemote } from "./sealed-remote.ts";
@@ -23,7 +25,8 @@ export type SealedSpaceWorld = {
   readonly refreshKeys: () => Promise<void>;
   readonly keyService: KeyService;
   readonly onFallBack: (code: string, chunks: number) => void;
-  readonly trees: Pick<TreeStore, "transaction">;
+  readonly trees: TreeStore;
+  readonly disk: LocalChunksWorld["disk"];
   readonly records: DeviceRecords;
   readonly sealedRecords: SealedRecords;
   /** The server, which knows stored chunks only. */
@@ -34,6 +37,15 @@ export type SealedSpaceWorld = {
 export function openSealedSpace(world: SealedSpaceWorld): { seal: Seal; remote: Remote } {
   const { sealedRecords: records } = world;
   const sealer = new ChunkSealer(world);
-  const sealed = new SealedRemote({ ...world, records, settings: world.records, sealer });
-  return { seal: new SealedSeal({ ...world, sealed }), remote: sealed };
+  const deltas = new Deltas(world);
+  const local = (raw: ChunkId): Promise<Uint8Array | null> => readLocalChunk(world, raw);
+  const sealed = new SealedRemote({
+    ...world,
+    records,
+    settings: world.records,
+    sealer,
+    deltas,
+    local,
+  });
+  return { seal: new SealedSeal({ ...world, sealed, deltas }), remote: sealed };
 }

@@ -23,7 +23,7 @@ const SLICE_BYTES = 64 * 1024 * 1024;
 const REFUSED_RETRY_MS = 60_000;
 const CONCURRENT_LARGE = 2;
 
-export type SendWorld = UploadWorld & {
+export type SendWorld = Omit<UploadWorld, "isDoubtful"> & {
   readonly seal: Seal;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -51,6 +51,10 @@ export class Sender {
   readonly #uploading = new Map<ContentHash, Promise<void>>();
   readonly #uploaded = new Set<ContentHash>();
   readonly #refused = new Map<NodeId, number>();
+  /** Nodes whose chunks the server knows otherwise than this device. */
+  readonly #inFull = new Set<NodeId>();
+  /** The server said that it lacks chunks: it is asked about all of a file's, not the new ones. */
+  #isDoubtful = false;
   readonly progress: UploadProgress = { sentBytes: 0 };
 
   constructor(world: SendWorld, wake: () => void) {
@@ -98,7 +102,7 @@ export class Sender {
     if (ready.length === 0) return { outcome: { kind: "nothing" }, done };
     const files = ready.flatMap((op) => this.#outbound(op));
     const small = files.filter(({ content }) => content.sizeBytes <= LARGE_BYTES);
-    const moved = await upload(this.#world, small, this.progress, signal);
+    const moved = await upload(this.#uploadWorld, small, this.progress, signal);
     if (moved.length > 0) {
       this.#readAgain(moved);
       return { outcome: { kind: "plan-again" }, done };
@@ -107,6 +111,10 @@ export class Sender {
     if (sent === null) return { outcome: { kind: "plan-again" }, done };
     this.#world.trees.transaction(() => writeSent(this.#world.records, sent));
     return { outcome: await this.#commit(sent, signal), done };
+  }
+
+  get #uploadWorld(): UploadWorld {
+    return { ...this.#world, isDoubtful: this.#isDoubtful };
   }
 
   async settleLarge(): Promise<void> {
@@ -170,7 +178,7 @@ export class Sender {
     const { sha256 } = file.content;
     const { clock, trees, problems } = this.#world;
     try {
-      const moved = await upload(this.#world, [file], this.progress, signal);
+      const moved = await upload(this.#uploadWorld, [file], this.progress, signal);
       if (moved.length > 0) this.#readAgain(moved);
       else this.#uploaded.add(sha256);
       problems.clear("send", shownPath(trees, file.node));
@@ -257,17 +265,23 @@ export class Sender {
       return null;
     }
     const mtimeMs = Number(local.stamp.mtimeNs / 1_000_000n);
-    return seal.closeContent(id, follows, { content, mtimeMs, manifest });
+    const before = this.#inFull.has(id) ? undefined : remote?.content;
+    return seal.closeContent(id, follows, { content, mtimeMs, manifest }, before);
   }
 
   async #commit(sent: Sent, signal: AbortSignal): Promise<SendOutcome> {
     const { remote, trees, records } = this.#world;
     const answer = await remote.commit(sent.commit, signal);
-    if (answer.outcome === "committed") return { kind: "committed", sequence: answer.sequence };
+    if (answer.outcome === "committed") {
+      this.#inFull.clear();
+      this.#isDoubtful = false;
+      return { kind: "committed", sequence: answer.sequence };
+    }
     // Refusals are remembered by the server too: this commit id can never land later.
     trees.transaction(() => writeSent(records, null));
     if (answer.outcome === "missing-chunks") {
       this.#uploaded.clear();
+      this.#isDoubtful = true;
       return { kind: "plan-again" };
     }
     return this.#refusal(answer);
@@ -281,6 +295,10 @@ export class Sender {
     if (code === "epoch-old") throw new WorldError(code, detail, { retryable: true });
     if (node === undefined) return { kind: "plan-again" };
     const row = trees.get(node);
+    if (code === "chunks-differ") {
+      this.#inFull.add(node);
+      return { kind: "plan-again" };
+    }
     if (code === "stale" && row?.local && row.remote === null) this.#renew(row);
     // It ends with the next plan that has nothing to send for the path.
     problems.report("send", { path: shownPath(trees, node), code, message: detail }, clock.nowMs());

@@ -13,7 +13,7 @@ export type Position = {
   readonly cursor: string;
   readonly sequence: number;
   readonly chain: string;
-  /** Which announced restore of the server the journal began with, if any did. */
+  /** The latest announced restore of the server that was followed; absent before the first. */
   readonly restored?: string | undefined;
 };
 

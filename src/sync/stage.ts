@@ -6,7 +6,8 @@ import type { FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { hashFile } from "./hash.ts";
-import { pathOf, STAGE_FOLDER } from "./paths.ts";
+import { readLocalChunk } from "./local-chunks.ts";
+import { STAGE_FOLDER } from "./paths.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, Stat } from "./ports.ts";
 import type { TreeStore } from "./ports.ts";
 import { LARGE_BYTES } from "./reading.ts";
@@ -65,10 +66,11 @@ class Staging {
    * Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept.
    */
   async begin(wanted: Wanted): Promise<void> {
-    const { disk, records, seal } = this.#world;
-    const { content } = wanted;
+    const { disk, records, seal, trees } = this.#world;
+    const { content, node } = wanted;
+    const before = trees.get(node)?.synced?.content;
     const known = records.manifest(content.sha256);
-    const manifest = known ?? (await seal.manifest(content.sha256, this.#signal));
+    const manifest = known ?? (await seal.manifest(content.sha256, before, this.#signal));
     if (manifest === undefined) {
       throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
     }
@@ -124,7 +126,7 @@ class Staging {
   /** Fills all open stage files: from this disk where it has the bytes, else from the server. */
   async fill(): Promise<void> {
     for (const chunk of this.#spots.keys()) {
-      const bytes = await this.#fromDisk(chunk);
+      const bytes = await readLocalChunk(this.#world, chunk, this.#world.held);
       if (bytes !== null) await this.#write(chunk, bytes);
     }
     while (this.#spots.size > 0) {
@@ -153,22 +155,6 @@ class Staging {
       this.#lacking.add(chunk);
       this.#spots.delete(chunk);
     }
-  }
-
-  /** The chunk's bytes out of a local file, if they are still there (SPEC DL2). */
-  async #fromDisk(chunk: ChunkId): Promise<Uint8Array | null> {
-    const { records, trees, disk } = this.#world;
-    for (const { node, offsetBytes, lengthBytes } of records.sources(chunk)) {
-      const path = pathOf(trees, "local", node) ?? this.#world.held?.get(node) ?? null;
-      if (path === null) continue;
-      try {
-        const bytes = await disk.look.read(path, offsetBytes, lengthBytes);
-        if (this.#isChunk(chunk, bytes)) return bytes;
-      } catch (error) {
-        if (codeOf(error) === "unexpected") throw error;
-      }
-    }
-    return null;
   }
 
   async #write(chunk: ChunkId, bytes: Uint8Array): Promise<void> {

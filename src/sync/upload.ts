@@ -3,12 +3,20 @@ import { codeOf } from "#core/errors.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { FileContent, Manifest, ManifestEntry } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
-import type { ChunkFrame } from "#protocol/frames.ts";
 import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { Before } from "./before.ts";
 import { pathOf } from "./paths.ts";
 import { ChunkChanged } from "./ports.ts";
-import type { DeviceRecords, Disk, Preparing, Remote, Seal, TreeStore } from "./ports.ts";
+import type {
+  DeviceRecords,
+  Disk,
+  OutgoingChunk,
+  Preparing,
+  Remote,
+  Seal,
+  TreeStore,
+} from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -24,6 +32,8 @@ export type UploadWorld = {
   readonly remote: Remote;
   readonly digest: Digest;
   readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "prepare">;
+  /** Whether the server may lack even what a revision of its own needs. */
+  readonly isDoubtful: boolean;
 };
 
 /** A file whose chunks the server must have before a commit names them. */
@@ -50,7 +60,7 @@ class BatchSender {
   readonly #signal: AbortSignal | undefined;
   readonly #progress: UploadProgress;
   readonly #flying = new Set<Promise<void>>();
-  #frames: ChunkFrame[] = [];
+  #frames: OutgoingChunk[] = [];
   #nodes = new Map<ChunkId, NodeId>();
   #bytes = 0;
 
@@ -61,7 +71,7 @@ class BatchSender {
   }
 
   /** Frames that were read together from a node's file; they stay together. */
-  async add(frames: readonly ChunkFrame[], node: NodeId): Promise<void> {
+  async add(frames: readonly OutgoingChunk[], node: NodeId): Promise<void> {
     for (const frame of frames) {
       this.#frames.push(frame);
       this.#nodes.set(frame.id, node);
@@ -97,7 +107,7 @@ class BatchSender {
     this.#flying.add(flight);
   }
 
-  async #put(frames: readonly ChunkFrame[], nodes: ReadonlyMap<ChunkId, NodeId>): Promise<void> {
+  async #put(frames: readonly OutgoingChunk[], nodes: ReadonlyMap<ChunkId, NodeId>): Promise<void> {
     try {
       await this.#world.remote.put(frames, this.#signal);
     } catch (error) {
@@ -149,8 +159,9 @@ function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
 async function* framesOf(
   world: UploadWorld,
   file: Outbound,
+  before: Before,
   wanted: Set<ChunkId>,
-): AsyncIterable<ChunkFrame[]> {
+): AsyncIterable<OutgoingChunk[]> {
   const manifest = world.records.manifest(file.content.sha256);
   const path = pathOf(world.trees, "local", file.node);
   if (manifest === undefined || path === null) throw new FileMoved(file.node);
@@ -161,16 +172,17 @@ async function* framesOf(
     const length = last.offset + last.length - first.offset;
     const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
     if (bytes.length < length) throw new FileMoved(file.node);
-    const frames = run.map(({ chunk, offset, length: size }): ChunkFrame => {
+    const frames = run.map(({ chunk, offset, length: size }): OutgoingChunk => {
+      const alike = before.near(offset);
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
-      return { id: chunk, bytes: part };
+      return alike.length > 0 ? { id: chunk, bytes: part, alike } : { id: chunk, bytes: part };
     });
     if (!world.seal.hashes) mustBeSame(world, frames, file.node);
     yield frames;
   }
 }
 
-function mustBeSame({ digest }: UploadWorld, frames: readonly ChunkFrame[], node: NodeId): void {
+function mustBeSame({ digest }: UploadWorld, frames: readonly OutgoingChunk[], node: NodeId): void {
   for (const { id, bytes } of frames) {
     if (toHex(digest.sha256(bytes)) !== id) throw new FileMoved(node);
   }
@@ -208,12 +220,14 @@ export async function upload(
   const known = new Set(moved);
   const still = files.filter(({ node }) => !known.has(node));
   const preparing = still.map((file): Preparing => {
+    const { content, node } = file;
     const read = async (): Promise<Uint8Array | null> => {
       const bytes = await readWhole(world, file);
-      if (bytes === null) moved.push(file.node);
+      if (bytes === null) moved.push(node);
       return bytes;
     };
-    return { content: file.content, read };
+    const before = world.isDoubtful ? undefined : world.trees.get(node)?.remote?.content;
+    return { content, before, read };
   });
   await world.seal.prepare(preparing, signal);
   return moved;
@@ -226,18 +240,24 @@ async function uploadChunks(
   signal?: AbortSignal,
 ): Promise<NodeId[]> {
   const ids = new Set<ChunkId>();
-  for (const { content } of files) {
-    for (const { chunk } of manifestOf(world.records, content.sha256)) ids.add(chunk);
+  const befores = new Map<Outbound, Before>();
+  for (const file of files) {
+    const manifest = manifestOf(world.records, file.content.sha256);
+    const before = new Before(world, file.node, manifest);
+    befores.set(file, before);
+    for (const { chunk } of manifest) {
+      if (world.isDoubtful || !before.kept.has(chunk)) ids.add(chunk);
+    }
   }
   if (ids.size === 0) return [];
   const wanted = await missingOf(world.remote, ids, signal);
   const sender = new BatchSender(world, progress, signal);
   const moved: NodeId[] = [];
   try {
-    for (const file of files) {
+    for (const [file, before] of befores) {
       if (wanted.size === 0) break;
       const isMoved = await unlessMoved(async () => {
-        for await (const frames of framesOf(world, file, wanted)) {
+        for await (const frames of framesOf(world, file, before, wanted)) {
           await sender.add(frames, file.node);
         }
       });

@@ -153,6 +153,8 @@ describe("hostile requests", () => {
       await once(socket, "connect");
       // Hung up on in the middle of what it says: that is an answer too.
       socket.on("error", () => undefined);
+      // A server that waits for more has taken what it should have refused.
+      socket.setTimeout(5_000, () => socket.destroy());
       let said = "";
       socket.on("data", (piece: Buffer) => (said += piece.toString()));
       socket.write(request);

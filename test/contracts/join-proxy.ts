@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 
 /** A message as it came from one side, by its number, and as it is to go on to the other. */
-type Tamper = (number: number, message: string) => string;
+type Tamper = (number: number, message: string) => string | Promise<string>;
 
 const PASSED = ["content-type", "authorization"] as const;
 
@@ -44,7 +44,7 @@ export class JoinProxy implements AsyncDisposable {
     let body = Buffer.concat(parts).toString();
     const json = body === "" ? {} : JSON.parse(body);
     if (url === "/v1/join") {
-      body = JSON.stringify({ ...json, request: this.#carry(1, json.request) });
+      body = JSON.stringify({ ...json, request: await this.#carry(1, json.request) });
     }
     const headers = PASSED.flatMap((name): [string, string][] => {
       const value = request.headers[name];
@@ -55,14 +55,15 @@ export class JoinProxy implements AsyncDisposable {
     let text = await answer.text();
     if (url === "/v1/join/next" && answer.ok) {
       const { message } = JSON.parse(text);
-      if (message !== null) text = JSON.stringify({ message: this.#carry(json.number, message) });
+      if (message !== null)
+        text = JSON.stringify({ message: await this.#carry(json.number, message) });
     }
     const type = answer.headers.get("content-type");
     response.writeHead(answer.status, type === null ? {} : { "content-type": type });
     response.end(answer.status === 204 ? undefined : text);
   }
 
-  #carry(number: number, message: string): string {
+  async #carry(number: number, message: string): Promise<string> {
     assert.equal(typeof message, "string");
     this.seen.set(number, message);
     return this.#tamper(number, message);

@@ -9,10 +9,11 @@ import { enrolByCode } from "#cli/joining.ts";
 import { enrolBy, linkFolder, type Enrolment } from "#cli/linking.ts";
 import type { LinkedFolder } from "#cli/links.ts";
 import { callAs, callServer } from "#cli/server-calls.ts";
+import { fromHex, toHex } from "#core/bytes.ts";
 import { codeOf, messageOf } from "#core/errors.ts";
 import * as exchange from "#crypto/join-exchange.ts";
 import { joinKeys } from "#crypto/keys.ts";
-import { openWith } from "#platform/hpke.ts";
+import { openWith, sealFor } from "#platform/hpke.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { JOIN_PACKAGE, JOIN_REQUEST } from "#protocol/accounts.ts";
 import { JoinProxy } from "./join-proxy.ts";
@@ -39,6 +40,8 @@ type Meeting = {
   /** Through which the new machine reaches the server; itself unless told otherwise. */
   readonly by?: string;
   readonly decide?: (guest: Guest) => boolean;
+  /** Is told the code before anybody uses it. */
+  readonly onSecret?: (secret: string) => void;
 };
 
 type Met = {
@@ -51,9 +54,10 @@ type Met = {
 };
 
 /** One machine makes a code, another uses it. */
-async function meet({ folder, by, decide = () => true }: Meeting): Promise<Met> {
+async function meet({ folder, by, decide = () => true, onSecret }: Meeting): Promise<Met> {
   await using invitation = await Invitation.make(folder);
   const { server, secret } = parseJoinCode(invitation.code);
+  onSecret?.(secret);
   let guest: Guest | null = null;
   let words: string | null = null;
   const stop = new AbortController();
@@ -174,6 +178,36 @@ test("T-KY-05: a server that has learned the code and stands between shows each 
   assert.match(shown.here, /^[a-z]+( [a-z]+){3}$/);
   assert.notEqual(shown.here, shown.there);
   assert.deepEqual(await livingDevices(folder), ["laptop"]);
+});
+
+test("T-KY-05: a server that does not know the code hands over no package of its own", async () => {
+  await using world = await opened();
+  const folder = await invitingFolder(world);
+  const plain = new Uint8Array(300);
+  let forged = new Uint8Array(0);
+  const said = new Map<number, Uint8Array>();
+  const locator = { hex: "" };
+  await using proxy = await JoinProxy.open(world.url, async (number, message) => {
+    said.set(number, fromBase64(message));
+    if (number !== JOIN_PACKAGE) return message;
+    const [commitment, request, nonce] = [0, 1, 2].map((at) => said.get(at) ?? assert.fail());
+    // Whatever it does not know may be anything: the transcript takes the locator alone.
+    const keys = { ...joinKeys(hashes, "ANYTHING"), locator: fromHex(locator.hex) };
+    const talk = { commitment, request, nonce } as exchange.JoinTalk;
+    const info = exchange.packageContext(exchange.transcriptOf(hashes, keys, talk));
+    const publicKey = (request ?? assert.fail()).slice(4, 36);
+    forged = new Uint8Array(await sealFor(publicKey, plain, info));
+    return toBase64(forged);
+  });
+  const met = await meet({
+    folder,
+    by: proxy.url,
+    onSecret: (secret) => {
+      locator.hex = toHex(joinKeys(hashes, secret).locator);
+    },
+  });
+  assert.ok(forged.length > plain.length);
+  assert.equal(codeOf(reasonOf(met.enrolled)), "bad-seal");
 });
 
 test("T-KY-05: whatever a server changes of what two machines say, none joins by it", async () => {

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { CHAIN_START } from "#protocol/chain.ts";
+import { MAX_RESTORES } from "#protocol/feed.ts";
 import type { SpaceKeys, SpaceRow } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
 import { TreeWriter } from "./tree-writer.ts";
@@ -42,21 +43,24 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     const empty = await newSpace(under.metadata);
     await writer.land(createFolder("a"));
     const head = await journals.head(id);
-    const drawn = ["e1", "e2", "e3", "e4"].map((each) => each.repeat(16));
-    const left = [...drawn];
-    const draw = (): string => left.shift() ?? "";
+    let drawn = 0;
+    const draw = (): string => `e${++drawn}`;
+    const rowOf = async (space = id) => (await journals.space(space)) ?? assert.fail();
     assert.equal(await journals.restart(draw, true), 2);
-    const [first, second] = [await journals.space(id), await journals.space(empty.id)];
-    assert.deepEqual(new Set([first?.epoch, second?.epoch]), new Set(drawn.slice(0, 2)));
-    assert.deepEqual(
-      [first?.restored, second?.restored],
-      [head, { sequence: 0, chain: CHAIN_START }],
-    );
+    const [first, second] = [await rowOf(), await rowOf(empty.id)];
+    assert.deepEqual(new Set([first.epoch, second.epoch]), new Set(["e1", "e2"]));
+    assert.deepEqual(first.restores, [{ epoch: first.epoch, ...head }]);
+    const none = { sequence: 0, chain: CHAIN_START };
+    assert.deepEqual(second.restores, [{ epoch: second.epoch, ...none }]);
     await writer.land(createFolder("b"));
-    assert.deepEqual((await journals.space(id))?.restored, head, "it is where the copy ended");
+    assert.deepEqual((await rowOf()).restores, first.restores, "it is where the copy ended");
+    for (let count = 0; count < 2 * MAX_RESTORES; count++) await journals.restart(draw, true);
+    const { restores = [], epoch } = await rowOf();
+    assert.equal(restores.length, MAX_RESTORES);
+    assert.deepEqual(restores.at(-1), { epoch, ...(await journals.head(id)) });
     await journals.restart(draw, false);
-    const again = await journals.space(id);
-    assert.ok(again !== undefined && drawn.slice(2).includes(again.epoch));
+    const again = await rowOf();
+    assert.notEqual(again.epoch, epoch);
     assert.deepEqual(again, { ...writer.space, epoch: again.epoch });
   });
 

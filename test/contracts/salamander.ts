@@ -122,7 +122,8 @@ export function twoKeyChunk(primitives: Primitives): {
   stored.set(blockOf(tagOf(one, associated, ciphertext)), stored.length - BLOCK);
   const chunk = chunkId(toHex(hashes.sha256([stored])));
   const frame = cipher.open({ ...one, associated }, stored.subarray(40));
-  const actual = openFrame(primitives.compression, frame ?? new Uint8Array(0));
+  const opened = openFrame(primitives.compression, frame ?? new Uint8Array(0));
+  const actual = opened.kind === "whole" ? opened.raw : opened.delta;
   const rawHash = chunkId(toHex(hashes.sha256([actual])));
   const gcmOpens = gcmKeys.map(
     ({ key, nonce }) => cipher.open({ key, nonce, associated }, stored.subarray(40)) !== null,

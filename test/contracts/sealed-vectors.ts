@@ -27,6 +27,7 @@ export type EntryVector = {
   readonly lengthBytes: number;
   readonly domain: chunk.Domain;
   readonly epoch: number;
+  readonly bases?: readonly EntryVector[];
 };
 
 /** What both implementations are given. Binary values are hexadecimal. */
@@ -35,6 +36,12 @@ export type Inputs = {
   readonly space: { readonly id: string; readonly epoch: number; readonly root: string };
   readonly account: { readonly id: string; readonly key: string };
   readonly chunks: readonly { readonly raw: Bytes; readonly evaluated?: string }[];
+  /** A chunk for the space alone, as a delta to those that come out of `chunks`. */
+  readonly delta: {
+    readonly raw: Bytes;
+    readonly delta: string;
+    readonly bases: readonly number[];
+  };
   readonly oprf: {
     readonly seed: string;
     readonly epoch: number;
@@ -87,6 +94,8 @@ export type Outputs = {
   readonly spaceKeys: Readonly<Record<"meta" | "name" | "content" | "manifest" | "cut", string>>;
   readonly keyringKey: string;
   readonly chunks: readonly (EntryVector & { readonly lengthStored: number; head: string })[];
+  /** The delta's entry, and the SHA-256 of a manifest that consists of it. */
+  readonly delta: { readonly entry: EntryVector; readonly listed: string };
   readonly oprf: Readonly<Record<"publicKey" | "request" | "answer", string>> & {
     readonly outputs: readonly string[];
   };
@@ -127,13 +136,16 @@ function scripted(...draws: readonly string[]): Chance {
   };
 }
 
-export function entryOf({ chunk: id, secret, raw, ...rest }: EntryVector): chunk.SealedEntry {
+export function entryOf(vector: EntryVector): chunk.SealedEntry {
+  const { chunk: id, secret, raw, bases, ...rest } = vector;
   const hashes = { chunk: ids.chunkId(id), raw: ids.chunkId(raw) };
-  return { ...hashes, secret: keys.chunkSecret(fromHex(secret)), ...rest };
+  const entry = { ...hashes, secret: keys.chunkSecret(fromHex(secret)), ...rest };
+  return bases === undefined ? entry : { ...entry, bases: bases.map(entryOf) };
 }
 
-function vectorOf({ chunk: id, secret, ...rest }: chunk.SealedEntry): EntryVector {
-  return { chunk: id, secret: toHex(secret), ...rest };
+function vectorOf({ chunk: id, secret, bases, ...rest }: chunk.SealedEntry): EntryVector {
+  const vector = { chunk: id, secret: toHex(secret), ...rest };
+  return bases === undefined ? vector : { ...vector, bases: bases.map(vectorOf) };
 }
 
 /** Our own implementation's answers. */
@@ -174,6 +186,7 @@ export function ourOutputs(
         head: toHex(stored.subarray(0, 40)),
       };
     }),
+    delta: deltaOutputs(inputs, primitives, spaceKeys),
     oprf: oprfOutputs(inputs.oprf, primitives, ristretto),
     sealed: inputs.sealed.map(({ salt, plain }) => {
       const context = keys.metaContext(spaceKeys, at);
@@ -208,6 +221,27 @@ function sealOne(
   if (evaluated === undefined) return chunk.sealPrivate(primitives, { key: content, epoch }, raw);
   const framed = chunk.frameShared(primitives, 1, raw);
   return chunk.sealShared(primitives, framed, fromHex(evaluated));
+}
+
+function deltaOutputs(
+  { delta: { raw, delta, bases }, chunks }: Inputs,
+  primitives: Primitives,
+  spaceKeys: keys.SpaceKeys,
+): Outputs["delta"] {
+  const sealing = { key: spaceKeys.content, epoch: spaceKeys.epoch };
+  const to = {
+    delta: fromHex(delta),
+    bases: bases.map((base) => {
+      const { raw: bytes, evaluated } = chunks[base]!;
+      return sealOne(primitives, spaceKeys, bytesOf(bytes), evaluated).entry;
+    }),
+  };
+  const framed = chunk.framePrivate(primitives, sealing, bytesOf(raw), to);
+  const { entry } = chunk.sealAlone(primitives, sealing, framed);
+  const sha256 = ids.contentHash(entry.raw);
+  const list = { level: 0, sizeBytes: entry.lengthBytes, sha256, entries: [entry] };
+  const listed = toHex(primitives.hashes.sha256([writeManifest(list)]));
+  return { entry: vectorOf(entry), listed };
 }
 
 function oprfOutputs(

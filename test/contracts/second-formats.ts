@@ -69,14 +69,19 @@ async function chunk(
     domain: "shared" | "private";
     epoch: number;
     secret: (f: Uint8Array) => Promise<Uint8Array>;
+    delta?: Uint8Array;
   },
 ): Promise<Stored> {
-  const frame = new Uint8Array(padme(12 + raw.length));
+  const payload = how.delta ?? raw;
+  const frame = new Uint8Array(padme(12 + payload.length));
   const rawHash = await sha256(raw);
-  frame.set(join(Uint8Array.of(1, 0, 0, 0), int(4, raw.length), int(4, raw.length), raw));
+  const codec = Uint8Array.of(1, how.delta ? 2 : 0, 0, 0);
+  frame.set(join(codec, int(4, raw.length), int(4, payload.length), payload));
   const domainByte = how.domain === "shared" ? 1 : 2;
   const head = join(ascii("LSC1"), Uint8Array.of(1, domainByte), int(2, how.epoch));
-  const secret = await how.secret(await sha256(label("frame"), head, frame.slice(0, 12), rawHash));
+  const secret = await how.secret(
+    await sha256(label("frame"), head, frame.slice(0, 12), await sha256(payload)),
+  );
   const made = await splitKeys(secret, join(label("chunk-keys"), head));
   const open = join(head, made.commitment);
   const sealed = new Uint8Array(frame.length + 16);
@@ -131,10 +136,12 @@ function entryBytes({
   lengthBytes,
   domain,
   epoch,
+  bases = [],
 }: EntryVector): Uint8Array {
   const domainByte = domain === "shared" ? 1 : 2;
-  const ends = join(Uint8Array.of(domainByte), int(2, epoch), Uint8Array.of(0));
-  return join(unhex(id), unhex(secret), unhex(raw), int(4, lengthBytes), ends);
+  const ends = join(Uint8Array.of(domainByte), int(2, epoch), Uint8Array.of(bases.length));
+  const own = join(unhex(id), unhex(secret), unhex(raw), int(4, lengthBytes), ends);
+  return join(own, ...bases.map(entryBytes));
 }
 
 function manifestBytes(
@@ -162,8 +169,8 @@ async function manifest(
     const cuts = [0];
     for (let at = 1; at <= entries.length; at++) {
       const length = at - cuts.at(-1)!;
-      const ends = entries[at - 1]!.secret.startsWith("00") && length >= 64;
-      if (at === entries.length || length === 1024 || ends) cuts.push(at);
+      const ends = "08".includes(entries[at - 1]!.secret[1]!) && length >= 4;
+      if (at === entries.length || length === 64 || ends) cuts.push(at);
     }
     const above: EntryVector[] = [];
     for (let piece = 1; piece < cuts.length; piece++) {
@@ -308,6 +315,26 @@ async function chunks(inputs: Inputs, keys: SpaceKeys): Promise<Outputs["chunks"
   return made;
 }
 
+async function delta(
+  { delta: given, space }: Inputs,
+  keys: SpaceKeys,
+  made: Outputs["chunks"],
+): Promise<Outputs["delta"]> {
+  const { stored: _, ...own } = await chunk(bytesOf(given.raw), {
+    domain: "private",
+    epoch: space.epoch,
+    secret: (context) => derive(keys.content, "private-chunk-secret", { context }),
+    delta: unhex(given.delta),
+  });
+  const bases = given.bases.map((base): EntryVector => {
+    const { lengthStored: _length, head: _head, ...entry } = made[base]!;
+    return entry;
+  });
+  const entry = { ...own, bases };
+  const listed = manifestBytes(0, own.lengthBytes, own.raw, [entry]);
+  return { entry, listed: hex(await sha256(listed)) };
+}
+
 async function nodes(
   { space, place, names, metas, sealed, entry }: Inputs,
   keys: SpaceKeys,
@@ -345,6 +372,7 @@ async function nodes(
 export async function secondOutputs(inputs: Inputs): Promise<Outputs> {
   const { space, commit } = inputs;
   const keys = await keysOf(inputs);
+  const made = await chunks(inputs, keys);
   const signed = join(
     label("journal-sig"),
     ascii("LSJ1"),
@@ -365,7 +393,8 @@ export async function secondOutputs(inputs: Inputs): Promise<Outputs> {
       cut: hex(keys.cut),
     },
     keyringKey: hex(await derive(unhex(inputs.account.key), "account/keyring")),
-    chunks: await chunks(inputs, keys),
+    chunks: made,
+    delta: await delta(inputs, keys, made),
     oprf: oprf(inputs.oprf),
     ...(await nodes(inputs, keys)),
     manifest: await manifest(inputs.manifest, space.epoch, keys),

@@ -159,7 +159,9 @@ test("DB10: what an earlier version agreed on without its revisions stays agreed
   store.close();
   const earlier = new DatabaseSync(place.path);
   earlier.exec(`ALTER TABLE nodes DROP COLUMN synced_crev;
-    ALTER TABLE nodes DROP COLUMN synced_lrev; PRAGMA user_version = 2`);
+    ALTER TABLE nodes DROP COLUMN synced_lrev;
+    ALTER TABLE sealed_chunks DROP COLUMN bases; DROP TABLE signatures;
+    PRAGMA user_version = 2`);
   earlier.close();
   const opened = openDeviceStore(place.path, { folding: true });
   const revisions = rows.map(({ id }) => {

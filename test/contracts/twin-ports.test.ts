@@ -30,7 +30,7 @@ fileReaderContract("a dreamed disk", async () => {
   const cutKey = randomSample(7, 48);
   const gate: Gate = (label, work) => scheduler.call(actor, label, work);
   return {
-    reader: new VirtualReader({ disk, time, meet: () => {} }, gate, cutKey),
+    reader: new VirtualReader({ disk, time, meet: () => {}, near: () => {} }, gate, cutKey),
     cutKey,
     // Small ones, so that small files have several.
     sizesFor: () => cutSizes(11),

@@ -52,6 +52,8 @@ diskContract("a dreamed disk", async () => {
     shuffle: <T>(list: T[]): T[] => list.toReversed(),
     meet: nothing,
     accuse: nothing,
+    near: nothing,
+    isTorn: () => false,
     acts: nothing,
     oracle,
   };

@@ -141,6 +141,7 @@ describe("programs", () => {
       token: ["create"],
       ignore: ["check"],
       devices: ["list", "revoke", "add"],
+      backup: ["", "restore"],
     };
     for (const name of commands) {
       for (const inner of groups[name] ?? [""]) {

@@ -59,7 +59,7 @@ async function prepared(
     manifest.push({ chunk: frame.id, lengthBytes: frame.bytes.length });
   }
   device.store.records.putManifest(content.sha256, manifest);
-  await device.seal.prepare([{ content, read: async () => bytes }]);
+  await device.seal.prepare([{ content, before: undefined, read: async () => bytes }]);
   return { content, manifest };
 }
 
@@ -109,7 +109,7 @@ suite("contents of a sealed space", () => {
         assert.equal(pieces, 0);
         other.store.records.putManifest(content.sha256, opened.manifest);
       }
-      assert.deepEqual(await other.seal.manifest(content.sha256), manifest);
+      assert.deepEqual(await other.seal.manifest(content.sha256, undefined), manifest);
       assert.deepEqual(await fetchedOf(other, manifest), Buffer.from(bytes));
     });
   }
@@ -128,7 +128,11 @@ suite("contents of a sealed space", () => {
         if (twist === "one more") return [...frames, ...frames.slice(0, 1)];
         return frames.map(({ id, bytes: stored }) => ({ id, bytes: stored.slice(0, -1) }));
       };
-      await assert.rejects(other.seal.manifest(content.sha256), { code: "bad-chunk" }, twist);
+      await assert.rejects(
+        other.seal.manifest(content.sha256, undefined),
+        { code: "bad-chunk" },
+        twist,
+      );
     }
   });
 

@@ -101,6 +101,7 @@ export class Shelf implements Remote {
 
 export type SealedDevice = Disposable & {
   readonly store: DeviceStore;
+  readonly disk: FewFiles;
   readonly shelf: Shelf;
   readonly service: CountingEvaluator;
   readonly seal: Seal;
@@ -110,12 +111,24 @@ export type SealedDevice = Disposable & {
   refreshed: number;
 };
 
+/** What lies on a device's disk: whole files by their paths. */
+export class FewFiles {
+  readonly files = new Map<string, Uint8Array>();
+
+  async read(path: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    const bytes = this.files.get(path);
+    if (bytes === undefined) throw new WorldError("not-found", `There is no ${path}.`);
+    return bytes.subarray(offsetBytes, offsetBytes + lengthBytes);
+  }
+}
+
 /** One device of the sealed space; several may share a shelf. */
 export function sealedDevice(keys = keyring(), shelf = new Shelf(), id = DEVICE): SealedDevice {
   const store = openDeviceStore(":memory:", { folding: true });
   const service = new CountingEvaluator();
   const fallBacks: [string, number][] = [];
-  const device = { store, shelf, service, fallBacks, keys, refreshed: 0 };
+  const disk = new FewFiles();
+  const device = { store, disk, shelf, service, fallBacks, keys, refreshed: 0 };
   const doors = openSealedSpace({
     ...store,
     space: SPACE,
@@ -129,6 +142,7 @@ export function sealedDevice(keys = keyring(), shelf = new Shelf(), id = DEVICE)
     refreshKeys: async () => void device.refreshed++,
     keyService: service,
     onFallBack: (code, chunks) => fallBacks.push([code, chunks]),
+    disk: { look: disk },
     remote: shelf,
   });
   return Object.assign(device, doors, { [Symbol.dispose]: () => store.close() });

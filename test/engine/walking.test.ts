@@ -59,9 +59,33 @@ test("SC2, SC4: a file that moved with its path to another folder of that name i
     renameSync(a.path("x"), a.path("d"));
     const seen = await look({ disk, trees, rules: new IgnoreRules() }, "all");
     const fresh = (): NodeId => nodeId("1".repeat(32));
-    const around = { trees, fresh, arrivals: new Map(), outage: null };
+    const around = { trees, fresh, arrivals: new Map(), outage: null, sent: new Set<NodeId>() };
     trees.transaction(() => new Matcher(around, seen, 1_000_000, true).run());
     assert.equal(trees.get(f)?.local?.parent, x);
+  } finally {
+    store.close();
+  }
+});
+
+test("SC6: what was sent and may have landed is not gone because one look misses it", async () => {
+  await using world = await World.start();
+  const a = await world.device("A");
+  for (const folder of ["d", "o"]) mkdirSync(a.path(folder));
+  await a.settle();
+  await a.down();
+  await using disk = openDisk(a.dir);
+  const store = openDeviceStore(join(world.root, "A.sqlite"), { folding: true });
+  try {
+    const { trees } = store;
+    const row = trees.named("local", ROOT_NODE, "d")[0] ?? assert.fail("no d");
+    // The commit that made it is under way.
+    trees.put({ ...row, remote: null, synced: null });
+    renameSync(a.path("d"), a.path("o", "d"));
+    const seen = await look({ disk, trees, rules: new IgnoreRules() }, [ROOT_NODE]);
+    const fresh = (): NodeId => nodeId("1".repeat(32));
+    const around = { trees, fresh, arrivals: new Map(), outage: null, sent: new Set([row.id]) };
+    trees.transaction(() => new Matcher(around, seen, 1_000_000, false).run());
+    assert.equal(trees.get(row.id)?.local?.blind, "absent");
   } finally {
     store.close();
   }
@@ -92,7 +116,13 @@ test("SC6, SC4: a new folder that one look misses takes nothing along that the s
     const rules = new IgnoreRules();
     const seen = await look({ disk, trees, rules }, "all");
     const draw = (): NodeId => nodeId("2".repeat(32));
-    const around = { trees, fresh: draw, arrivals: new Map(), outage: null };
+    const around = {
+      trees,
+      fresh: draw,
+      arrivals: new Map(),
+      outage: null,
+      sent: new Set<NodeId>(),
+    };
     trees.transaction(() => new Matcher(around, seen, 1_000_000, true).run());
     assert.equal(trees.get(known.id)?.local?.parent, fresh);
     assert.equal(trees.get(fresh)?.local?.blind, "absent");

@@ -61,7 +61,7 @@ export function register(command: Command): void {
   explain(command, {
     examples: [
       "lockstep backup /mnt/backups/lockstep",
-      "lockstep backup restore /mnt/backups/lockstep --data /srv/lockstep --announce",
+      "lockstep backup restore /mnt/backup --data /srv/lockstep --announce",
     ],
   });
   const shared = (made: Command): Command =>
@@ -93,7 +93,7 @@ export function register(command: Command): void {
         .argument("[backup]", "the copy; when left out, what lies in --data is the copy already"),
     ).option("--announce", "let devices of sealed spaces go on, by a person's word"),
     {
-      examples: ["lockstep backup restore /mnt/backups/lockstep --data /srv/lockstep --announce"],
+      examples: ["lockstep backup restore /mnt/backup --data /srv/lockstep --announce"],
       about:
         "With the server stopped, and the database that is to be replaced moved elsewhere: " +
         "nothing is written over. Then start the server with the same master.key. Devices send " +

@@ -1,7 +1,7 @@
 import type { AccountId, ChunkId, CommitId, DeviceId, NodeId, SpaceId } from "#core/ids.ts";
 import type { NodeKind } from "#core/node.ts";
 import type { CommitAnswer } from "#protocol/commit.ts";
-import type { Entry } from "#protocol/feed.ts";
+import type { Entry, Restored } from "#protocol/feed.ts";
 
 /**
  * What the server remembers beside chunks' bytes. Three ports, one database: SQLite, PostgreSQL and
@@ -87,8 +87,8 @@ export interface AccountStore {
     update: { readonly version: number; readonly bundle: string; readonly opaqueRecord?: string },
   ): Promise<boolean>;
   /**
-   * Puts a keyring in the place of version - 1, or of `replaces`, and with it another bundle and recovery key; false
-   * when one of them is not at that version.
+   * Puts a keyring in the place of version - 1, or of `replaces`, and with it another bundle and
+   * recovery key; false when one of them is not at that version.
    */
   putKeyring(account: AccountId, update: KeyringChange): Promise<boolean>;
   accountByKey(key: string): Promise<AccountRow | undefined>;
@@ -129,8 +129,8 @@ export type SpaceRow = SpaceKeys & {
   /** 96 hex digits, what files of this space are cut by: see `JournalStore.cutKey`. */
   readonly cutKey: string;
   readonly createdMs: number;
-  /** The head when its operator put a copy back and said so; absent when none was ever. */
-  readonly restored?: Head;
+  /** Of copies that its operator put back and said so, oldest first; absent when there are none. */
+  readonly restores?: readonly Restored[];
 };
 
 export type Head = { readonly sequence: number; readonly chain: string };
@@ -191,8 +191,9 @@ export interface JournalStore {
    */
   setKeyEpoch(space: SpaceId, keyEpoch: number): Promise<boolean>;
   /**
-   * Gives each space a new epoch, as an older copy was put back. Where that is announced the
-   * present heads are noted; else what was noted before goes. Returns how many spaces there are.
+   * Gives each space a new epoch, as an older copy was put back. Where that is announced the head
+   * is added to the space's restores, of which MAX_RESTORES stay; else all of them go. Returns how
+   * many spaces there are.
    */
   restart(draw: () => string, isAnnounced: boolean): Promise<number>;
   head(space: SpaceId): Promise<Head>;

@@ -9,7 +9,7 @@ import {
 } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
-import type { Entry } from "#protocol/feed.ts";
+import type { Entry, Restored } from "#protocol/feed.ts";
 import type {
   Append,
   Drawn,
@@ -21,6 +21,7 @@ import type {
   SpaceKeys,
   SpaceRow,
 } from "./port.ts";
+import { withRestore } from "../restores.ts";
 import { SqliteAppender } from "./sqlite-append.ts";
 import { readEntry } from "./sqlite-entries.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
@@ -30,7 +31,6 @@ import {
   integerOf,
   NODE_COLUMNS,
   nodeOf,
-  orNull,
   raw,
   revisionOf,
   textOf,
@@ -62,7 +62,7 @@ const TOMBSTONES = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, r.sequence, r.time_ms, r
 function reading(file: SqliteFile) {
   return {
     space: file.prepare("SELECT * FROM spaces WHERE id = ?"),
-    everySpace: file.prepare("SELECT id FROM spaces"),
+    everySpace: file.prepare("SELECT * FROM spaces"),
     spaces: file.prepare("SELECT * FROM spaces WHERE account = ? ORDER BY created_ms, id"),
     keyEpoch: file.prepare("SELECT key_epoch FROM spaces WHERE id = ?"),
     head: file.prepare("SELECT head, chain FROM spaces WHERE id = ?"),
@@ -119,10 +119,7 @@ function writing(file: SqliteFile) {
       `UPDATE spaces SET key_epoch = $next, key_epoch_sequence = head
        WHERE id = $id AND kind = 'sealed' AND key_epoch = $next - 1`,
     ),
-    restart: file.prepare(
-      `UPDATE spaces SET epoch = $epoch, restored_sequence = iif($announced, head, NULL),
-       restored_chain = iif($announced, chain, NULL) WHERE id = $id`,
-    ),
+    restart: file.prepare("UPDATE spaces SET epoch = $epoch, restores = $restores WHERE id = $id"),
     addRefusal: file.prepare(
       `INSERT INTO refusals (space, commit_id, answer, at_ms) VALUES (?, ?, ?, ?)
        ON CONFLICT (space, commit_id) DO NOTHING`,
@@ -147,14 +144,14 @@ function spaceOf(row: Row): SpaceRow {
     epoch: textOf(row, "epoch"),
     cutKey: textOf(row, "cut_key"),
     createdMs: integerOf(row, "created_ms"),
-    ...restoredOf(row),
+    ...restoresOf(row),
   };
 }
 
-function restoredOf(row: Row): Pick<SpaceRow, "restored"> {
-  const sequence = orNull(integerOf, row, "restored_sequence");
-  const chain = orNull(hexOf, row, "restored_chain");
-  return sequence === null || chain === null ? {} : { restored: { sequence, chain } };
+function restoresOf(row: Row): Pick<SpaceRow, "restores"> {
+  // Written by this file alone.
+  const restores = JSON.parse(textOf(row, "restores")) as Restored[];
+  return restores.length === 0 ? {} : { restores };
 }
 
 /** The key epoch of a space; 0 in a plain one, where there are no keys. */
@@ -224,10 +221,16 @@ export class SqliteJournals implements JournalStore {
 
   async restart(draw: () => string, isAnnounced: boolean): Promise<number> {
     return this.#file.write(() => {
-      const ids = this.#read.everySpace.all().map((row) => raw(hexOf(row, "id")));
-      const announced = isAnnounced ? 1 : 0;
-      for (const id of ids) this.#write.restart.run({ id, epoch: draw(), announced });
-      return ids.length;
+      const rows = this.#read.everySpace.all();
+      for (const row of rows) {
+        const epoch = draw();
+        const { restores: before } = restoresOf(row);
+        const head = { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+        const restores = isAnnounced ? withRestore(before, { epoch, ...head }) : [];
+        const values = { id: raw(hexOf(row, "id")), epoch, restores: JSON.stringify(restores) };
+        this.#write.restart.run(values);
+      }
+      return rows.length;
     });
   }
 

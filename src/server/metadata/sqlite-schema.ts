@@ -181,10 +181,9 @@ CREATE TABLE joins (
 CREATE INDEX joins_expiry ON joins (expires_ms);
 `;
 
-/** Where journals were when an older copy was put back, if that was announced. */
+/** Where journals were when older copies were put back and that was announced: a JSON array. */
 const RESTORES = `
-ALTER TABLE spaces ADD COLUMN restored_sequence INTEGER;
-ALTER TABLE spaces ADD COLUMN restored_chain BLOB;
+ALTER TABLE spaces ADD COLUMN restores TEXT NOT NULL DEFAULT '[]';
 `;
 
 export const MIGRATIONS: readonly string[] = [

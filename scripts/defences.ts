@@ -1,0 +1,67 @@
+// Switches each defence against an attack of SPEC.md off, one after the other, and shows that the
+// attack's own test falls then. Ends with 0 when all fall. Usage: scripts/defences.ts [T-XX-01 …]
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import { pathToFileURL } from "node:url";
+import { mutated } from "#sim/mutation.ts";
+import { DEFENCES, type Defence } from "../test/defences/list.ts";
+
+const root = path.dirname(import.meta.dirname);
+const PLANT = pathToFileURL(path.join(root, "scripts", "without-defence.ts")).href;
+/** One that hangs without its defence has fallen too. */
+const TIMEOUT_MS = 120_000;
+
+type Outcome = "fell" | "stood" | "did not begin";
+
+/** Throws when an edit fits its file no more. */
+function checkFits({ edits }: Defence): void {
+  for (const edit of edits) {
+    mutated(readFileSync(path.join(root, "src", edit.file), "utf8"), [edit]);
+  }
+}
+
+async function tryWithout({ attack, test, edits }: Defence): Promise<Outcome> {
+  const args = [
+    "--disable-warning=ExperimentalWarning",
+    "--test",
+    "--test-force-exit",
+    "--test-reporter=spec",
+    `--test-timeout=${TIMEOUT_MS}`,
+    `--test-name-pattern=${attack}\\b`,
+    test,
+  ];
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      ...process.env,
+      NODE_OPTIONS: `--import=${PLANT} --disable-warning=ExperimentalWarning`,
+      LOCKSTEP_WITHOUT: JSON.stringify(edits),
+    },
+  });
+  let said = "";
+  child.stdout.on("data", (piece: Buffer) => (said += piece.toString()));
+  child.stderr.on("data", (piece: Buffer) => (said += piece.toString()));
+  await new Promise((resolve) => child.once("close", resolve));
+  const lines = said.split("\n").filter((line) => line.includes(attack));
+  if (lines.some((line) => /^\s*✖/.test(line))) return "fell";
+  return lines.some((line) => /^\s*✔/.test(line)) ? "stood" : "did not begin";
+}
+
+const wanted = process.argv.slice(2);
+const chosen = DEFENCES.filter(({ attack }) => wanted.length === 0 || wanted.includes(attack));
+if (chosen.length === 0) throw new RangeError(`There is no defence against ${wanted.join(", ")}.`);
+let fallen = 0;
+for (const defence of chosen) {
+  checkFits(defence);
+  const startedMs = performance.now();
+  const outcome = await tryWithout(defence);
+  const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
+  if (outcome === "fell") fallen++;
+  const told = `${outcome}${outcome === "fell" ? "" : "   <--"}  without: ${defence.without}`;
+  console.log(`${defence.attack.padEnd(8)} ${seconds.padStart(6)} s  ${told}`);
+}
+console.log(`${fallen} of ${chosen.length} fell`);
+process.exitCode = fallen === chosen.length ? 0 : 1;
