@@ -25,8 +25,12 @@ const silenceMs = testTimeoutMs + 30_000;
 const sweepStories = 1_000;
 
 const allTests = fs.globSync(["src/**/*.test.ts", "test/**/*.test.ts"], { cwd: root }).sort();
-const wholeProgram = (file: string): boolean =>
-  file.startsWith(path.join("test", "e2e") + path.sep);
+const isIn = (folder: string) => (file: string) =>
+  file.startsWith(path.join("test", folder) + path.sep);
+const wholeProgram = isIn("e2e");
+/** They start database servers and object stores of their own. */
+const withStores = isIn("stores");
+const quick = process.argv.includes("--quick");
 
 const steps: readonly Step[] = [
   {
@@ -49,7 +53,7 @@ const steps: readonly Step[] = [
   {
     name: "unit tests",
     kind: "tests",
-    files: allTests.filter((file) => !wholeProgram(file)),
+    files: allTests.filter((file) => !wholeProgram(file) && !(quick && withStores(file))),
     concurrency: 2,
   },
   {
@@ -75,7 +79,6 @@ process.once("exit", () => fs.rmSync(scratch, { recursive: true, force: true }))
 await main();
 
 async function main(): Promise<void> {
-  const quick = process.argv.includes("--quick");
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const step of steps) {
     if (quick && step.slow === true) continue;

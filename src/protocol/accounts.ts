@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AccountId, DeviceId } from "./ids.ts";
 import { MAX_FEED_WAIT_MS } from "./limits.ts";
+import { Label } from "./text.ts";
 
 /**
  * 1 to 64 letters, digits, `.`, `_`, `-`, `@`; begins with a letter or digit; compared in lower
@@ -14,7 +15,7 @@ const AccountName = z
 export const MAX_DEVICE_NAME = 64;
 
 /** What a person calls a machine; the server adds a number where the name is taken. */
-const DeviceName = z.string().trim().min(1).max(MAX_DEVICE_NAME);
+const DeviceName = Label.trim().min(1).max(MAX_DEVICE_NAME);
 
 /**
  * `ls_dev_…` opens an account for a device, `ls_pat_…` for a program. 256 random bits, base64url.
@@ -103,7 +104,7 @@ export const DeviceList = z.object({ devices: z.array(DeviceRow), next: DeviceId
 
 export const TokenRequest = z.object({
   proof: Proof,
-  label: z.string().max(64).default("token"),
+  label: Label.max(64).default("token"),
   expiresInS: z.int().min(60).optional(),
 });
 export const TokenAnswer = z.object({ token: Token, expiresMs: z.int().nullable() });

@@ -4,6 +4,8 @@
  */
 export const ROUTES = {
   health: "/healthz",
+  ready: "/readyz",
+  metrics: "/metrics",
   openapi: "/openapi.json",
   server: "/v1/server",
   registrations: "/v1/registrations",

@@ -2,8 +2,9 @@ import { z } from "zod";
 import { Chain, DeviceId, NodeId, Sequence, SpaceId } from "./ids.ts";
 import { KeyEpoch } from "./commit.ts";
 import { Cursor } from "./feed.ts";
+import { Label } from "./text.ts";
 
-export const SpaceName = z.string().trim().min(1).max(64);
+export const SpaceName = Label.trim().min(1).max(64);
 
 /** What the server can read of a space: all of it, or nothing but its shape. */
 export const SpaceKind = z.enum(["plain", "sealed"]);

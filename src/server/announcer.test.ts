@@ -34,6 +34,14 @@ test("JN22: an entry that landed just before the wait began is not missed", asyn
   nothingKept();
 });
 
+test("MP4: everybody who waits is woken to look when news were missed", async () => {
+  const { announcer, nothingKept } = open();
+  const waits = [newSpaceId(), newSpaceId()].map((space) => announcer.waitBeyond(space, 4, 1_000));
+  announcer.announceAll();
+  assert.deepEqual(await Promise.all(waits), [true, true]);
+  nothingKept();
+});
+
 test("JN22: a wait ends with its time", async () => {
   const { clock, announcer, nothingKept } = open();
   const wait = announcer.waitBeyond(newSpaceId(), 0, 1_000);

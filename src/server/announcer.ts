@@ -13,7 +13,7 @@ type Waiter = { readonly sequence: number; readonly wake: () => void };
 
 /**
  * Tells those who wait for a space's journal to grow, or for anything else that is known by an id
- * and only grows; within one process.
+ * and only grows: of what this process announces, and of what it is told that others did.
  */
 export class Announcer<Id extends string = SpaceId> {
   readonly #clock: Clock;
@@ -46,9 +46,17 @@ export class Announcer<Id extends string = SpaceId> {
     }
   }
 
+  /** Any journal may have grown: whoever waits has to look. */
+  announceAll(): void {
+    for (const waiters of this.#waiters.values()) {
+      for (const waiter of waiters) waiter.wake();
+    }
+  }
+
   /**
    * True as soon as the journal is known to be longer than `sequence`, also when that was announced
-   * before; false after `timeoutMs`. Rejects with the signal's reason when it aborts first.
+   * before, or may be so; false after `timeoutMs`. Rejects with the signal's reason when it aborts
+   * first.
    */
   async waitBeyond(
     space: Id,

@@ -4,7 +4,7 @@ import { messageOf } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
 import { Announcer } from "./announcer.ts";
-import { Attempts } from "./attempts.ts";
+import { countAttempts } from "./attempts.ts";
 import { NO_EVALUATIONS, type Evaluations } from "./evaluations.ts";
 import type { PackStore } from "./chunks/port.ts";
 import { mountAccounts } from "./http/accounts.ts";
@@ -26,6 +26,7 @@ import { Intake } from "./intake.ts";
 import { JOIN_LIFE_MS, MAX_WRONG_JOINS } from "./join.ts";
 import { Journal } from "./journal.ts";
 import type { Metadata } from "./metadata/port.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Opaque } from "./opaque.ts";
 import { ProblemError } from "./problem-error.ts";
 import type { Secrets } from "./secrets.ts";
@@ -48,6 +49,8 @@ export type AppWorld = {
   /** The key service; nobody is helped to seal without one. */
   readonly evaluations?: Evaluations;
   readonly secrets: Secrets;
+  /** What the server counts of itself; nobody may ask without. */
+  readonly metrics?: Metrics | undefined;
   /** Aborts when the server closes: long polls and event streams end. */
   readonly closing?: AbortSignal;
 };
@@ -99,18 +102,26 @@ function refuseBadEscapes(app: App): void {
  */
 export function buildApp(world: AppWorld): App {
   const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
-  const { opaque, secrets } = world;
-  const { accounts, journals, chunks } = metadata;
+  const { opaque, secrets, metrics } = world;
+  const { accounts, journals, chunks, shared } = metadata;
   const sessions = new Sessions(accounts, clock);
   const announcer = new Announcer(clock);
+  shared?.listen((news) => {
+    if (news === "missed") announcer.announceAll();
+    else announcer.announce(news.space, news.sequence);
+  });
   const journal = new Journal({ metadata, digest, announcer });
   const { evaluations = NO_EVALUATIONS } = world;
   const onAccepted = async (space: SpaceId, bytes: number): Promise<void> => {
     const row = await journals.space(space);
     if (row !== undefined) await evaluations.credit(row.account, bytes);
   };
-  const logins = new Attempts(clock, MAX_WRONG_PASSWORDS, LOGIN_WINDOW_MS);
-  const joins = new Attempts(clock, MAX_WRONG_JOINS, JOIN_LIFE_MS);
+  const [wrongLogins, wrongJoins] = [
+    { most: MAX_WRONG_PASSWORDS, windowMs: LOGIN_WINDOW_MS },
+    { most: MAX_WRONG_JOINS, windowMs: JOIN_LIFE_MS },
+  ];
+  const logins = countAttempts("login", wrongLogins, { clock, shared });
+  const joins = countAttempts("join", wrongJoins, { clock, shared });
   const closing = world.closing ?? new AbortController().signal;
   const beforeRemoving = (): Promise<void> =>
     clock.sleep(REMOVE_AFTER_MS, closing).catch(() => undefined);
@@ -118,10 +129,11 @@ export function buildApp(world: AppWorld): App {
   const gates = buildGates(sessions, clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
-  app.use(logRequests(log, clock, chance));
+  app.use(logRequests(world));
   withErrors(app, log);
   refuseBadEscapes(app);
-  mountServer(app, { version, evaluations });
+  metrics?.watch("lockstep_waiting", "Long polls and event streams", () => announcer.waiting);
+  mountServer(app, { version, evaluations, journals, metrics, closing });
   mountEvaluations(app, { evaluations, clock }, gates);
   const accountParts = { accounts, clock, chance, opaque, secrets, logins };
   mountAccounts(app, accountParts, gates);

@@ -1,4 +1,5 @@
 import type { Clock } from "#core/world.ts";
+import type { AttemptLimit, Shared } from "./metadata/port.ts";
 
 /** Keys that are remembered at once; the one that was quiet longest is forgotten first. */
 const MAX_KEYS = 10_000;
@@ -9,20 +10,40 @@ type Count = { used: number; untilMs: number };
  * Counts attempts per key in fixed windows. An attempt is taken before it is known to be wrong, so
  * that a thousand at the same time are counted too, and given back when it was right.
  */
-export class Attempts {
+export interface Attempts {
+  /** Takes one attempt; a positive answer refuses it and says in how many milliseconds to ask. */
+  take(key: string): Promise<number>;
+  /** The attempt was right: it does not count. */
+  giveBack(key: string): Promise<void>;
+}
+
+/** Attempts at `what`, counted where all processes see it, or here when there is only this one. */
+export function countAttempts(
+  what: string,
+  limit: AttemptLimit,
+  { clock, shared }: { readonly clock: Clock; readonly shared: Shared | undefined },
+): Attempts {
+  if (shared === undefined) return new OwnAttempts(clock, limit);
+  return {
+    take: (key) => shared.takeAttempt(`${what} ${key}`, limit, clock.nowMs()),
+    giveBack: (key) => shared.giveBackAttempt(`${what} ${key}`),
+  };
+}
+
+/** Attempts that this process counts for itself. */
+class OwnAttempts implements Attempts {
   readonly #clock: Clock;
   readonly #most: number;
   readonly #windowMs: number;
   readonly #counts = new Map<string, Count>();
 
-  constructor(clock: Clock, most: number, windowMs: number) {
+  constructor(clock: Clock, { most, windowMs }: AttemptLimit) {
     this.#clock = clock;
     this.#most = most;
     this.#windowMs = windowMs;
   }
 
-  /** Takes one attempt; a positive answer refuses it and says in how many milliseconds to ask. */
-  take(key: string): number {
+  async take(key: string): Promise<number> {
     const nowMs = this.#clock.monotonicMs();
     const known = this.#counts.get(key);
     const count =
@@ -42,8 +63,7 @@ export class Attempts {
     return 0;
   }
 
-  /** The attempt was right: it does not count. */
-  giveBack(key: string): void {
+  async giveBack(key: string): Promise<void> {
     const count = this.#counts.get(key);
     if (count !== undefined && count.used > 0) count.used--;
   }

@@ -16,7 +16,7 @@ describe("the server's settings", () => {
       assert.equal(config.port, 3);
       assert.equal(config.host, "environment");
       assert.equal(config.logLevel, "warn");
-      assert.deepEqual(config.metadata, { kind: "sqlite", path: join(data, "metadata.sqlite") });
+      assert.deepEqual(config.database, { kind: "sqlite", path: join(data, "metadata.sqlite") });
       assert.deepEqual(config.chunks, { kind: "file", path: join(data, "packs") });
     } finally {
       await rm(data, { recursive: true });
@@ -31,17 +31,64 @@ describe("the server's settings", () => {
   });
 
   test("WI19: everything that is wrong is told at once", () => {
-    const flags = { port: "70000", host: "a b", metadata: "oracle://x", chunks: "tape:" };
+    const flags = { port: "70000", host: "a b", database: "oracle://x", chunks: "tape:" };
     const environment = { LOCKSTEP_LOG: "loud" };
     assert.throws(
       () => readConfig(flags, environment),
       (error: Error) => {
-        for (const part of ["data is not set", "port is 70000", "host is a b", "oracle://x"]) {
+        for (const part of ["data is not set", "port is 70000", "host is a b", "oracle:"]) {
           assert.ok(error.message.includes(part), part);
         }
         assert.ok(error.message.includes("tape:") && error.message.includes("loud"));
         return true;
       },
     );
+  });
+
+  test("MP6: a database and a bucket are named by their addresses", () => {
+    const database = "postgres://ada:secret@db.example:5433/files?sslmode=require";
+    const chunks = "s3://packs/some/where?endpoint=http://s3.example:9000&region=eu-central-1";
+    const config = readConfig({ data: "somewhere", database }, { LOCKSTEP_CHUNKS: chunks });
+    assert.deepEqual(config.database, { kind: "postgres", url: database });
+    const bucket = {
+      bucket: "packs",
+      prefix: "some/where/",
+      endpoint: "http://s3.example:9000",
+      region: "eu-central-1",
+    };
+    assert.deepEqual(config.chunks, { kind: "s3", bucket });
+    const plain = readConfig({ data: "x", chunks: "s3://packs" }, { AWS_REGION: "eu-west-1" });
+    assert.deepEqual(plain.chunks, {
+      kind: "s3",
+      bucket: { bucket: "packs", prefix: "", endpoint: null, region: "eu-west-1" },
+    });
+    const set = "mongodb://ada:secret@a.example,b.example:27018/files?replicaSet=rs";
+    const mongo = readConfig({ data: "x", database: set }, {});
+    assert.deepEqual(mongo.database, { kind: "mongodb", url: set });
+    const files = readConfig({ data: "x", database: "sqlite:/a/b", chunks: "file:/c" }, {});
+    assert.deepEqual(files.database, { kind: "sqlite", path: "/a/b" });
+    assert.deepEqual(files.chunks, { kind: "file", path: "/c" });
+  });
+
+  test("MP6: no password of an address is repeated, whatever is wrong with it", () => {
+    const wrong = [
+      { database: "postgres://ada:hunter2@host" },
+      { database: "postgress://ada:hunter2@host/files" },
+      { database: "hunter2" },
+      { database: "mongodb://ada:hunter2@host" },
+      { database: "mongodb://ada:hunter2@host/?replicaSet=rs" },
+      { chunks: "s3://KEY:hunter2@packs" },
+      { chunks: "s3://packs?secret=hunter2" },
+      { chunks: "s4://KEY:hunter2@packs" },
+      { chunks: "s3://packs?endpoint=hunter2" },
+    ];
+    for (const flags of wrong) {
+      assert.throws(
+        () => readConfig({ data: "x", ...flags }, {}),
+        (error: Error) =>
+          !error.message.includes("hunter2") && /database|chunks/.test(error.message),
+        JSON.stringify(flags),
+      );
+    }
   });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { WorldError } from "#core/errors.ts";
+import type { Bucket } from "./chunks/s3.ts";
 import type { LogLevel } from "./real-world.ts";
 
 /** Where a server listens when nobody says otherwise. */
@@ -14,10 +15,11 @@ export const SETTINGS = [
   "data",
   "host",
   "port",
-  "metadata",
+  "database",
   "chunks",
   "keyFile",
   "keyService",
+  "metricsToken",
   "log",
   "logFile",
 ] as const;
@@ -28,10 +30,11 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
   data: "LOCKSTEP_DATA",
   host: "LOCKSTEP_HOST",
   port: "LOCKSTEP_PORT",
-  metadata: "LOCKSTEP_METADATA",
+  database: "LOCKSTEP_DATABASE",
   chunks: "LOCKSTEP_CHUNKS",
   keyFile: "LOCKSTEP_KEY_FILE",
   keyService: "LOCKSTEP_KEY_SERVICE",
+  metricsToken: "LOCKSTEP_METRICS_TOKEN",
   log: "LOCKSTEP_LOG",
   logFile: "LOCKSTEP_LOG_FILE",
 };
@@ -39,16 +42,27 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
 /** The file in the data folder that sets what neither a flag nor the environment does. */
 export const CONFIG_FILE = "server.json";
 
+/** Several servers may have one PostgreSQL or MongoDB database open; a file is one server's. */
+export type DatabaseConfig =
+  | { readonly kind: "sqlite"; readonly path: string }
+  | { readonly kind: "postgres" | "mongodb"; readonly url: string };
+
+export type ChunksConfig =
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "s3"; readonly bucket: Bucket };
+
 export type ServerConfig = {
   readonly data: string;
   readonly host: string;
   readonly port: number;
-  readonly metadata: { readonly kind: "sqlite"; readonly path: string };
-  readonly chunks: { readonly kind: "file"; readonly path: string };
+  readonly database: DatabaseConfig;
+  readonly chunks: ChunksConfig;
   /** What packs are closed with: see `master-key.ts`. */
   readonly keyFile: string;
   /** The key service's own key; null: there is no such service. */
   readonly keyServiceFile: string | null;
+  /** What opens /metrics; null: nothing does. */
+  readonly metricsToken: string | null;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
 };
@@ -88,18 +102,82 @@ function fromFile(data: string | undefined, problems: string[]): Settings {
 
 const LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
-/** The path behind `prefix` in a setting, or the standard one. */
-function pathOf(
-  value: string | undefined,
-  rule: { readonly prefix: string; readonly standard: string; readonly setting: Setting },
-  problems: string[],
-): string {
-  if (value === undefined) return rule.standard;
-  if (value.startsWith(rule.prefix) && value.length > rule.prefix.length) {
-    return resolve(value.slice(rule.prefix.length));
+/** What stands before the colon: all that may be said of an address that may hold a password. */
+function schemeOf(value: string): string {
+  return /^[a-z0-9+]{1,20}:/i.exec(value)?.[0] ?? "no address";
+}
+
+function urlOf(value: string): URL | null {
+  return URL.canParse(value) ? new URL(value) : null;
+}
+
+function databaseOf(value: string | undefined, data: string, problems: string[]): DatabaseConfig {
+  const standard = { kind: "sqlite", path: join(data, "metadata.sqlite") } as const;
+  if (value === undefined) return standard;
+  if (/^sqlite:./.test(value)) return { kind: "sqlite", path: resolve(value.slice(7)) };
+  const scheme = schemeOf(value);
+  const kind = DATABASES[scheme];
+  if (kind === undefined) {
+    const known = "sqlite:PATH, postgres://… or mongodb://…";
+    problems.push(`database begins with ${scheme}, it must be ${known}`);
+    return standard;
   }
-  problems.push(`${rule.setting} is ${value}, this server knows only ${rule.prefix}PATH`);
-  return rule.standard;
+  // Several hosts, as a replica set has them, are no URL to everybody: only the end is looked at.
+  const name = /^[a-z+]+:\/\/[^/?#]+\/([^/?#]+)/.exec(value)?.[1];
+  if (name !== undefined) return { kind, url: value };
+  problems.push(`database is not of the form ${scheme}//USER:PASSWORD@HOST:PORT/DATABASE`);
+  return standard;
+}
+
+const DATABASES: Readonly<Record<string, "postgres" | "mongodb">> = {
+  "postgres:": "postgres",
+  "postgresql:": "postgres",
+  "mongodb:": "mongodb",
+  "mongodb+srv:": "mongodb",
+};
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+const DEFAULT_REGION = "us-east-1";
+
+function chunksOf(
+  value: string | undefined,
+  { data, region }: { readonly data: string; readonly region: string | undefined },
+  problems: string[],
+): ChunksConfig {
+  const standard = { kind: "file", path: join(data, "packs") } as const;
+  if (value === undefined) return standard;
+  if (/^file:./.test(value)) return { kind: "file", path: resolve(value.slice(5)) };
+  if (schemeOf(value) !== "s3:") {
+    problems.push(`chunks begins with ${schemeOf(value)}, it must be file:PATH or s3://BUCKET`);
+    return standard;
+  }
+  const form = "s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION]";
+  const url = urlOf(value);
+  if (url === null || !BUCKET.test(url.hostname)) {
+    problems.push(`chunks is not of the form ${form}`);
+    return standard;
+  }
+  if (url.username !== "" || url.password !== "") {
+    problems.push("chunks has a user in it, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+  }
+  for (const name of url.searchParams.keys()) {
+    if (name !== "endpoint" && name !== "region") problems.push(`chunks knows no ${name}: ${form}`);
+  }
+  const endpoint = url.searchParams.get("endpoint");
+  if (endpoint !== null && !/^https?:/.test(urlOf(endpoint)?.protocol ?? "")) {
+    problems.push("the endpoint of chunks is no http: or https: address");
+  }
+  const folder = url.pathname.replace(/^\/+/, "").replace(/\/*$/, "/");
+  return {
+    kind: "s3",
+    bucket: {
+      bucket: url.hostname,
+      prefix: folder === "/" ? "" : folder,
+      endpoint,
+      region: url.searchParams.get("region") ?? region ?? DEFAULT_REGION,
+    },
+  };
 }
 
 function portOf(value: string | undefined, problems: string[]): number {
@@ -108,6 +186,16 @@ function portOf(value: string | undefined, problems: string[]): number {
   if (port <= 65_535) return port;
   problems.push(`port is ${value}, it must be a number from 0 (any free one) to 65535`);
   return DEFAULT_PORT;
+}
+
+/** Long enough that nobody guesses it. */
+const LEAST_TOKEN = 16;
+
+function tokenOf(value: string | undefined, problems: string[]): string | null {
+  if (value === undefined) return null;
+  if (/^[!-~]+$/.test(value) && value.length >= LEAST_TOKEN) return value;
+  problems.push(`metricsToken must be ${LEAST_TOKEN} letters, digits or signs at least`);
+  return null;
 }
 
 function levelOf(value: string | undefined, problems: string[]): LogLevel {
@@ -138,25 +226,18 @@ export function readConfig(
   const host = settings.host ?? DEFAULT_HOST;
   if (!/^[A-Za-z0-9._:%-]+$/.test(host))
     problems.push(`host is ${host}, it must be a name or an IP`);
-  const sqlite = { prefix: "sqlite:", standard: join(data, "metadata.sqlite") };
-  const packs = { prefix: "file:", standard: join(data, "packs") };
   const config: ServerConfig = {
     data,
     host,
     port: portOf(settings.port, problems),
-    metadata: {
-      kind: "sqlite",
-      path: pathOf(settings.metadata, { ...sqlite, setting: "metadata" }, problems),
-    },
-    chunks: {
-      kind: "file",
-      path: pathOf(settings.chunks, { ...packs, setting: "chunks" }, problems),
-    },
+    database: databaseOf(settings.database, data, problems),
+    chunks: chunksOf(settings.chunks, { data, region: environment["AWS_REGION"] }, problems),
     keyServiceFile:
       settings.keyService === "off"
         ? null
         : resolve(settings.keyService ?? join(data, "key-service.key")),
     keyFile: resolve(settings.keyFile ?? join(data, "master.key")),
+    metricsToken: tokenOf(settings.metricsToken, problems),
     logLevel: levelOf(settings.log, problems),
     logFile: settings.logFile,
   };

@@ -53,7 +53,12 @@ class BadChange extends Error {
 function checkMeta({ node, meta }: ChangeOf<"create"> | ChangeOf<"update">): void {
   if (utf8Length(meta) > MAX_META_BYTES) throw new BadChange(node, "Its meta is too long.");
   // A lone surrogate would not survive being stored as UTF-8, and the chain hashes what was sent.
-  if (!meta.isWellFormed()) throw new BadChange(node, "Its meta is no Unicode text.");
+  if (!isText(meta)) throw new BadChange(node, "Its meta is no Unicode text.");
+}
+
+/** What every database can store, and gives back as it was: PostgreSQL's texts hold no NUL. */
+function isText(text: string): boolean {
+  return text.isWellFormed() && !text.includes("\0");
 }
 
 /** What a space's kind lets the server check of a change by itself. */
@@ -103,7 +108,8 @@ const SEALED_RULES: Rules = {
   },
   slotOf: ({ node, parent, name, key }) => {
     if (key === undefined) throw new BadChange(node, "Names in a sealed space need a key.");
-    if (!name.isWellFormed()) throw new BadChange(node, "Its name is no Unicode text.");
+    if (!isText(name)) throw new BadChange(node, "Its name is no Unicode text.");
+    if (!isText(key)) throw new BadChange(node, "Its name's key is no Unicode text.");
     return { parent, key };
   },
 };

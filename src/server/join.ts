@@ -72,12 +72,12 @@ async function living(
  */
 async function shown(parts: JoinParts, locator: string): Promise<JoinRow> {
   const counted = locator.slice(0, COUNTED_LENGTH);
-  const waitMs = parts.joins.take(counted);
+  const waitMs = await parts.joins.take(counted);
   if (waitMs > 0) {
     throw refuseForNow(waitMs, "Too many wrong tries of this join code; make a new one.");
   }
   const row = await living(parts, tokenHash(locator));
-  parts.joins.giveBack(counted);
+  await parts.joins.giveBack(counted);
   return row;
 }
 

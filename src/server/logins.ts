@@ -30,8 +30,8 @@ function badMessage(): ProblemError {
   return new ProblemError("bad-request", "The sign-in's message is none of OPAQUE's.");
 }
 
-function count(parts: AccountParts, key: string, name: string): void {
-  const waitMs = parts.logins.take(key);
+async function count(parts: AccountParts, key: string, name: string): Promise<void> {
+  const waitMs = await parts.logins.take(key);
   if (waitMs > 0) {
     const detail = `Too many wrong passwords for the account ${name}; wait before the next try.`;
     throw refuseForNow(waitMs, detail);
@@ -52,7 +52,7 @@ export async function startLogin(
   { account, startLoginRequest }: { readonly account: string; readonly startLoginRequest: string },
 ): Promise<{ readonly loginResponse: string; readonly state: string }> {
   const key = accountKey(account);
-  count(parts, key, account);
+  await count(parts, key, account);
   const row = await parts.accounts.accountByKey(key);
   const started = parts.opaque.startLogin(key, startLoginRequest, row?.opaqueRecord);
   if (started === null) throw badMessage();
@@ -61,12 +61,12 @@ export async function startLogin(
 }
 
 /** First half of a sign-in by recovery words. Throws ProblemError `too-many-requests`. */
-export function startRecovery(
+export async function startRecovery(
   parts: AccountParts,
   { account }: { readonly account: string },
-): { readonly challenge: string; readonly state: string } {
+): Promise<{ readonly challenge: string; readonly state: string }> {
   const key = accountKey(account);
-  count(parts, key, account);
+  await count(parts, key, account);
   const inner = toHex(parts.chance.bytes(CHALLENGE_BYTES));
   return { challenge: inner, state: close(parts, { kind: "recovery", key, inner }) };
 }
@@ -80,7 +80,7 @@ export async function signIn(
   if (state.kind !== proof.kind || state.untilMs < parts.clock.nowMs()) throw wrong();
   const row = await parts.accounts.accountByKey(state.key);
   if (row === undefined || !isRight(parts, row, state.inner, proof)) throw wrong();
-  parts.logins.giveBack(state.key);
+  await parts.logins.giveBack(state.key);
   return row;
 }
 

@@ -5,17 +5,17 @@ import { createAdaptorServer } from "@hono/node-server";
 import { WorldError } from "#core/errors.ts";
 import { buildApp, type App } from "./app.ts";
 import { ClosedPacks } from "./chunks/closed-packs.ts";
-import { DiskPacks } from "./chunks/disk.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
 import { SocketEvaluations } from "./evaluations.ts";
 import { KeyServiceChild } from "./key-service-child.ts";
 import { lockFolder } from "./lock.ts";
 import { openMasterKey } from "./master-key.ts";
-import { openSqliteMetadata } from "./metadata/sqlite.ts";
+import type { Metrics } from "./metrics.ts";
 import { Opaque } from "./opaque.ts";
 import { openLog, realChance, realClock } from "./real-world.ts";
 import { Secrets } from "./secrets.ts";
+import { openMetadata, openPacks } from "./stores.ts";
 
 /** Headers that take longer belong to nobody who means well. */
 const HEADERS_TIMEOUT_MS = 15_000;
@@ -95,6 +95,14 @@ function urlOf(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
+/** Loaded only where somebody asks. */
+async function openMetrics(token: string): Promise<Metrics> {
+  const { Metrics } = await import("./metrics.ts");
+  const metrics = new Metrics(token);
+  metrics.watchProcess();
+  return metrics;
+}
+
 /**
  * Opens the data folder and answers requests until `close`. Throws WorldError: `folder-in-use`,
  * `cannot-listen` and those of the stores.
@@ -105,10 +113,12 @@ export async function startServer(config: ServerConfig, version: string): Promis
   const log = openLog(config.logLevel, config.logFile);
   stores.defer(() => log.flush());
   stores.use(lockFolder(config.data));
-  const metadata = stores.use(await openSqliteMetadata(config.metadata.path));
-  const packs = stores.use(await DiskPacks.open(config.chunks.path));
+  const world = { clock: realClock, chance: realChance, log };
+  const metadata = stores.use(await openMetadata(config.database, world));
+  const packs = stores.use(await openPacks(config.chunks, world));
   const hasPacks = !(await packs.list()[Symbol.asyncIterator]().next()).done;
-  const masterKey = await openMasterKey(config.keyFile, { chance: realChance, hasPacks });
+  const isInUse = hasPacks || (await metadata.journals.drawn("opaque setup")) !== undefined;
+  const masterKey = await openMasterKey(config.keyFile, { chance: realChance, isInUse });
   const secrets = new Secrets(masterKey, realChance);
   const opaque = await Opaque.open(metadata.journals, secrets);
   const keyService =
@@ -117,11 +127,13 @@ export async function startServer(config: ServerConfig, version: string): Promis
       : stores.use(
           await KeyServiceChild.start({ keyFile: config.keyServiceFile, clock: realClock, log }),
         );
+  const metrics = config.metricsToken === null ? undefined : await openMetrics(config.metricsToken);
   const closing = new AbortController();
   const app = buildApp({
     metadata,
     opaque,
     secrets,
+    metrics,
     ...(keyService === null ? {} : { evaluations: new SocketEvaluations(keyService.socketPath) }),
     packs: new ClosedPacks(packs, masterKey),
     clock: realClock,

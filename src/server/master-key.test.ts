@@ -7,8 +7,8 @@ import { scratchFolder } from "../../test/contracts/scratch.ts";
 import { openMasterKey } from "./master-key.ts";
 import { realChance } from "./real-world.ts";
 
-const first = { chance: realChance, hasPacks: false };
-const later = { chance: realChance, hasPacks: true };
+const first = { chance: realChance, isInUse: false };
+const later = { chance: realChance, isInUse: true };
 
 test("CH17: the key file is made once, for its owner alone, and is the same for ever", async () => {
   await using folder = await scratchFolder();

@@ -8,13 +8,13 @@ const KEY_BYTES = 32;
 
 /**
  * What packs are closed with where they lie: 32 random bytes in a file of its own, so that a copy
- * of the packs, or of the database, is nothing without it. It is made for a server that has no
- * packs yet. Throws WorldError `no-master-key` when there are some and it is gone, and
+ * of the packs, or of the database, is nothing without it. It is made for a server that has nothing
+ * stored yet. Throws WorldError `no-master-key` when there is something and it is gone, and
  * `bad-master-key` when the file holds something else.
  */
 export async function openMasterKey(
   path: string,
-  { chance, hasPacks }: { readonly chance: Chance; readonly hasPacks: boolean },
+  { chance, isInUse }: { readonly chance: Chance; readonly isInUse: boolean },
 ): Promise<Uint8Array> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     if (isMissing(error)) return null;
@@ -23,7 +23,7 @@ export async function openMasterKey(
     });
   });
   if (text !== null) return parse(path, text);
-  if (hasPacks) {
+  if (isInUse) {
     throw new WorldError(
       "no-master-key",
       `The key file ${path} is not there, and nothing stored can be read without it: put it ` +

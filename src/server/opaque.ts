@@ -1,4 +1,5 @@
 import * as opaque from "@serenity-kit/opaque";
+import { WorldError } from "#core/errors.ts";
 import type { JournalStore } from "./metadata/port.ts";
 import type { Secrets } from "./secrets.ts";
 
@@ -28,7 +29,16 @@ export class Opaque {
     await opaque.ready;
     const drawn = secrets.close("opaque setup", opaque.server.createSetup());
     const kept = await journals.drawOnce("opaque setup", drawn);
-    return new Opaque(secrets.open("opaque setup", kept));
+    try {
+      return new Opaque(secrets.open("opaque setup", kept));
+    } catch (cause) {
+      throw new WorldError(
+        "bad-master-key",
+        "The database was made with another master key: every server of a database needs the " +
+          "same master key, name its file with --key-file.",
+        { cause },
+      );
+    }
   }
 
   /** First answer of a registration. */

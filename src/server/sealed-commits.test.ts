@@ -57,6 +57,10 @@ test("SS1: names and contents of a sealed space are not read, their shape is che
     "lengths beside the chunks": sealedFile({ chunks: [place.id], lengths: [10] }),
     "a folder with chunks": sealedFile({ type: "folder", chunks: [place.id] }),
     "half a character": sealedFile({ meta: "\ud800" }),
+    "half a character in a key": sealedFile({ key: "\ud800" }),
+    "a NUL in a meta": sealedFile({ meta: "a\0b" }),
+    "a NUL in a name": sealedFile({ name: "a\0b" }),
+    "a NUL in a key": sealedFile({ key: "a\0b" }),
     "the root": sealedFile({ node: ROOT_NODE }),
   };
   for (const [what, change] of Object.entries(refused)) {

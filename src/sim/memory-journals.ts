@@ -80,6 +80,10 @@ export class MemoryJournals implements JournalStore {
     return known;
   }
 
+  async drawn(name: Drawn): Promise<string | undefined> {
+    return this.#drawn.get(name);
+  }
+
   async createSpace(row: SpaceRow): Promise<boolean> {
     if (this.#spaces.has(row.id)) return false;
     for (const { row: other } of this.#spaces.values()) {

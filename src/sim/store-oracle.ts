@@ -47,6 +47,9 @@ export function judgeStore(judged: Judged, store: MemoryStore): void {
   };
 }
 
+/** Rows as they were before a change; undefined: there was none. */
+type Rows = ReadonlyMap<NodeId, NodeRow | undefined>;
+
 class StoreOracle {
   readonly #judged: Judged;
   readonly #store: MemoryStore;
@@ -58,7 +61,7 @@ class StoreOracle {
     this.#chain = readPosition(store, "").chain;
   }
 
-  judge(before: ReadonlyMap<NodeId, NodeRow | undefined>): void {
+  judge(before: Rows): void {
     const { past, name, accuse, isCheated } = this.#judged;
     const { chain, sequence } = readPosition(this.#store, "");
     if (isCheated()) {
@@ -81,7 +84,7 @@ class StoreOracle {
       if (row?.remote !== now?.remote) due.add(id);
       if (now === undefined) continue;
       if (row?.synced !== now.synced && now.synced !== null) this.#judgeSynced(now, now.synced);
-      if (row?.local !== now.local && now.local !== null) this.#judgeLocal(now, now.local);
+      if (row?.local !== now.local && now.local !== null) this.#judgeLocal(now, now.local, before);
     }
     for (const id of due) {
       const held = this.#store.get(id)?.remote ?? null;
@@ -90,7 +93,7 @@ class StoreOracle {
     }
   }
 
-  #judgeCheated(before: ReadonlyMap<NodeId, NodeRow | undefined>): void {
+  #judgeCheated(before: Rows): void {
     const { past, name, accuse } = this.#judged;
     for (const [id, row] of before) {
       const held = this.#store.get(id)?.remote ?? null;
@@ -136,7 +139,7 @@ class StoreOracle {
    * What a device says of its disk: bytes that it read were there once, what is parked has a place
    * to go back to (EX1), and what one node of a folder lost is not another one's file there (SC5).
    */
-  #judgeLocal({ id }: NodeRow, local: LocalSide): void {
+  #judgeLocal(row: NodeRow, local: LocalSide, before: Rows): void {
     const { name, accuse, disk } = this.#judged;
     const crime = (what: string): void => accuse(`${name} has ${local.name} ${what}`);
     if (local.parent === PARK_NODE && local.parkedFrom === null) crime("in park, from nowhere");
@@ -147,10 +150,13 @@ class StoreOracle {
       crime("on its disk with bytes that it never held");
     }
     if (inode.isShared) return;
-    for (const { id: other, local: found } of this.#store.holding(local.file)) {
-      if (other === id || found?.parent !== local.parent) continue;
+    for (const other of this.#store.holding(local.file)) {
+      const found = other.local;
+      if (other.id === row.id || found?.parent !== local.parent) continue;
       const isOneLost = (local.blind === "absent") !== (found.blind === "absent");
-      if (isOneLost) crime(`as the file that ${found.name} is`);
+      const [lost, holder] = local.blind === "absent" ? [row, other] : [other, row];
+      if (isOneLost && !hadItBefore(before, holder, lost))
+        crime(`as the file that ${found.name} is`);
     }
   }
 
@@ -216,6 +222,14 @@ function shown(side: RemoteSide | null): string {
 }
 
 /** Nothing, or nothing but zeros. */
+/** True when the engine brought the inode into this folder, or it was judged when one was lost. */
+function hadItBefore(before: Rows, holder: NodeRow, lost: NodeRow): boolean {
+  const rowBefore = (row: NodeRow) => (before.has(row.id) ? before.get(row.id) : row);
+  const had = rowBefore(holder)?.local;
+  if (had?.file !== holder.local?.file) return false;
+  return had?.parent !== holder.local?.parent || rowBefore(lost)?.local?.blind === "absent";
+}
+
 function isBlank(content: Content): boolean {
   if (content.kind !== "file") return false;
   return hash("sha256", new Uint8Array(content.sizeBytes)) === content.sha256;

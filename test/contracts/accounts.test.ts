@@ -155,6 +155,17 @@ describe("accounts", () => {
     );
   });
 
+  test("AC16: names of devices, spaces and tokens hold no NUL", async () => {
+    await using world = await ServerWorld.open();
+    const alice = await world.signUp("alice");
+    const wish = { name: "a\0b", kind: "plain", folding: true };
+    assert.equal((await alice.call("POST", "/v1/spaces", { json: wish })).status, 400);
+    assert.equal((await world.enrol("alice", "a\0b")).status, 400);
+    const { proof } = await world.prove("alice");
+    const token = await world.call("POST", "/v1/tokens", { json: { proof, label: "a\0b" } });
+    assert.equal(token.status, 400);
+  });
+
   test("AC8: a join code makes one device, once, when the machine that made it says so", async () => {
     await using world = await ServerWorld.open();
     const alice = await world.signUp("alice");

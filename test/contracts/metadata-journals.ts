@@ -67,6 +67,7 @@ export function spaceContract(database: string, open: OpenMetadata): void {
   test(`CH14: the key that files are cut by is drawn once for all (${database})`, async () => {
     await using under = await open();
     const peer = await under.peer();
+    assert.equal(await peer.journals.drawn("cut key"), undefined);
     const keys = await Promise.all(
       ["a", "b", "c"].map((drawn, at) =>
         (at === 1 ? under.metadata : peer).journals.drawOnce("cut key", drawn.repeat(96)),
@@ -74,6 +75,8 @@ export function spaceContract(database: string, open: OpenMetadata): void {
     );
     assert.equal(new Set(keys).size, 1);
     assert.equal(await under.metadata.journals.drawOnce("cut key", "d".repeat(96)), keys[0]);
+    assert.equal(await peer.journals.drawn("cut key"), keys[0]);
+    assert.equal(await peer.journals.drawn("opaque setup"), undefined);
   });
 
   test(`SS4: of many that begin a key epoch one does, behind the head (${database})`, async () => {

@@ -63,7 +63,7 @@ function writeContract(store: string, open: OpenPacks): void {
     await assert.rejects(packs.create(name), { code: "pack-exists" });
     await pack.append(utf8("first"));
     await pack.finish();
-    await assert.rejects(packs.create(name), { code: "pack-exists" });
+    await assert.rejects(writePack(packs, name, "second"), { code: "pack-exists" });
     assert.equal(textOf(await packs.read(name, 0, 5)), "first");
   });
 

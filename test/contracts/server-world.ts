@@ -15,6 +15,7 @@ import { MemoryPacks } from "../../src/server/chunks/memory.ts";
 import { nodeDigest } from "../../src/server/digest.ts";
 import type { Metadata } from "../../src/server/metadata/port.ts";
 import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
+import type { Metrics } from "../../src/server/metrics.ts";
 import { Opaque } from "../../src/server/opaque.ts";
 import { Secrets } from "../../src/server/secrets.ts";
 import { AnswerCheck } from "./answer-check.ts";
@@ -35,14 +36,19 @@ export function sha256(bytes: Uint8Array | string): ChunkId {
 
 /** Bytes that differ from call to call and are the same in every run. */
 class CountedChance implements Chance {
+  readonly #label: string;
   #count = 0;
+
+  constructor(label: string) {
+    this.#label = label;
+  }
 
   bytes(length: number): Uint8Array {
     const blocks: Uint8Array[] = [];
     for (let filled = 0; filled < length; filled += 32) {
       blocks.push(
         createHash("sha256")
-          .update(`chance ${this.#count++}`)
+          .update(`${this.#label} ${this.#count++}`)
           .digest(),
       );
     }
@@ -87,29 +93,41 @@ export class ServerWorld implements AsyncDisposable {
     this.check = new AnswerCheck(document as ConstructorParameters<typeof AnswerCheck>[0]);
   }
 
-  static async open(): Promise<ServerWorld> {
-    const metadata = await openSqliteMetadata(":memory:");
-    const secrets = new Secrets(MASTER_KEY, new CountedChance());
+  /** Over a database of its own, or as one more server, with a name of its own, over another's. */
+  static async open(
+    metadata?: Metadata,
+    more: { readonly packs?: MemoryPacks; readonly name?: string; readonly metrics?: Metrics } = {},
+  ): Promise<ServerWorld> {
+    return ServerWorld.#over(metadata ?? (await openSqliteMetadata(":memory:")), more);
+  }
+
+  static async #over(
+    metadata: Metadata,
+    more: { readonly packs?: MemoryPacks; readonly name?: string; readonly metrics?: Metrics },
+  ): Promise<ServerWorld> {
+    const { packs = new MemoryPacks(), name = "chance", metrics } = more;
+    const secrets = new Secrets(MASTER_KEY, new CountedChance(`${name}'s secret`));
     const opaque = await Opaque.open(metadata.journals, secrets);
-    const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">): App => {
+    const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">, own?: Metrics): App => {
       const note = (event: string, fields?: LogFields): void =>
         void world.log.push({ event, ...fields });
       return buildApp({
         metadata,
-        packs: new MemoryPacks(),
+        packs,
         clock: world.clock,
-        chance: new CountedChance(),
+        chance: new CountedChance(name),
         digest: nodeDigest,
         log: { debug: note, info: note, warn: note, error: note },
         version: "1.2.3",
         opaque,
         secrets,
+        metrics: own,
         closing: world.closing.signal,
       });
     };
     const spare = { clock: new StandingClock(), log: [], closing: new AbortController() };
     const document = await (await build(spare).request("/openapi.json")).json();
-    return new ServerWorld(metadata, build, document as object);
+    return new ServerWorld(metadata, (world) => build(world, metrics), document as object);
   }
 
   /** The answer as it begins; nothing is read of its body. */

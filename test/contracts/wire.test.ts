@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { concat } from "#core/bytes.ts";
+import { WorldError } from "#core/errors.ts";
 import { ROOT_NODE } from "#core/ids.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames } from "#protocol/frames.ts";
 import { PROBLEM_STATUS } from "#protocol/problem.ts";
 import { fillRoute, ROUTES } from "#protocol/routes.ts";
+import { Metrics } from "../../src/server/metrics.ts";
 import {
   makeFile,
   makeFolder,
@@ -454,5 +456,45 @@ describe("the log", () => {
     const own = it.world.log.find((one) => one["route"] === "/metadata_commit");
     assert.match(String(own?.["account"]), /^[0-9a-f]{32}$/);
     assert.ok(Number(own?.["bytes"]) > 0 && own?.["ms"] === 0);
+  });
+});
+
+describe("being operated", () => {
+  test("WI24: /readyz is for a server whose database answers, and not for one that closes", async () => {
+    await using world = await ServerWorld.open();
+    assert.equal((await world.call("GET", ROUTES.health)).status, 200);
+    assert.equal((await world.call("GET", ROUTES.ready)).status, 200);
+    world.closing.abort();
+    assert.equal((await world.call("GET", ROUTES.health)).status, 200);
+    const closing = await world.call("GET", ROUTES.ready);
+    assert.deepEqual([closing.status, closing.json.code], [503, "unavailable"]);
+    await using away = await ServerWorld.open();
+    const { journals } = away.metadata;
+    journals.drawn = () =>
+      Promise.reject(new WorldError("unavailable", "away", { retryable: true }));
+    assert.equal((await away.call("GET", ROUTES.ready)).status, 503);
+  });
+
+  test("WI25: /metrics counts requests for whoever has the token, and names nobody", async () => {
+    const token = "a-token-of-metrics";
+    await using world = await ServerWorld.open(undefined, { metrics: new Metrics(token) });
+    const alice = await world.signUp("alice");
+    await alice.write("Kontoauszüge/geheim.txt", "of no concern");
+    for (const wrong of [undefined, "Bearer x", `Basic ${token}`, alice.token]) {
+      const headers = wrong === undefined ? {} : { authorization: wrong };
+      assert.equal((await world.call("GET", ROUTES.metrics, { headers })).status, 401, `${wrong}`);
+    }
+    const { status, bytes } = await world.call("GET", ROUTES.metrics, { token });
+    assert.equal(status, 200);
+    const text = new TextDecoder().decode(bytes);
+    const count =
+      'lockstep_request_seconds_count{method="POST",route="/metadata_commit",status="200"}';
+    assert.ok(text.includes(`${count} 1\n`), text);
+    assert.match(text, /^lockstep_waiting 0$/m);
+    for (const secret of ["alice", "Konto", "geheim", alice.token, sha256("of no concern")]) {
+      assert.ok(!text.includes(secret), secret);
+    }
+    await using without = await ServerWorld.open();
+    assert.equal((await without.call("GET", ROUTES.metrics, { token })).status, 404);
   });
 });

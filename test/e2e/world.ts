@@ -222,7 +222,12 @@ export class Device {
 
 export type Server = { readonly url: string; readonly process: Running; readonly data: string };
 
-type ServerOptions = { readonly data?: string; readonly port?: number; readonly args?: string[] };
+type ServerOptions = {
+  readonly data?: string;
+  readonly port?: number;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+};
 
 export class World implements AsyncDisposable {
   readonly folder: string;
@@ -260,8 +265,9 @@ export class World implements AsyncDisposable {
   /** A server on a free port, ready; give `data` and `port` to start one again. */
   async server(options: ServerOptions = {}): Promise<Server> {
     const { data = path.join(this.folder, `data-${++this.#count}`), port = 0, args = [] } = options;
+    const { env = {} } = options;
     const on = ["--data", data, "--host", "127.0.0.1", "--port", String(port)];
-    const running = this.start(["serve", ...on, ...args]);
+    const running = this.start(["serve", ...on, ...args], { env });
     const [, url = ""] = await running.says(/^listening on (http:\/\/\S+)\n/);
     return { url, process: running, data };
   }

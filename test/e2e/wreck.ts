@@ -71,19 +71,27 @@ export class Wreck {
 
   /** What must hold when all is over; gives the tree. */
   async assertWhole(): Promise<Record<string, string>> {
-    const tree = await settled(this.devices);
-    for (const device of this.devices) {
-      const { state, problems, holds, conflicts } = await device.json("status", device.dir);
-      const expected = { state: "in-sync", problems: [], holds: 0, conflicts: 0 };
-      assert.deepEqual({ state, problems, holds, conflicts }, expected);
-      assert.deepEqual(leftovers(device), [], `${device.name} is tidy`);
-      assert.deepEqual(drafts(device.home), [], `the home of ${device.name} is tidy`);
-      assert.deepEqual(unions(device.home), [], `${device.name} knows its own commits`);
-    }
+    const tree = await assertDevicesWhole(this.devices);
     const unfinished = path.join(this.#server.data, "packs", "unfinished");
     assert.deepEqual(fs.readdirSync(unfinished), []);
     return tree;
   }
+}
+
+/** What must hold of devices when all is over; gives the tree. */
+export async function assertDevicesWhole(
+  devices: readonly Device[],
+): Promise<Record<string, string>> {
+  const tree = await settled(devices);
+  for (const device of devices) {
+    const { state, problems, holds, conflicts } = await device.json("status", device.dir);
+    const expected = { state: "in-sync", problems: [], holds: 0, conflicts: 0 };
+    assert.deepEqual({ state, problems, holds, conflicts }, expected);
+    assert.deepEqual(leftovers(device), [], `${device.name} is tidy`);
+    assert.deepEqual(drafts(device.home), [], `the home of ${device.name} is tidy`);
+    assert.deepEqual(unions(device.home), [], `${device.name} knows its own commits`);
+  }
+  return tree;
 }
 
 /** Files that were being written beside those that they were to replace. */
@@ -108,7 +116,7 @@ const MOST_FILES = 60;
  * Makes, saves, appends to, moves and deletes files of their own, and moves folders of their own,
  * whoever has put something in them: two of them never touch the same file.
  */
-class Person {
+export class Person {
   readonly #device: Device;
   readonly #chance: () => number;
   /** What each living file of theirs holds; every text begins with the file's own number. */
@@ -243,7 +251,7 @@ export async function wreckFor(
 }
 
 /** Every text that was saved last is in the folder once, and nothing else; says where it is not. */
-function assertLedger(device: Device, people: readonly Person[]): void {
+export function assertLedger(device: Device, people: readonly Person[]): void {
   const files = device.list().filter((name) => !name.endsWith("/"));
   const found = files.map((name) => [device.read(name) ?? "", name] as const);
   const wanted = people.flatMap((person) => [...person.texts]);

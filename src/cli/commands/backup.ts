@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import { WorldError } from "#core/errors.ts";
 import { readConfig, type Settings } from "#server/config.ts";
 import { backUp, beginAnew, putBack, type BackupCount } from "#server/backup.ts";
 import { counted, print, printJson } from "../output.ts";
@@ -7,18 +8,25 @@ import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
 
 type Options = {
   readonly data?: string;
-  readonly metadata?: string;
+  readonly database?: string;
   readonly chunks?: string;
   readonly json?: true;
 };
 
 /** Where the server that is meant keeps its data, by its own settings. */
-function placesOf({ data, metadata, chunks }: Options) {
+function placesOf({ data, database, chunks }: Options) {
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = Object.entries({ data, metadata, chunks }).filter(([, value]) => value);
+  const given = Object.entries({ data, database, chunks }).filter(([, value]) => value);
   const flags: Settings = { ...standard, ...Object.fromEntries(given) };
   const config = readConfig(flags, process.env);
-  return { data: config.data, metadata: config.metadata.path, packs: config.chunks.path };
+  if (config.database.kind !== "sqlite" || config.chunks.kind !== "file") {
+    throw new WorldError(
+      "bad-config",
+      "Only a SQLite file and packs in a folder are copied here: a database server and a bucket " +
+        "have their own ways.",
+    );
+  }
+  return { data: config.data, metadata: config.database.path, packs: config.chunks.path };
 }
 
 const packsText = ({ packs, copied }: BackupCount): string =>
@@ -67,7 +75,7 @@ export function register(command: Command): void {
   const shared = (made: Command): Command =>
     made
       .option("--data <dir>", "the server's data folder (default: in LOCKSTEP_HOME)")
-      .option("--metadata <url>", "sqlite:PATH (default: inside --data)")
+      .option("--database <url>", "sqlite:PATH (default: inside --data)")
       .option("--chunks <url>", "file:PATH (default: inside --data)")
       .addOption(jsonOption());
   explain(

@@ -11,7 +11,7 @@ type Options = {
   readonly data?: string;
   readonly host?: string;
   readonly port?: string;
-  readonly metadata?: string;
+  readonly database?: string;
   readonly chunks?: string;
   readonly keyFile?: string;
   readonly keyService?: string;
@@ -21,8 +21,8 @@ type Options = {
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const { data, host, port, metadata, chunks, keyFile, keyService } = options;
-  const named = { data, host, port, metadata, chunks, keyFile, keyService };
+  const { data, host, port, database, chunks, keyFile, keyService } = options;
+  const named = { data, host, port, database, chunks, keyFile, keyService };
   const given = Object.entries(named).filter(([, value]) => value);
   const flags: Settings = { ...standard, ...Object.fromEntries(given) };
   const server = await startServer(readConfig(flags, process.env), readVersion());
@@ -39,8 +39,8 @@ export function register(command: Command): void {
     .addOption(new Option("--data <dir>", "where everything is kept (default: in LOCKSTEP_HOME)"))
     .option("--host <host>", "the address to listen on (default: 127.0.0.1)")
     .option("--port <port>", `the port, 0 for any free one (default: ${DEFAULT_PORT})`)
-    .option("--metadata <url>", "sqlite:PATH (default: inside --data)")
-    .option("--chunks <url>", "file:PATH (default: inside --data)")
+    .option("--database <url>", "sqlite:PATH, postgres://…, mongodb://… (default: in --data)")
+    .option("--chunks <url>", "file:PATH or s3://BUCKET?endpoint=… (default: inside --data)")
     .option("--key-file <path>", "what contents are closed with (default: inside --data)")
     .option(
       "--key-service <path>",

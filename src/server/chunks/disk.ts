@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { OpenPacks } from "./open-packs.ts";
-import type { PackStore, PackWriter } from "./port.ts";
+import { packExists, packMissing, packShort, type PackStore, type PackWriter } from "./port.ts";
 
 /** Packs under construction lie here; what is left of them after a crash is nobody's. */
 const UNFINISHED = "unfinished";
@@ -39,10 +39,6 @@ function worldError(error: unknown, name: string): unknown {
     retryable: true,
     cause: error,
   });
-}
-
-function packExists(name: string): WorldError {
-  return new WorldError("pack-exists", `Pack ${name} is there already.`);
 }
 
 async function guarded<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -121,10 +117,7 @@ export class DiskPacks implements PackStore, AsyncDisposable {
           const position = offsetBytes + filled;
           const { bytesRead } = await file.read(bytes, filled, lengthBytes - filled, position);
           if (bytesRead === 0) {
-            throw new WorldError(
-              "pack-short",
-              `Pack ${name} ends at ${position}, wanted: ${lengthBytes} bytes at ${offsetBytes}.`,
-            );
+            throw packShort(name, { endBytes: position, offsetBytes, lengthBytes });
           }
           filled += bytesRead;
         }
@@ -160,7 +153,7 @@ export class DiskPacks implements PackStore, AsyncDisposable {
       return await open(this.#path(name), constants.O_RDONLY);
     } catch (error) {
       if (codeOf(error) !== "ENOENT") throw error;
-      throw new WorldError("pack-missing", `Pack ${name} is not there.`, { cause: error });
+      throw packMissing(name, error);
     }
   }
 }

@@ -1,6 +1,5 @@
 import { concat } from "#core/bytes.ts";
-import { WorldError } from "#core/errors.ts";
-import type { PackStore, PackWriter } from "./port.ts";
+import { packExists, packMissing, packShort, type PackStore, type PackWriter } from "./port.ts";
 
 /** Packs that are gone with the process: the simulator's disk. */
 export class MemoryPacks implements PackStore {
@@ -8,7 +7,7 @@ export class MemoryPacks implements PackStore {
   readonly #unfinished = new Set<string>();
 
   async create(name: string): Promise<PackWriter> {
-    if (this.#packs.has(name) || this.#unfinished.has(name)) throw exists(name);
+    if (this.#packs.has(name) || this.#unfinished.has(name)) throw packExists(name);
     this.#unfinished.add(name);
     const parts: Uint8Array[] = [];
     let lengthBytes = 0;
@@ -31,12 +30,9 @@ export class MemoryPacks implements PackStore {
 
   async read(name: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
     const pack = this.#packs.get(name);
-    if (pack === undefined) throw new WorldError("pack-missing", `Pack ${name} is not there.`);
+    if (pack === undefined) throw packMissing(name);
     if (offsetBytes + lengthBytes > pack.length) {
-      throw new WorldError(
-        "pack-short",
-        `Pack ${name} ends at ${pack.length}, wanted: ${lengthBytes} bytes at ${offsetBytes}.`,
-      );
+      throw packShort(name, { endBytes: pack.length, offsetBytes, lengthBytes });
     }
     return pack.slice(offsetBytes, offsetBytes + lengthBytes);
   }
@@ -48,8 +44,4 @@ export class MemoryPacks implements PackStore {
   async remove(name: string): Promise<void> {
     this.#packs.delete(name);
   }
-}
-
-function exists(name: string): WorldError {
-  return new WorldError("pack-exists", `Pack ${name} is there already.`);
 }

@@ -180,8 +180,8 @@ export function mountAccounts(app: OpenAPIHono<Env>, parts: AccountParts, gates:
     return context.json(await startLogin(parts, context.req.valid("json")), 200);
   });
 
-  app.openapi({ ...recoveryRoute, middleware: [gates.json()] }, (context) => {
-    return context.json(startRecovery(parts, context.req.valid("json")), 200);
+  app.openapi({ ...recoveryRoute, middleware: [gates.json()] }, async (context) => {
+    return context.json(await startRecovery(parts, context.req.valid("json")), 200);
   });
 
   mountDevices(app, parts, gates);

@@ -109,12 +109,18 @@ async function longPoll(
   signal: AbortSignal,
 ): Promise<Feed> {
   const { session, space, cursor, waitMs, limit } = asked;
-  const feed = await readFeed(parts.journal, space, cursor, limit);
-  if (feed.entries.length > 0 || waitMs === 0) return feed;
-  const grown = await waitFor(parts, space, feed.head, waitMs, signal);
-  // A device that was revoked while it waited hears nothing more.
-  await parts.sessions.check(session);
-  return grown ? readFeed(parts.journal, space, cursor, limit) : feed;
+  const { clock, journal, sessions } = parts;
+  const untilMs = clock.monotonicMs() + waitMs;
+  for (;;) {
+    const feed = await readFeed(journal, space, cursor, limit);
+    const leftMs = untilMs - clock.monotonicMs();
+    if (feed.entries.length > 0 || leftMs <= 0) return feed;
+    const grown = await waitFor(parts, space, feed.head, leftMs, signal);
+    // A device that was revoked while it waited hears nothing more.
+    await sessions.check(session);
+    // Who is woken because news were missed may find nothing new, and waits on.
+    if (!grown) return feed;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import { matchedRoutes } from "hono/route";
 import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf } from "#core/errors.ts";
 import type { Chance, Clock, Log } from "#core/world.ts";
+import type { Metrics } from "../metrics.ts";
 import type { Env } from "./gates.ts";
 import { streamOf } from "./stream.ts";
 
@@ -39,9 +40,20 @@ async function* counted(
 
 /**
  * One line a request, when its answer is through: id, account (its id), route (its pattern),
- * status, milliseconds, bytes. Never a path, a name, a token or a body: those are people's.
+ * status, milliseconds, bytes; the same is counted, without who it was. Never a path, a name, a
+ * token or a body: those are people's.
  */
-export function logRequests(log: Log, clock: Clock, chance: Chance): MiddlewareHandler<Env> {
+export function logRequests({
+  log,
+  clock,
+  chance,
+  metrics,
+}: {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly metrics?: Metrics | undefined;
+}): MiddlewareHandler<Env> {
   return async (context, next) => {
     const beganMs = clock.monotonicMs();
     const id = toHex(chance.bytes(REQUEST_ID_BYTES));
@@ -52,16 +64,11 @@ export function logRequests(log: Log, clock: Clock, chance: Chance): MiddlewareH
     const { status, headers } = context.res;
     const body: ReadableStream<Uint8Array> | null = context.res.body;
     const session: Env["Variables"]["session"] | undefined = context.get("session");
-    const write = (bytes: number): void =>
-      log.info("request", {
-        id,
-        account: session?.account.id,
-        method,
-        route,
-        status,
-        ms: Math.round(clock.monotonicMs() - beganMs),
-        bytes,
-      });
+    const write = (bytes: number): void => {
+      const ms = Math.round(clock.monotonicMs() - beganMs);
+      log.info("request", { id, account: session?.account.id, method, route, status, ms, bytes });
+      metrics?.count({ method, route, status, ms, bytes });
+    };
     const broken = (error: unknown): boolean => {
       log.warn("answer-broken", { id, code: codeOf(error), message: messageOf(error) });
       // The connection has to break too: an answer that only ends looks whole. Told of the error,

@@ -4,7 +4,7 @@ import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry, Restored } from "#protocol/feed.ts";
 
 /**
- * What the server remembers beside chunks' bytes. Three ports, one database: SQLite, PostgreSQL and
+ * What the server remembers beside chunks' bytes. A few ports, one database: SQLite, PostgreSQL and
  * MongoDB give the same answers to one contract suite. No method needs a transaction that spans two
  * calls: appending a journal entry with a sequence that nobody has used *is* the commit.
  */
@@ -12,6 +12,25 @@ export interface Metadata extends AsyncDisposable {
   readonly accounts: AccountStore;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  /** What several processes over one database tell each other; none where there is only one. */
+  readonly shared?: Shared;
+}
+
+/** One journal has grown to `sequence`; or nobody knows which have, because some news was lost. */
+export type News = { readonly space: SpaceId; readonly sequence: number } | "missed";
+
+export type AttemptLimit = { readonly most: number; readonly windowMs: number };
+
+export interface Shared {
+  /** `heard` is told of what any process appends from now on, this one's own included. */
+  listen(heard: (news: News) => void): void;
+  /**
+   * Takes one attempt of `key` in a fixed window; a positive answer refuses it and says in how many
+   * milliseconds to ask.
+   */
+  takeAttempt(key: string, limit: AttemptLimit, nowMs: number): Promise<number>;
+  /** The attempt was right: it does not count. */
+  giveBackAttempt(key: string): Promise<void>;
 }
 
 export type AccountRow = {
@@ -181,6 +200,8 @@ export interface JournalStore {
    * same for ever after.
    */
   drawOnce(name: Drawn, drawn: string): Promise<string>;
+  /** What was drawn under this name; undefined before anything was. */
+  drawn(name: Drawn): Promise<string | undefined>;
   /** False when the account has a space of that name, or anybody one of that id. */
   createSpace(row: SpaceRow): Promise<boolean>;
   space(id: SpaceId): Promise<SpaceRow | undefined>;

@@ -1,4 +1,5 @@
-import { accountId, deviceId, type AccountId, type DeviceId } from "#core/ids.ts";
+import type { AccountId, DeviceId } from "#core/ids.ts";
+import { accountOf, deviceOf, joinOf, tokenOf, vaultOf } from "./account-rows.ts";
 import type {
   AccountRow,
   AccountStore,
@@ -9,51 +10,7 @@ import type {
   VaultRow,
 } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
-import { hexOf, integerOf, orNull, raw, textOf, type Row } from "./sqlite-rows.ts";
-
-function accountOf(row: Row): AccountRow {
-  return {
-    id: accountId(hexOf(row, "id")),
-    name: textOf(row, "name"),
-    key: textOf(row, "key"),
-    opaqueRecord: textOf(row, "opaque_record"),
-    recoveryKey: textOf(row, "recovery_key"),
-    createdMs: integerOf(row, "created_ms"),
-  };
-}
-
-function deviceOf(row: Row): DeviceRow {
-  return {
-    id: deviceId(hexOf(row, "id")),
-    account: accountId(hexOf(row, "account")),
-    name: textOf(row, "name"),
-    createdMs: integerOf(row, "created_ms"),
-    lastSeenMs: orNull(integerOf, row, "last_seen_ms"),
-    revoked: integerOf(row, "revoked") !== 0,
-  };
-}
-
-function tokenOf(row: Row): TokenRow {
-  const device = orNull(hexOf, row, "device");
-  return {
-    hash: hexOf(row, "hash"),
-    account: accountId(hexOf(row, "account")),
-    device: device === null ? null : deviceId(device),
-    label: textOf(row, "label"),
-    createdMs: integerOf(row, "created_ms"),
-    expiresMs: orNull(integerOf, row, "expires_ms"),
-  };
-}
-
-function joinOf(row: Row): JoinRow {
-  return {
-    hash: hexOf(row, "hash"),
-    account: accountId(hexOf(row, "account")),
-    expiresMs: integerOf(row, "expires_ms"),
-    // Written by this file alone.
-    messages: JSON.parse(textOf(row, "messages")) as string[],
-  };
-}
+import { raw } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {
@@ -130,14 +87,7 @@ export class SqliteAccounts implements AccountStore {
 
   async vault(account: AccountId): Promise<VaultRow | undefined> {
     const row = this.#file.read(() => this.#sql.vault.get(raw(account)));
-    return (
-      row && {
-        bundle: textOf(row, "bundle"),
-        bundleVersion: integerOf(row, "bundle_version"),
-        keyring: textOf(row, "keyring"),
-        keyringVersion: integerOf(row, "keyring_version"),
-      }
-    );
+    return row && vaultOf(row);
   }
 
   async putBundle(

@@ -1,9 +1,9 @@
 import type { NodeId } from "#core/ids.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type { Append } from "./port.ts";
-import { namedChunks, writeEntry } from "./sqlite-entries.ts";
+import { namedChunks, writeEntry } from "./entries.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
-import { integerOf, packChunkIds, packLengths, raw } from "./sqlite-rows.ts";
+import { integerOf, packChunkIds, packLengths, raw } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {

@@ -2,7 +2,7 @@ import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
-import { hexOf, integerOf, raw, textOf } from "./sqlite-rows.ts";
+import { hexOf, integerOf, raw, textOf } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {

@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { WorldError } from "#core/errors.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./sqlite-schema.ts";
-import { integerOf } from "./sqlite-rows.ts";
+import { integerOf } from "./rows.ts";
 
 /** How long another process (a backup) may hold the file before a call gives up. */
 const BUSY_TIMEOUT_MS = 5_000;

@@ -1,15 +1,8 @@
 import { WorldError } from "#core/errors.ts";
-import {
-  accountId,
-  spaceId,
-  type AccountId,
-  type CommitId,
-  type NodeId,
-  type SpaceId,
-} from "#core/ids.ts";
+import type { AccountId, CommitId, NodeId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
-import type { Entry, Restored } from "#protocol/feed.ts";
+import type { Entry } from "#protocol/feed.ts";
 import type {
   Append,
   Drawn,
@@ -18,46 +11,33 @@ import type {
   NameSlot,
   NodeRow,
   RevisionRow,
-  SpaceKeys,
   SpaceRow,
 } from "./port.ts";
 import { withRestore } from "../restores.ts";
 import { SqliteAppender } from "./sqlite-append.ts";
-import { readEntry } from "./sqlite-entries.ts";
+import { readEntry } from "./entries.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 import {
   blobOf,
   hexOf,
   integerOf,
-  NODE_COLUMNS,
+  keyEpochOf,
   nodeOf,
+  NODES,
   raw,
   revisionOf,
+  restoresOf,
+  REVISIONS,
+  spaceOf,
   textOf,
-  type Row,
-} from "./sqlite-rows.ts";
+  TOMBSTONES,
+} from "./rows.ts";
 
 /** How long a refusal is remembered: longer than any request may be under way. */
 const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
 
 /** What one read of the journal may hold in memory, as stored. */
 const MAX_READ_BYTES = 32 * 1024 * 1024;
-
-const NODES = `SELECT ${NODE_COLUMNS} FROM nodes n
-  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
-
-/** The content before the one that a row points at. */
-const FOLLOWS = `coalesce((SELECT max(p.sequence) FROM contents p
-  WHERE p.space = n.space AND p.node = n.id AND p.sequence < n.content), 0) AS follows`;
-
-const REVISIONS = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, n.sequence, n.time_ms, n.device
-  FROM revisions n
-  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
-
-const TOMBSTONES = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, r.sequence, r.time_ms, r.device
-  FROM nodes n
-  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content
-  JOIN revisions r ON r.space = n.space AND r.id = n.id AND r.sequence = n.changed`;
 
 function reading(file: SqliteFile) {
   return {
@@ -128,37 +108,6 @@ function writing(file: SqliteFile) {
   };
 }
 
-function keysOf(row: Row): SpaceKeys {
-  if (textOf(row, "kind") === "plain") return { kind: "plain" };
-  const keyEpochSequence = integerOf(row, "key_epoch_sequence");
-  return { kind: "sealed", keyEpoch: integerOf(row, "key_epoch"), keyEpochSequence };
-}
-
-function spaceOf(row: Row): SpaceRow {
-  return {
-    id: spaceId(hexOf(row, "id")),
-    account: accountId(hexOf(row, "account")),
-    name: textOf(row, "name"),
-    ...keysOf(row),
-    folding: integerOf(row, "folding") !== 0,
-    epoch: textOf(row, "epoch"),
-    cutKey: textOf(row, "cut_key"),
-    createdMs: integerOf(row, "created_ms"),
-    ...restoresOf(row),
-  };
-}
-
-function restoresOf(row: Row): Pick<SpaceRow, "restores"> {
-  // Written by this file alone.
-  const restores = JSON.parse(textOf(row, "restores")) as Restored[];
-  return restores.length === 0 ? {} : { restores };
-}
-
-/** The key epoch of a space; 0 in a plain one, where there are no keys. */
-function keyEpochOf(row: SpaceRow): number {
-  return row.kind === "sealed" ? row.keyEpoch : 0;
-}
-
 /** Spaces, their journals, nodes and revisions in a SQLite file. */
 export class SqliteJournals implements JournalStore {
   readonly #file: SqliteFile;
@@ -176,9 +125,13 @@ export class SqliteJournals implements JournalStore {
   async drawOnce(name: Drawn, drawn: string): Promise<string> {
     return this.#file.write(() => {
       this.#write.addDrawn.run(name, drawn);
-      const row = this.#read.drawn.get(name) as { value: string };
-      return row.value;
+      return textOf(this.#read.drawn.get(name) ?? {}, "value");
     });
+  }
+
+  async drawn(name: Drawn): Promise<string | undefined> {
+    const row = this.#file.read(() => this.#read.drawn.get(name));
+    return row && textOf(row, "value");
   }
 
   async createSpace(row: SpaceRow): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { ChunkId } from "#core/ids.ts";
 import { Entry } from "#protocol/feed.ts";
-import { packChunkIds, unpackChunkIds } from "./sqlite-rows.ts";
+import { packChunkIds, unpackChunkIds } from "./rows.ts";
 
 /** All chunks that an entry names, in order, repeats included. */
 export function namedChunks(entry: Entry): ChunkId[] {

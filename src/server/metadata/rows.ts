@@ -1,10 +1,11 @@
-import type { SQLOutputValue } from "node:sqlite";
 import { assert } from "#core/assert.ts";
-import { chunkId, deviceId, nodeId, type ChunkId } from "#core/ids.ts";
+import { accountId, chunkId, deviceId, nodeId, spaceId, type ChunkId } from "#core/ids.ts";
 import type { NodeKind } from "#core/node.ts";
-import type { NodeRow, RevisionRow } from "./port.ts";
+import type { Restored } from "#protocol/feed.ts";
+import type { NodeRow, RevisionRow, SpaceKeys, SpaceRow } from "./port.ts";
 
-export type Row = Readonly<Record<string, SQLOutputValue>>;
+/** A row as a SQL database gives it: ids and hashes as bytes, flags as 0 and 1. */
+export type Row = Readonly<Record<string, unknown>>;
 
 export function integerOf(row: Row, column: string): number {
   const value = row[column];
@@ -71,20 +72,39 @@ export function packLengths(lengths: readonly number[]): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-function unpackLengths(bytes: Uint8Array): number[] {
+export function unpackLengths(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true));
 }
 
-function kindOf(row: Row): NodeKind {
+export function kindOf(row: Row): NodeKind {
   const kind = textOf(row, "type");
   assert(kind === "file" || kind === "folder" || kind === "symlink", `node kind ${kind}`);
   return kind;
 }
 
 /** Columns of a node or revision `n` and of its content `c`, as `nodeOf` reads them. */
-export const NODE_COLUMNS =
+const NODE_COLUMNS =
   "n.id, n.type, n.parent, n.name, n.key, n.crev, n.lrev, n.deleted, c.meta, c.chunks, c.lengths";
+
+/** Nodes `n`, as they are. */
+export const NODES = `SELECT ${NODE_COLUMNS} FROM nodes n
+  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
+
+/** The content before the one that a row points at. */
+const FOLLOWS = `coalesce((SELECT max(p.sequence) FROM contents p
+  WHERE p.space = n.space AND p.node = n.id AND p.sequence < n.content), 0) AS follows`;
+
+/** Revisions `n`, for `revisionOf`. */
+export const REVISIONS = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, n.sequence, n.time_ms, n.device
+  FROM revisions n
+  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content`;
+
+/** Nodes `n` with their last revision, for `revisionOf`. */
+export const TOMBSTONES = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, r.sequence, r.time_ms, r.device
+  FROM nodes n
+  JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content
+  JOIN revisions r ON r.space = n.space AND r.id = n.id AND r.sequence = n.changed`;
 
 export function nodeOf(row: Row): NodeRow {
   const lengths = orNull(blobOf, row, "lengths");
@@ -112,4 +132,35 @@ export function revisionOf(row: Row): RevisionRow {
     timeMs: integerOf(row, "time_ms"),
     device: device === null ? undefined : deviceId(device),
   };
+}
+
+function keysOf(row: Row): SpaceKeys {
+  if (textOf(row, "kind") === "plain") return { kind: "plain" };
+  const keyEpochSequence = integerOf(row, "key_epoch_sequence");
+  return { kind: "sealed", keyEpoch: integerOf(row, "key_epoch"), keyEpochSequence };
+}
+
+export function spaceOf(row: Row): SpaceRow {
+  return {
+    id: spaceId(hexOf(row, "id")),
+    account: accountId(hexOf(row, "account")),
+    name: textOf(row, "name"),
+    ...keysOf(row),
+    folding: integerOf(row, "folding") !== 0,
+    epoch: textOf(row, "epoch"),
+    cutKey: textOf(row, "cut_key"),
+    createdMs: integerOf(row, "created_ms"),
+    ...restoresOf(row),
+  };
+}
+
+export function restoresOf(row: Row): Pick<SpaceRow, "restores"> {
+  // Written by the databases of this room alone.
+  const restores = JSON.parse(textOf(row, "restores")) as Restored[];
+  return restores.length === 0 ? {} : { restores };
+}
+
+/** The key epoch of a space; 0 in a plain one, where there are no keys. */
+export function keyEpochOf(row: SpaceRow): number {
+  return row.kind === "sealed" ? row.keyEpoch : 0;
 }

@@ -1,0 +1,157 @@
+// Three servers over one PostgreSQL database and one bucket, a device at each of them, and people
+// who work in all three folders while one server after the other is killed and started again.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import * as path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { CephGateway } from "./ceph.ts";
+import { PostgresServer } from "./postgres-server.ts";
+import { arrives } from "../e2e/trees.ts";
+import { type Device, PASSWORD, type Server, World } from "../e2e/world.ts";
+import { assertDevicesWhole, assertLedger, chances, Person } from "../e2e/wreck.ts";
+
+const BUCKET = "lockstep";
+
+/** A database server and an object store, for several fleets one after the other. */
+export class Backs implements AsyncDisposable {
+  readonly postgres: PostgresServer;
+  readonly #bucket: URL;
+  readonly #credentials: Readonly<Record<string, string>>;
+  readonly #own: AsyncDisposableStack;
+
+  private constructor(
+    postgres: PostgresServer,
+    { bucket, credentials }: { bucket: URL; credentials: Record<string, string> },
+    own: AsyncDisposableStack,
+  ) {
+    this.postgres = postgres;
+    this.#bucket = bucket;
+    this.#credentials = credentials;
+    this.#own = own;
+  }
+
+  static async start(): Promise<Backs> {
+    await using own = new AsyncDisposableStack();
+    const postgres = own.use(await PostgresServer.start());
+    const given = process.env["LOCKSTEP_TEST_S3"];
+    if (given !== undefined) {
+      const bucket = new URL(given);
+      return new Backs(postgres, { bucket, credentials: {} }, own.move());
+    }
+    const gateway = own.use(await CephGateway.start());
+    const credentials = { accessKeyId: gateway.key, secretAccessKey: gateway.secret };
+    const to = { endpoint: gateway.endpoint, region: "us-east-1", forcePathStyle: true };
+    const client = new S3Client({ ...to, credentials });
+    await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
+    client.destroy();
+    const names = { AWS_ACCESS_KEY_ID: gateway.key, AWS_SECRET_ACCESS_KEY: gateway.secret };
+    const bucket = new URL(`s3://${BUCKET}?endpoint=${gateway.endpoint}`);
+    return new Backs(postgres, { bucket, credentials: names }, own.move());
+  }
+
+  /** The settings of a fleet that shares nothing with any other. */
+  async fresh(): Promise<Readonly<Record<string, string>>> {
+    const { url } = this.#own.use(await this.postgres.database());
+    const chunks = new URL(this.#bucket);
+    chunks.pathname = path.posix.join("/", chunks.pathname, `fleet-${randomUUID()}`);
+    return { LOCKSTEP_DATABASE: url, LOCKSTEP_CHUNKS: chunks.href, ...this.#credentials };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#own.disposeAsync();
+  }
+}
+
+/** Servers that share everything but their data folders. */
+class Fleet {
+  readonly servers: Server[] = [];
+  /** What nobody is to read in a log. */
+  get secrets(): string[] {
+    const { LOCKSTEP_DATABASE = "", AWS_SECRET_ACCESS_KEY = "" } = this.#env;
+    return [LOCKSTEP_DATABASE, AWS_SECRET_ACCESS_KEY].filter((secret) => secret !== "");
+  }
+
+  readonly #world: World;
+  readonly #env: Readonly<Record<string, string>>;
+
+  private constructor(world: World, env: Readonly<Record<string, string>>) {
+    this.#world = world;
+    this.#env = env;
+  }
+
+  /** The first draws the keys that the others have to have too. */
+  static async start(world: World, backs: Backs, count: number): Promise<Fleet> {
+    const fleet = new Fleet(world, await backs.fresh());
+    for (let at = 0; at < count; at++) fleet.servers.push(await fleet.#start({}));
+    return fleet;
+  }
+
+  at(index: number): Server {
+    const server = this.servers[index];
+    assert.ok(server !== undefined);
+    return server;
+  }
+
+  /** Kills a server and starts it again where it was. */
+  async kill(index: number): Promise<void> {
+    const { data, url, process } = this.at(index);
+    assert.ok(!process.hasEnded, `it ended by itself:\n${process.said}`);
+    await process.stop("SIGKILL");
+    this.servers[index] = await this.#start({ data, port: Number(new URL(url).port) });
+  }
+
+  #start(where: { data?: string; port?: number }): Promise<Server> {
+    const { folder } = this.#world;
+    const keys = ["--key-file", path.join(folder, "master.key")];
+    const shared = ["--key-service", path.join(folder, "key-service.key")];
+    return this.#world.server({ ...where, args: [...keys, ...shared], env: this.#env });
+  }
+}
+
+export type Voyage = { readonly kills: number; readonly deeds: number; readonly paths: number };
+
+/** On a machine that is busy a server takes long to start. */
+const LEAST_KILLS = 3;
+
+/** Has people work at three servers for so long, one of which is always being killed. */
+export async function sail(backs: Backs, forMs: number, seed: number): Promise<Voyage> {
+  await using world = await World.open();
+  const fleet = await Fleet.start(world, backs, 3);
+  const devices: Device[] = [];
+  for (const [at, name] of ["A", "B", "C"].entries()) {
+    const device = world.device(name);
+    const to = ["--server", fleet.at(at).url, "--account", "alice"];
+    if (at === 0) await device.ok("account", "create", ...to);
+    await device.link(fleet.at(at), "alice");
+    devices.push(device);
+  }
+  const engines = devices.map((device) => device.start("sync", device.dir));
+  const people = devices.map((device, at) => new Person(device, chances(seed + at + 1)));
+  const chance = chances(seed);
+  const over = new AbortController();
+  const working = people.map((person) => person.work(150, over.signal));
+  const endMs = performance.now() + forMs;
+  let kills = 0;
+  while (performance.now() < endMs || kills < LEAST_KILLS) {
+    await pause(200 + 800 * chance());
+    await fleet.kill(Math.floor(chance() * 3));
+    kills++;
+  }
+  over.abort();
+  await Promise.all(working);
+  for (const engine of engines) assert.ok(!engine.hasEnded, `an engine ended:\n${engine.said}`);
+  const tree = await assertDevicesWhole(devices);
+  for (const device of devices) assertLedger(device, people);
+  // A device's question waits half a minute at its server: that of A hears of B's save at once.
+  const [a, b] = devices;
+  assert.ok(a !== undefined && b !== undefined);
+  b.write("last.txt", "from B");
+  await arrives(a, "last.txt", "from B");
+  for (const { process } of fleet.servers) {
+    for (const secret of [PASSWORD, ...fleet.secrets]) assert.ok(!process.said.includes(secret));
+  }
+  const deeds = people.reduce((sum, person) => sum + person.deeds, 0);
+  return { kills, deeds, paths: Object.keys(tree).length };
+}
