@@ -8,8 +8,15 @@ const repeatedSignalMs = 1_000;
 const parentCheckMs = 1_000;
 
 /** The Node flags and environment of ./lockstep, for those who do not go through it. */
-export const nodeFlags = ["--disable-warning=ExperimentalWarning"];
+export const nodeFlags = [
+  "--disable-warning=ExperimentalWarning",
+  "--max-semi-space-size=4",
+  "--initial-old-space-size=64",
+];
 export const nodeEnvironment = {
+  UV_THREADPOOL_SIZE: "32",
+  MALLOC_ARENA_MAX: "2",
+  MALLOC_MMAP_THRESHOLD_: "131072",
   ...process.env,
   NODE_COMPILE_CACHE:
     process.env["NODE_COMPILE_CACHE"] ??

@@ -1,4 +1,5 @@
-// Makes a checkout ready: the packages of package-lock.json, and a Node that is new enough.
+// Makes a checkout ready: the packages of package-lock.json, a Node that is new enough, and the
+// cutter that is compiled.
 // Runs on Node 20, because that may be all the machine has. Safe to run at any time, any number at
 // once.
 
@@ -8,6 +9,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { buildVgear, vgearBuilt, vgearSource } from "./vgear-build.mjs";
 
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -15,7 +17,8 @@ const oldestNodeMajor = 26;
 const packageLock = path.join(root, "package-lock.json");
 const installedLock = path.join(root, "node_modules", ".package-lock.json");
 /**
- * Line 1: the Node to run, relative to the root when it is ours. Line 2: the lock it was made from.
+ * Line 1: the Node to run, relative to the root when it is ours. Line 2: the hash of the sources of
+ * all this.
  */
 const stamp = path.join(root, "node_modules", ".set-up");
 const mutex = path.join(root, ".set-up.lock");
@@ -42,12 +45,13 @@ export async function setUp() {
 
 /** @returns {string | undefined} */
 function readStamp() {
-  const [node, lockHash] = readText(stamp)?.split("\n") ?? [];
-  if (node === undefined || lockHash !== hashOfLock()) return undefined;
+  const [node, sourcesHash] = readText(stamp)?.split("\n") ?? [];
+  if (node === undefined || sourcesHash !== hashOfSources()) return undefined;
   const absolute = path.resolve(root, node);
   if (!fs.existsSync(absolute)) return undefined;
-  if (fs.statSync(stamp).mtimeMs < fs.statSync(packageLock).mtimeMs) {
-    // Same lock, only touched (a branch switch): ./lockstep compares times, so tell it that all is
+  const sourceMs = [packageLock, vgearSource].map((file) => fs.statSync(file).mtimeMs);
+  if (fs.statSync(stamp).mtimeMs < Math.max(...sourceMs)) {
+    // The same, only touched (a branch switch): ./lockstep compares times, so tell it that all is
     // well.
     const now = new Date();
     fs.utimesSync(stamp, now, now);
@@ -69,10 +73,22 @@ async function install() {
         `install Node ${oldestNodeMajor} so that "node" on the PATH is it, then run this again`,
     );
   }
+  compile();
   const draft = `${stamp}.${process.pid}`;
-  fs.writeFileSync(draft, `${node}\n${hashOfLock()}\n`);
+  fs.writeFileSync(draft, `${node}\n${hashOfSources()}\n`);
   fs.renameSync(draft, stamp);
   return path.resolve(root, node);
+}
+
+/** Without the compiled cutter files are cut by a slower one, and the log says so. */
+function compile() {
+  fs.rmSync(vgearBuilt, { force: true });
+  try {
+    buildVgear();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    console.error(`set-up: the fast cutter is not built, the slow one is used (${why})`);
+  }
 }
 
 /** npm writes its copy of the lock last, so a copy newer than the lock is a whole installation. */
@@ -184,8 +200,10 @@ async function tryTakeMutex(mine) {
   return readText(mutex) === mine;
 }
 
-function hashOfLock() {
-  return createHash("sha256").update(fs.readFileSync(packageLock)).digest("hex");
+function hashOfSources() {
+  const hash = createHash("sha256");
+  for (const file of [packageLock, vgearSource]) hash.update(fs.readFileSync(file));
+  return hash.digest("hex");
 }
 
 /**

@@ -3,6 +3,7 @@ import type { DeviceId, SpaceId } from "#core/ids.ts";
 import type { Log } from "#core/world.ts";
 import { systemChance } from "#platform/chance.ts";
 import { presentBoot } from "#platform/boot.ts";
+import { chunkWorkIn } from "#platform/chunk-threads.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
 import { systemDigest } from "#platform/digest.ts";
@@ -10,6 +11,8 @@ import { openDisk } from "#platform/disk.ts";
 import { openFileReader } from "#platform/file-reader.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
+import { Threads } from "#platform/threads.ts";
+import { readVgear } from "#platform/vgear.ts";
 import { FolderWatcher } from "#platform/watcher.ts";
 import type { SpaceKind } from "#protocol/spaces.ts";
 import { Engine } from "#sync/engine.ts";
@@ -67,7 +70,11 @@ export function openFolder(
 ): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
-  const reader = openFileReader({ root: link.dir, cutKey: cutKeyOf(link, sealed) });
+  const vgear = readVgear();
+  if (vgear === null) log.warn("cutter-slow", { message: "vgear.wasm is missing or has no SIMD" });
+  const cutting = { cutKey: cutKeyOf(link, sealed), vgear };
+  const threads = new Threads(cutting);
+  const reader = openFileReader({ root: link.dir, threads, ...cutting });
   const watcher = new FolderWatcher(link.dir);
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;
@@ -80,6 +87,7 @@ export function openFolder(
           ...sealed,
           ...store,
           primitives: systemPrimitives,
+          work: chunkWorkIn(threads),
           digest: systemDigest,
           disk,
           remote,
@@ -93,6 +101,7 @@ export function openFolder(
     async [Symbol.asyncDispose](): Promise<void> {
       await watcher[Symbol.asyncDispose]();
       await reader[Symbol.asyncDispose]();
+      await threads[Symbol.asyncDispose]();
       await disk[Symbol.asyncDispose]();
       store.close();
     },

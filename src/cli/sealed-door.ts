@@ -1,11 +1,11 @@
 import { assert } from "#core/assert.ts";
 import type { Log } from "#core/world.ts";
 import { epochsOf, signingKeyOf, type Keyring } from "#crypto/keyring.ts";
+import type { Ristretto } from "#crypto/ristretto.ts";
 import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
 import { HttpKeyService } from "#platform/key-service-http.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
-import { openRistretto } from "#platform/ristretto.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
 import type { Link, SealedDoor } from "./daemon.ts";
 import { DeviceKeys, keysFile } from "./device-keys.ts";
@@ -14,6 +14,12 @@ import { beginEpochs } from "./renewing.ts";
 import { KEY_SERVICE_PIN } from "./sealed-spaces.ts";
 import { callAs } from "./server-calls.ts";
 import { noKeys } from "./space-door.ts";
+
+/** A large library: most runs of an engine never need it. */
+async function loadRistretto(): Promise<Ristretto> {
+  const { openRistretto } = await import("#platform/ristretto.ts");
+  return openRistretto();
+}
 
 const shared = { clock: systemClock, chance: systemChance };
 
@@ -35,7 +41,7 @@ export async function openSealedDoor(
       await beginEpochs(calls, { spaces: ownSpace(link, keys) });
     },
     keyService: new HttpKeyService({ ...link, url: link.server, ...shared }),
-    ristretto: await openRistretto(),
+    ristretto: loadRistretto,
     onFallBack: (code, chunks) => log.warn("sealed-privately", { code, chunks }),
   };
 }

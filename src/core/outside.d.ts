@@ -40,19 +40,3 @@ declare class AbortController {
 
 declare function queueMicrotask(callback: () => void): void;
 declare function structuredClone<T>(value: T): T;
-
-// The cutter's inner loop is a small WASM module that imports nothing.
-declare namespace WebAssembly {
-  class Module {
-    constructor(bytes: Uint8Array<ArrayBuffer> | ArrayBuffer);
-  }
-  class Instance {
-    constructor(module: Module, imports?: Record<string, Record<string, unknown>>);
-    readonly exports: Record<string, unknown>;
-  }
-  class Memory {
-    constructor(limits: { readonly initial: number; readonly maximum?: number });
-    readonly buffer: ArrayBuffer;
-    grow(pages: number): number;
-  }
-}

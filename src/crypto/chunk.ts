@@ -89,20 +89,36 @@ export function storedBytes({ frame }: FramedChunk): number {
   return frameBytes(frame) + SEALED_BYTES;
 }
 
+function headOf(domain: Domain, epoch: number): Uint8Array {
+  return concat([magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[domain]), u16(epoch)]);
+}
+
+/**
+ * A frame is its head and payload, and zeros that follow from them: this is a hash of exactly what
+ * is encrypted, so that no two texts share a key, whatever compressed them.
+ */
+function inputOf(
+  { hashes }: Primitives,
+  head: Uint8Array,
+  frame: Frame,
+  payloadHash: Uint8Array,
+): Uint8Array {
+  return hashes.sha256([concat([labelBytes("frame"), head, frame.head, payloadHash])]);
+}
+
 function frameChunk(
-  { hashes, compression }: Primitives,
+  primitives: Primitives,
   domain: Domain,
   epoch: number,
   raw: Uint8Array,
   to?: DeltaTo,
 ): FramedChunk {
-  const head = concat([magic("C1"), Uint8Array.of(SUITE, DOMAIN_BYTES[domain]), u16(epoch)]);
+  const { hashes, compression } = primitives;
+  const head = headOf(domain, epoch);
   const frame = to ? closeDelta(compression, to.delta, raw.length) : closeFrame(compression, raw);
   const rawHash = hashes.sha256([raw]);
   const payloadHash = frame.payload === raw ? rawHash : hashes.sha256([frame.payload]);
-  // A frame is its head and payload, and zeros that follow from them: this is a hash of exactly
-  // what is encrypted, so that no two texts share a key, whatever compressed them.
-  const input = hashes.sha256([concat([labelBytes("frame"), head, frame.head, payloadHash])]);
+  const input = inputOf(primitives, head, frame, payloadHash);
   const bases = to?.bases ?? [];
   return { head, frame, input, raw: chunkId(toHex(rawHash)), lengthBytes: raw.length, bases };
 }
@@ -138,21 +154,18 @@ function sealFramed(primitives: Primitives, framed: FramedChunk, secret: ChunkSe
   return { entry: bases.length > 0 ? { ...entry, bases } : entry, stored };
 }
 
-type PrivateKeys = { readonly key: ChunkKey; readonly epoch: number };
+/** What a space's own chunks are sealed with. */
+export type ChunkKeys = { readonly key: ChunkKey; readonly epoch: number };
 
 /** Seals 1 to MAX_RAW_BYTES for the space alone: the same bytes and key give the same chunk. */
-export function sealPrivate(
-  primitives: Primitives,
-  keys: PrivateKeys,
-  raw: Uint8Array,
-): SealedChunk {
+export function sealPrivate(primitives: Primitives, keys: ChunkKeys, raw: Uint8Array): SealedChunk {
   return sealAlone(primitives, keys, framePrivate(primitives, keys, raw));
 }
 
 /** First half of sealing for the space alone; with `to`, as a delta to chunks that it has. */
 export function framePrivate(
   primitives: Primitives,
-  { epoch }: PrivateKeys,
+  { epoch }: ChunkKeys,
   raw: Uint8Array,
   to?: DeltaTo,
 ): FramedChunk {
@@ -162,7 +175,7 @@ export function framePrivate(
 /** Second half. */
 export function sealAlone(
   primitives: Primitives,
-  { key }: PrivateKeys,
+  { key }: ChunkKeys,
   framed: FramedChunk,
 ): SealedChunk {
   const more = { context: framed.input };
@@ -186,6 +199,18 @@ export function sealShared(
   const extracted = hashes.hkdfExtract(plainLabel("oprf-output"), evaluated);
   const secret = chunkSecret(hashes.hkdfExpand(extracted, plainLabel("chunk-secret"), 32));
   return sealFramed(primitives, framed, secret);
+}
+
+/** What was framed for everybody, sealed for the space alone after all as `sealPrivate` does it. */
+export function sealUnshared(
+  primitives: Primitives,
+  keys: ChunkKeys,
+  { frame, raw, lengthBytes, bases }: FramedChunk,
+): SealedChunk {
+  const head = headOf("private", keys.epoch);
+  const payloadHash = primitives.hashes.sha256([frame.payload]);
+  const input = inputOf(primitives, head, frame, payloadHash);
+  return sealAlone(primitives, keys, { head, frame, input, raw, lengthBytes, bases });
 }
 
 /** Makes a chunk's raw bytes of a delta and its bases; null when they make none. */

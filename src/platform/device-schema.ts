@@ -8,7 +8,7 @@ import { WorldError } from "#core/errors.ts";
 const APPLICATION_ID = 0x4c4b5354;
 
 /** Pages that one open database keeps in memory. */
-const CACHE_KIB = 32 * 1024;
+const CACHE_KIB = 16 * 1024;
 
 /**
  * One row a node, one group of columns a side. A name or a content that equals the one on the side
@@ -91,8 +91,25 @@ CREATE INDEX signatures_due ON signatures (raw) WHERE signature IS NULL;
 INSERT INTO signatures (raw) SELECT raw FROM sealed_chunks;
 `;
 
+/**
+ * The commit that is being sent is a setting of some megabytes. Where rows lie in their own index,
+ * SQLite reads such a row whole each time that it looks for another one beside it.
+ */
+const LARGE_SETTINGS = `
+ALTER TABLE settings RENAME TO settings_before;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+INSERT INTO settings SELECT name, value FROM settings_before;
+DROP TABLE settings_before;
+`;
+
 /** Step N leads from `user_version` N to N + 1; a step that was released is never changed. */
-const STEPS: readonly string[] = [NODES + RECORDS, SEALED, AGREED_REVISIONS, DELTAS];
+const STEPS: readonly string[] = [
+  NODES + RECORDS,
+  SEALED,
+  AGREED_REVISIONS,
+  DELTAS,
+  LARGE_SETTINGS,
+];
 
 /** The device's database file: one connection, its transactions and its troubles. */
 export class DeviceFile {

@@ -1,7 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import { readSync } from "node:fs";
-import { nextCut } from "#chunking/cut.ts";
-import type { CutKey, CutSizes } from "#chunking/cut.ts";
+import type { CutSizes } from "#chunking/cut.ts";
+import type { Cutter } from "#chunking/cutter.ts";
 import { chunkId, contentHash } from "#core/ids.ts";
 import type { ChunkId, ContentHash } from "#core/ids.ts";
 import type { Manifest, ManifestEntry } from "#core/node.ts";
@@ -10,17 +10,16 @@ import { isZero } from "./zeros.ts";
 /** What a file's bytes come down to. */
 export type FileDigest = { readonly sha256: ContentHash; readonly manifest: Manifest };
 
-/** What is read, and what it is cut by. `sizeBytes` is as expected: no byte beyond it is read. */
+/** What is read, and how it is cut. `sizeBytes` is as expected: no byte beyond it is read. */
 export type DigestTask = {
   readonly descriptor: number;
   readonly sizeBytes: number;
   readonly sizes: CutSizes;
-  readonly key: CutKey;
 };
 
 /** Reads into buffer[from, to) until it is full or the file ends; returns where it came to. */
 function fill(
-  task: DigestTask,
+  task: Pick<DigestTask, "descriptor">,
   buffer: Uint8Array,
   from: number,
   to: number,
@@ -39,32 +38,35 @@ function fill(
 const zeroChunks = new Map<number, ChunkId>();
 
 /**
- * The chunk at the start of `bytes`. One of the greatest length that is all zeros, as holes are, is
- * known without cutting or hashing: equal bytes have no boundary (SPEC CK7).
+ * The chunk at the start of the cutter's buffer[start, end). One of the greatest length that is
+ * all zeros, as holes are, is known without cutting or hashing: equal bytes have no boundary (SPEC
+ * CK7).
  */
-function chunkAt({ sizes, key }: DigestTask, bytes: Uint8Array): ManifestEntry {
+function chunkAt(cutter: Cutter, start: number, end: number, sizes: CutSizes): ManifestEntry {
   const { maxBytes } = sizes;
-  const longest = bytes.subarray(0, maxBytes);
+  const longest = cutter.buffer.subarray(start, Math.min(end, start + maxBytes));
   const isHole = longest.length === maxBytes && isZero(longest);
   const known = isHole ? zeroChunks.get(maxBytes) : undefined;
   if (known !== undefined) return { chunk: known, lengthBytes: maxBytes };
-  const lengthBytes = nextCut(bytes, 0, bytes.length, sizes, key);
-  const chunk = chunkId(hash("sha256", bytes.subarray(0, lengthBytes), "hex"));
+  const lengthBytes = cutter.nextCut(start, end, sizes);
+  const bytes = cutter.buffer.subarray(start, start + lengthBytes);
+  const chunk = chunkId(hash("sha256", bytes, "hex"));
   if (isHole) zeroChunks.set(lengthBytes, chunk);
   return { chunk, lengthBytes };
 }
 
 /**
- * Reads, cuts and hashes a file on this thread, through `buffer`: one that holds the whole file, or
- * more than one chunk of the greatest length. A file that is shorter than expected is digested as
- * far as it goes. Null when `isStopped` said so before one of the segments. Throws what readSync
- * throws.
+ * Reads, cuts and hashes a file on this thread, through the cutter's buffer, which holds the whole
+ * file, or more than one chunk of the greatest length. A file that is shorter than expected is
+ * digested as far as it goes. Null when `isStopped` said so before one of the segments. Throws what
+ * readSync throws.
  */
 export function digestFile(
   task: DigestTask,
-  buffer: Uint8Array,
+  cutter: Cutter,
   isStopped: () => boolean,
 ): FileDigest | null {
+  const { buffer } = cutter;
   const manifest: ManifestEntry[] = [];
   // Most files are one chunk, whose hash is the file's: the second hash starts with the second
   // chunk.
@@ -80,7 +82,7 @@ export function digestFile(
     let at = 0;
     // What is shorter than a chunk of the greatest length may go on in the next segment.
     while (at < end && (isLast || end - at >= task.sizes.maxBytes)) {
-      const entry = chunkAt(task, buffer.subarray(at, end));
+      const entry = chunkAt(cutter, at, end, task.sizes);
       manifest.push(entry);
       at += entry.lengthBytes;
     }
@@ -92,4 +94,19 @@ export function digestFile(
     held = end - at;
   }
   return { sha256: contentHash(whole?.digest("hex") ?? manifest[0]!.chunk), manifest };
+}
+
+/** The SHA-256 of a file alone, by the same rules. */
+export function hashFile(
+  task: Omit<DigestTask, "sizes">,
+  buffer: Uint8Array,
+  isStopped: () => boolean,
+): ContentHash | null {
+  const whole = createHash("sha256");
+  for (let position = 0, end = -1; end !== 0 && position < task.sizeBytes; position += end) {
+    if (isStopped()) return null;
+    end = fill(task, buffer, 0, Math.min(buffer.length, task.sizeBytes - position), position);
+    whole.update(buffer.subarray(0, end));
+  }
+  return contentHash(whole.digest("hex"));
 }

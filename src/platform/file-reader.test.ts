@@ -16,6 +16,7 @@ import { WorldError } from "#core/errors.ts";
 import type { Digested } from "#sync/ports.ts";
 import { openFileReader } from "./file-reader.ts";
 import { statOf } from "./stat.ts";
+import { readVgear } from "./vgear.ts";
 
 const MIB = 1024 * 1024;
 const CUT_KEY = randomSample(7, 48);
@@ -30,7 +31,7 @@ function openRoot(options: { maxWorkers?: number; idleMs?: number } = {}) {
   const threads: Worker[] = [];
   const onWorker = (worker: Worker): void => void threads.push(worker);
   process.on("worker", onWorker);
-  const reader = openFileReader({ root, cutKey: CUT_KEY, ...options });
+  const reader = openFileReader({ root, cutKey: CUT_KEY, vgear: readVgear(), ...options });
   return {
     reader,
     outer,

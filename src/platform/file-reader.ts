@@ -1,27 +1,21 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
-import { availableParallelism } from "node:os";
-import { cutKeyFrom } from "#chunking/cut.ts";
-import type { CutKey } from "#chunking/cut.ts";
-import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
+import { openCutter, type Cutter } from "#chunking/cutter.ts";
+import { nextSizeClass, sizesOf, type SizeClass } from "#chunking/sizes.ts";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
+import type { ContentHash } from "#core/ids.ts";
 import type { Digested, FileReader } from "#sync/ports.ts";
 import { Breath } from "./breath.ts";
 import { systemClock } from "./clock.ts";
 import { attempt, diskError, errnoOf } from "./errno.ts";
 import { digestFile } from "./file-digest.ts";
 import type { FileDigest } from "./file-digest.ts";
-import { ReaderPool, stoppedError } from "./reader-pool.ts";
 import { RootPath } from "./root-path.ts";
 import { sameStamp, statOf } from "./stat.ts";
-
-/** Threads for large files: more of them read against each other on one disk. */
-const MAX_WORKERS = Math.min(2, availableParallelism());
+import { stoppedError, Threads, type ThreadsOptions } from "./threads.ts";
 
 /** Up to here a file is read before a message to a thread and back would have arrived. */
 const SMALL_BYTES = 256 * 1024;
-
-const IDLE_MS = 30_000;
 
 // A link is not followed (where the system can say so), and a pipe that took the file's name since
 // it was looked at does not make this program wait for someone to write into it.
@@ -34,13 +28,11 @@ type Opened =
   | { readonly outcome: "changed" }
   | { readonly outcome: "gone" };
 
-export type FileReaderOptions = {
+export type FileReaderOptions = ThreadsOptions & {
   /** The synced folder. */
   readonly root: string;
-  /** 48 bytes, see `cutKeyFrom`. */
-  readonly cutKey: Uint8Array;
-  readonly maxWorkers?: number;
-  readonly idleMs?: number;
+  /** Threads that do other things as well; without them the reader has its own. */
+  readonly threads?: Threads;
 };
 
 function isAsExpected(stats: ReturnType<typeof statOf>, expected: Expected): boolean {
@@ -51,35 +43,43 @@ function isAsExpected(stats: ReturnType<typeof statOf>, expected: Expected): boo
 
 class DiskFileReader implements FileReader, AsyncDisposable {
   readonly #root: RootPath;
-  readonly #key: CutKey;
-  readonly #pool: ReaderPool;
-  readonly #smallBuffer = new Uint8Array(SMALL_BYTES);
+  readonly #cutter: Cutter;
+  readonly #threads: Threads;
+  readonly #isOwner: boolean;
   readonly #breath = new Breath();
   #turn: Promise<void> | null = null;
   #isClosed = false;
 
   constructor(options: FileReaderOptions) {
     this.#root = new RootPath(options.root);
-    this.#key = cutKeyFrom(options.cutKey);
-    this.#pool = new ReaderPool({
-      cutKey: options.cutKey,
-      maxWorkers: options.maxWorkers ?? MAX_WORKERS,
-      idleMs: options.idleMs ?? IDLE_MS,
-    });
+    this.#cutter = openCutter(options.vgear ?? null, options.cutKey, SMALL_BYTES);
+    this.#threads = options.threads ?? new Threads(options);
+    this.#isOwner = options.threads === undefined;
   }
 
   async digest(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
     signal?.throwIfAborted();
     assert(!this.#isClosed, "a file for a reader that is closed");
-    if (expected.stamp.sizeBytes > SMALL_BYTES) return this.#digestLarge(path, expected, signal);
+    const { sizeBytes } = expected.stamp;
+    if (sizeBytes > SMALL_BYTES) {
+      return this.#digestLarge(path, expected, nextSizeClass(sizeBytes, null), signal);
+    }
     while (this.#breath.due()) await this.#yield();
     signal?.throwIfAborted();
     return this.#digestSmall(path, expected);
   }
 
+  async hash(path: string, expected: Expected, signal?: AbortSignal): Promise<ContentHash | null> {
+    const isSmall = expected.stamp.sizeBytes <= SMALL_BYTES;
+    const digested = isSmall
+      ? await this.digest(path, expected, signal)
+      : await this.#digestLarge(path, expected, null, signal);
+    return digested.outcome === "read" ? digested.sha256 : null;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    await this.#pool.end();
+    if (this.#isOwner) await this.#threads[Symbol.asyncDispose]();
   }
 
   /** One turn of the event loop for all who wait, so that they do not all go on in the same one. */
@@ -98,8 +98,8 @@ class DiskFileReader implements FileReader, AsyncDisposable {
     try {
       const { sizeBytes } = expected.stamp;
       const sizes = sizesOf(nextSizeClass(sizeBytes, null));
-      const task = { descriptor, sizeBytes, sizes, key: this.#key };
-      const digest = digestFile(task, this.#smallBuffer, () => false);
+      const task = { descriptor, sizeBytes, sizes };
+      const digest = digestFile(task, this.#cutter, () => false);
       assert(digest !== null, "nobody stops a small file");
       return this.#checked(descriptor, path, expected, digest, beganMs);
     } catch (error) {
@@ -109,8 +109,13 @@ class DiskFileReader implements FileReader, AsyncDisposable {
     }
   }
 
-  async #digestLarge(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
-    return this.#pool.use(async (thread) => {
+  async #digestLarge(
+    path: string,
+    expected: Expected,
+    sizeClass: SizeClass | null,
+    signal?: AbortSignal,
+  ): Promise<Digested> {
+    return this.#threads.use(async (thread) => {
       signal?.throwIfAborted();
       const beganMs = systemClock.nowMs();
       const opened = this.#open(path, expected);
@@ -118,8 +123,8 @@ class DiskFileReader implements FileReader, AsyncDisposable {
       const { descriptor } = opened;
       try {
         const { sizeBytes } = expected.stamp;
-        const sizeClass = nextSizeClass(sizeBytes, null);
-        const digest = await thread.digest({ descriptor, sizeBytes, sizeClass }, signal);
+        const task = { call: "digest", descriptor, sizeBytes, sizeClass } as const;
+        const digest = await thread.digest(task, signal);
         signal?.throwIfAborted();
         if (digest === null) throw stoppedError();
         return this.#checked(descriptor, path, expected, digest, beganMs);

@@ -60,8 +60,13 @@ const LACKING_CHUNKS_ACCEPTED = [
 export const SENT_UNVERIFIED = [
   [
     "sync/upload.ts",
-    "      if (toHex(world.digest.sha256(part)) !== chunk)",
-    "      if (chunk.length === 0)",
+    "    if (!world.seal.hashes) mustBeSame(world, frames, file.node);",
+    "    if (frames.length === 0) mustBeSame(world, frames, file.node);",
+  ],
+  [
+    "sync/sealed-remote.ts",
+    "    if (changed !== undefined) throw",
+    '    if (changed?.id === "") throw',
   ],
   [
     "server/intake.ts",

@@ -1,4 +1,5 @@
 import type { DeviceId } from "#core/ids.ts";
+import { chunkWorkHere } from "#crypto/chunk-work.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
@@ -56,7 +57,8 @@ export function sealedDoors(world: DoorsWorld): { seal: Seal; remote: Remote } {
     device,
     folding,
     primitives: account.primitives,
-    ristretto: virtualRistretto,
+    work: chunkWorkHere(account.primitives),
+    ristretto: async () => virtualRistretto,
     digest: nodeDigest,
     keys: () => keyring.keys,
     refreshKeys: () => line.ask("keyring", PATIENCE_MS, async () => keyring.read()),

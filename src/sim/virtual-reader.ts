@@ -3,7 +3,7 @@ import { cutKeyFrom, cutSizes, type CutKey } from "#chunking/cut.ts";
 import { splitAll } from "#chunking/split.ts";
 import { concat } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
-import { chunkId, contentHash } from "#core/ids.ts";
+import { chunkId, contentHash, type ContentHash } from "#core/ids.ts";
 import type { Manifest } from "#core/node.ts";
 import type { Digested, FileReader } from "#sync/ports.ts";
 import type { FileKey, Stamp } from "#sync/tree.ts";
@@ -75,6 +75,11 @@ export class VirtualReader implements FileReader {
         beganMs,
       };
     });
+  }
+
+  async hash(path: string, expected: Expected, signal?: AbortSignal): Promise<ContentHash | null> {
+    const digested = await this.digest(path, expected, signal);
+    return digested.outcome === "read" ? digested.sha256 : null;
   }
 
   #isAs(inode: Inode, { file, stamp }: Expected): boolean {

@@ -1,13 +1,12 @@
 import { assert } from "#core/assert.ts";
 import { codeOf } from "#core/errors.ts";
 import {
-  frameShared,
   MIN_SHARED_BYTES,
-  sealPrivate,
-  sealShared,
+  type ChunkKeys,
   type FramedChunk,
   type SealedChunk,
 } from "#crypto/chunk.ts";
+import type { ChunkWork } from "#crypto/chunk-work.ts";
 import { MAX_BATCH, Question, type OprfWorld } from "#crypto/oprf.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import type { Ristretto } from "#crypto/ristretto.ts";
@@ -20,7 +19,9 @@ const FALL_BACK_CODES: readonly string[] = ["key-service-away", "too-many-evalua
 
 export type SealingWorld = {
   readonly primitives: Primitives;
-  readonly ristretto: Ristretto;
+  readonly work: ChunkWork;
+  /** Loaded when a chunk is first to be shared: it takes more memory than all else that idles. */
+  readonly ristretto: () => Promise<Ristretto>;
   readonly keyService: KeyService;
   readonly keys: () => SealedKeys;
   /** Told when chunks were sealed for the space alone although they might have been shared. */
@@ -34,62 +35,90 @@ export type SealingWorld = {
  */
 export class ChunkSealer {
   readonly #world: SealingWorld;
-  readonly #oprf: OprfWorld;
 
   constructor(world: SealingWorld) {
     this.#world = world;
-    const { primitives, ristretto } = world;
-    this.#oprf = { hashes: primitives.hashes, chance: primitives.chance, ristretto };
   }
 
-  /** One sealed chunk a frame, in their order. Throws WorldError of the key service's. */
+  /**
+   * One sealed chunk a frame, in their order; the frames' bytes are given away. Throws WorldError
+   * of the key service's.
+   */
   async seal(frames: readonly ChunkFrame[], signal?: AbortSignal): Promise<SealedChunk[]> {
-    const { service, domain } = this.#world.keys();
-    const shared = new Map<ChunkFrame, SealedChunk>();
-    if (domain === "shared" && service !== null) {
-      const large = frames.filter(({ bytes }) => bytes.length >= MIN_SHARED_BYTES);
-      for (let from = 0; from < large.length; from += MAX_BATCH) {
-        const batch = large.slice(from, from + MAX_BATCH);
-        const sealed = await this.#shareOrNot(batch, service, signal);
-        if (sealed === null) break;
-        batch.forEach((frame, at) => shared.set(frame, present(sealed[at])));
-      }
-    }
-    return frames.map((frame) => shared.get(frame) ?? this.#alone(frame));
+    const { service, domain, current } = this.#world.keys();
+    const { work } = this.#world;
+    const keys: ChunkKeys = { key: current.content, epoch: current.epoch };
+    const isShared = frames.map(
+      ({ bytes }) => domain === "shared" && service !== null && bytes.length >= MIN_SHARED_BYTES,
+    );
+    const raw = frames.map(({ bytes }) => bytes);
+    const [alone, shared] = await Promise.all([
+      work.sealPrivate(
+        keys,
+        raw.filter((_, at) => !isShared[at]),
+      ),
+      this.#shareAll(
+        raw.filter((_, at) => isShared[at]),
+        keys,
+        signal,
+      ),
+    ]);
+    const next = { alone: alone.values(), shared: shared.values() };
+    return isShared.map((shares) => present((shares ? next.shared : next.alone).next().value));
   }
 
-  #alone({ bytes }: ChunkFrame): SealedChunk {
-    const { current } = this.#world.keys();
-    const key = { key: current.content, epoch: current.epoch };
-    return sealPrivate(this.#world.primitives, key, bytes);
+  async #shareAll(
+    raw: readonly Uint8Array[],
+    keys: ChunkKeys,
+    signal?: AbortSignal,
+  ): Promise<SealedChunk[]> {
+    const { work, keys: known } = this.#world;
+    const { service } = known();
+    if (service === null) return work.sealPrivate(keys, raw);
+    const sealed: SealedChunk[] = [];
+    let isAway = false;
+    for (let from = 0; from < raw.length; from += MAX_BATCH) {
+      const batch = raw.slice(from, from + MAX_BATCH);
+      if (isAway) {
+        sealed.push(...(await work.sealPrivate(keys, batch)));
+        continue;
+      }
+      const framed = await work.frameShared(service.epoch, batch);
+      const evaluated = await this.#evaluatedOrNot(framed, service, signal);
+      isAway = evaluated === null;
+      const done =
+        evaluated === null
+          ? await work.sealUnshared(keys, framed)
+          : await work.sealShared(framed, evaluated);
+      sealed.push(...done);
+    }
+    return sealed;
   }
 
   /** Null when the key service cannot help now. */
-  async #shareOrNot(
-    frames: readonly ChunkFrame[],
+  async #evaluatedOrNot(
+    framed: readonly FramedChunk[],
     service: NonNullable<SealedKeys["service"]>,
     signal?: AbortSignal,
-  ): Promise<SealedChunk[] | null> {
-    const { primitives, keyService, onFallBack } = this.#world;
-    const framed = frames.map(({ bytes }): FramedChunk => {
-      return frameShared(primitives, service.epoch, bytes);
-    });
+  ): Promise<Uint8Array[] | null> {
+    const { keyService, onFallBack, primitives, ristretto } = this.#world;
+    const { hashes, chance } = primitives;
     const inputs = framed.map(({ input }) => input);
-    const question = new Question(this.#oprf, service, inputs);
+    const oprf: OprfWorld = { hashes, chance, ristretto: await ristretto() };
+    const question = new Question(oprf, service, inputs);
     let answer: Uint8Array;
     try {
       answer = await keyService.evaluate(question.request, signal);
     } catch (error) {
       if (!FALL_BACK_CODES.includes(codeOf(error))) throw error;
-      onFallBack(codeOf(error), frames.length);
+      onFallBack(codeOf(error), framed.length);
       return null;
     }
-    const evaluated = question.finish(answer);
-    return framed.map((one, at) => sealShared(primitives, one, present(evaluated[at])));
+    return question.finish(answer);
   }
 }
 
 function present<T>(value: T | undefined): T {
-  assert(value !== undefined, "as many answers as questions");
+  assert(value !== undefined, "as many sealed chunks as raw ones");
   return value;
 }

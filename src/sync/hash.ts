@@ -22,10 +22,7 @@ export async function hashFile(
   signal?: AbortSignal,
 ): Promise<string | null> {
   const { sizeBytes } = expected.stamp;
-  if (sizeBytes > LARGE_BYTES) {
-    const digested = await reader.digest(path, expected, signal);
-    return digested.outcome === "read" ? digested.sha256 : null;
-  }
+  if (sizeBytes > LARGE_BYTES) return reader.hash(path, expected, signal);
   const parts: Uint8Array[] = [];
   for (let at = 0; at < sizeBytes;) {
     const bytes = await disk.look.read(path, at, sizeBytes - at);

@@ -6,6 +6,7 @@ import type { ClosedContent, OpenContent, Seal } from "./ports.ts";
 /** A plain space's seal: everything stands in the clear, checked all the same. */
 export const PLAIN_SEAL: Seal = {
   inlineBytes: 0,
+  hashes: false,
   trusts: true,
   prepare: async () => undefined,
   rest: async () => false,

@@ -127,6 +127,12 @@ export interface FileReader {
     expected: { file: FileKey; stamp: Stamp },
     signal?: AbortSignal,
   ): Promise<Digested>;
+  /** The SHA-256 of the whole alone, which is less work; null when it is not as expected. */
+  hash(
+    path: string,
+    expected: { file: FileKey; stamp: Stamp },
+    signal?: AbortSignal,
+  ): Promise<ContentHash | null>;
 }
 
 /** Hints that a folder may have changed. Losing one costs time, never a file. */
@@ -144,6 +150,17 @@ export interface Watcher {
   trouble(): string | null;
 }
 
+/** Bytes that were to be put are not those of their id: whoever read them reads them again. */
+export class ChunkChanged extends Error {
+  override readonly name = "ChunkChanged";
+  readonly chunk: ChunkId;
+
+  constructor(chunk: ChunkId) {
+    super(`other bytes than those of chunk ${chunk}`);
+    this.chunk = chunk;
+  }
+}
+
 /** A chunk to be sent, and those that it may be like: what its file had near it before. */
 export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
 
@@ -153,7 +170,10 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
-  /** Sends one framed batch; resolves when all of it is durable at the server. */
+  /**
+   * Sends one framed batch, whose bytes are given away; resolves when all of it is durable at the
+   * server. A sealed space's throws ChunkChanged.
+   */
   put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
   /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
@@ -248,22 +268,18 @@ export interface KeyService {
 export interface Seal {
   /** Contents up to this size travel in their node's meta, and need no chunk. */
   readonly inlineBytes: number;
+  /** Whether chunks are known by their bytes when they are put, and need no look before. */
+  readonly hashes: boolean;
   /** Whether the server is believed to have judged what it lets into its journal. */
   readonly trusts: boolean;
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;
   /**
-   * Does what has to be done before a file's content can be closed; its chunks are at the server
-   * already. `read` gives all bytes of a file that travels in its meta; `before` is what the server
-   * has in its place.
+   * Does what has to be done before files' contents can be closed; their chunks are at the server
+   * already.
    */
-  prepare(
-    content: FileContent,
-    read: () => Promise<Uint8Array>,
-    before: Content | undefined,
-    signal?: AbortSignal,
-  ): Promise<void>;
+  prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void>;
   /**
    * The wire's form of what a node holds; null when it was not prepared. `follows` is the content
    * revision that it takes the place of, 0 for a new node; `before` what that holds, when the
@@ -299,6 +315,16 @@ export interface Seal {
    */
   check(entry: JournalEntry): void;
 }
+
+/**
+ * A file whose content is to be closed. `before` is what the server has in its place; `read` gives
+ * all bytes of one that travels in its meta, null when they are no longer what they were.
+ */
+export type Preparing = {
+  readonly content: FileContent;
+  readonly before: Content | undefined;
+  readonly read: () => Promise<Uint8Array | null>;
+};
 
 export type KnownContent = {
   readonly content: Content;

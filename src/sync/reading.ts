@@ -60,7 +60,7 @@ function lastChangeMs({ mtimeNs, ctimeNs }: Stamp, nowMs: number): number {
 export class Reading {
   readonly #trees: TreeStore;
   readonly #records: DeviceRecords;
-  readonly #reader: FileReader;
+  readonly #reader: Pick<FileReader, "digest">;
   readonly #clock: Clock;
   readonly #wall: Clock;
   readonly #problems: Problems;
@@ -81,7 +81,7 @@ export class Reading {
     world: {
       trees: TreeStore;
       records: DeviceRecords;
-      reader: FileReader;
+      reader: Pick<FileReader, "digest">;
       clock: Clock;
       /** The clock that files' times come from; it may jump. */
       wall: Clock;

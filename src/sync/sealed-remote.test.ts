@@ -57,7 +57,7 @@ suite("chunks of a sealed space", () => {
     assert(first && second && third && fourth);
     const wanted = [third, inline, fourth, first, second];
     assert.deepEqual(await fetched(device, wanted), { frames: wanted, code: "" });
-    assert.equal(device.shelf.fetches, 2, "what lies between two inline ones is one question");
+    assert.equal(device.shelf.fetches, 1, "all that is not in a meta is one question");
   });
 
   test("SL1: a fetch that ends early gives what came, and what follows is asked for again", async () => {

@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
 import { allBases, openChunk, type SealedChunk, type SealedEntry } from "#crypto/chunk.ts";
+import type { ChunkWork } from "#crypto/chunk-work.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
@@ -11,12 +12,18 @@ import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { Bases, runsOf } from "./bases.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
 import type { Deltas } from "./deltas.ts";
+import { ChunkChanged } from "./ports.ts";
 import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 
+/** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
+const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
+const OPENED_AHEAD = 3;
+
 export type SealedRemoteWorld = {
   readonly primitives: Primitives;
+  readonly work: ChunkWork;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
   readonly trees: Pick<TreeStore, "transaction">;
@@ -152,18 +159,23 @@ export class SealedRemote implements Remote {
     return chunks.filter((raw) => missing.has(raw));
   }
 
+  /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
   async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
     const { records, trees, sealer, deltas } = this.#world;
     const made = chunks.map((chunk) => deltas.seal(chunk));
+    // What was edited once is edited again. Sealing takes the bytes away.
+    const signatures = chunks.flatMap(({ id, bytes, alike }) =>
+      alike === undefined ? [] : [{ id, signature: deltas.sign(bytes) }],
+    );
     const whole = chunks.filter((_, at) => made[at] === null);
-    const sealed = [...(await sealer.seal(whole, signal)), ...made.filter((one) => one !== null)];
+    const rest = (await sealer.seal(whole, signal)).values();
+    const sealed = made.map((delta) => delta ?? present(rest.next().value));
+    const changed = chunks.find(({ id }, at) => sealed[at]?.entry.raw !== id);
+    if (changed !== undefined) throw new ChunkChanged(changed.id);
     await this.putSealed(sealed, signal);
     trees.transaction(() => {
       for (const { entry } of sealed) records.putSealed(entry);
-      // What was edited once is edited again.
-      for (const { id, bytes, alike } of chunks) {
-        if (alike !== undefined) records.putSignature(id, deltas.sign(bytes));
-      }
+      for (const { id, signature } of signatures) records.putSignature(id, signature);
     });
   }
 
@@ -180,64 +192,120 @@ export class SealedRemote implements Remote {
     if (frames.length > 0) await remote.put(frames, signal);
   }
 
+  /** Chunks that stand in metas are given out between the others, which come in one request. */
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
     const { records } = this.#world;
-    for (let at = 0; at < chunks.length;) {
-      const raw = chunks[at];
-      assert(raw !== undefined, "an index within the list");
-      const inline = records.inline(raw);
-      if (inline !== undefined) {
-        yield { id: raw, bytes: inline };
-        at++;
-        continue;
+    // Their bytes are not kept: all together they may be many.
+    const sent = chunks.filter((raw) => records.inline(raw) === undefined);
+    const opened = this.#opened(
+      sent.map((raw) => this.#entryOf(raw)),
+      signal,
+    );
+    try {
+      for (const raw of chunks) {
+        const inline = records.inline(raw);
+        if (inline !== undefined) yield { id: raw, bytes: inline };
+        else {
+          const next = await opened.next();
+          if (next.done === true) return;
+          yield next.value;
+        }
       }
-      const entries = this.#entriesFrom(chunks, at);
-      const before = at;
-      for await (const frame of this.#opened(entries, signal)) {
-        yield frame;
-        at++;
-      }
-      if (at < before + entries.length) return;
+      // Whoever sends more than was asked for is not to be believed in the rest.
+      await opened.next();
+    } finally {
+      await opened.return(undefined);
     }
   }
 
-  /** The entries of the chunks from `at` on, up to one that stands in a meta. */
-  #entriesFrom(chunks: readonly ChunkId[], at: number): SealedEntry[] {
-    const { records } = this.#world;
-    const entries: SealedEntry[] = [];
-    for (const raw of chunks.slice(at)) {
-      if (entries.length > 0 && records.inline(raw) !== undefined) break;
-      const entry = records.sealed(raw);
-      if (entry === undefined) {
-        throw new WorldError("no-manifest", `It is not known how chunk ${raw} is sealed.`);
-      }
-      entries.push(entry);
-    }
-    return entries;
+  #entryOf(raw: ChunkId): SealedEntry {
+    const entry = this.#world.records.sealed(raw);
+    if (entry !== undefined) return entry;
+    throw new WorldError("no-manifest", `It is not known how chunk ${raw} is sealed.`);
   }
 
-  async *#opened(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
+  async *#opened(
+    entries: readonly SealedEntry[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<ChunkFrame, void, undefined> {
     for (const run of runsOf(entries)) {
-      const bases = new Bases(this.#world.local);
-      for (const entry of run) await bases.need(entry.bases ?? []);
-      let at = 0;
-      for await (const bytes of this.#stored([...bases.asked, ...run], signal)) {
-        const base = bases.asked[at];
-        const entry = base ?? run[at - bases.asked.length];
-        if (entry === undefined) throw unasked();
-        const raw = openChunk(this.#world.primitives, entry, bytes, bases.rebuilding(entry));
-        if (base === undefined) yield { id: entry.raw, bytes: raw };
-        else bases.put(base, raw);
-        at++;
-      }
-      if (at < bases.asked.length + run.length) return;
+      const hasDeltas = run.some(({ bases }) => bases !== undefined);
+      const isWhole = yield* hasDeltas ? this.#rebuilt(run, signal) : this.#ahead(run, signal);
+      if (!isWhole) return;
     }
+  }
+
+  /** Chunks of which some are deltas, each opened when what it is made of is there. */
+  async *#rebuilt(
+    run: readonly SealedEntry[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<ChunkFrame, boolean, undefined> {
+    const bases = new Bases(this.#world.local);
+    for (const entry of run) await bases.need(entry.bases ?? []);
+    let at = 0;
+    for await (const bytes of this.#stored([...bases.asked, ...run], signal)) {
+      const base = bases.asked[at];
+      const entry = base ?? run[at - bases.asked.length];
+      if (entry === undefined) throw unasked();
+      const raw = openChunk(this.#world.primitives, entry, bytes, bases.rebuilding(entry));
+      if (base === undefined) yield { id: entry.raw, bytes: raw };
+      else bases.put(base, raw);
+      at++;
+    }
+    return at === bases.asked.length + run.length;
+  }
+
+  /** Chunks that stand for themselves, opened while others are on their way. */
+  async *#ahead(
+    run: readonly SealedEntry[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<ChunkFrame, boolean, undefined> {
+    const opening: Promise<ChunkFrame[]>[] = [];
+    let batch: SealedChunk[] = [];
+    let batchBytes = 0;
+    let at = 0;
+    let failure: Error | null = null;
+    try {
+      for await (const stored of this.#stored(run, signal)) {
+        const entry = run[at++];
+        if (entry === undefined) throw unasked();
+        batch.push({ entry, stored });
+        batchBytes += stored.length;
+        if (batchBytes < OPENED_TOGETHER_BYTES) continue;
+        opening.push(this.#openBatch(batch));
+        batch = [];
+        batchBytes = 0;
+        if (opening.length > OPENED_AHEAD) yield* (await opening.shift()) ?? [];
+      }
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      failure = error;
+    }
+    // What came whole before something went wrong is of use.
+    if (batch.length > 0) opening.push(this.#openBatch(batch));
+    for (const opened of opening) yield* await opened;
+    if (failure !== null) throw failure;
+    return at === run.length;
+  }
+
+  #openBatch(batch: readonly SealedChunk[]): Promise<ChunkFrame[]> {
+    const opened = this.#world.work
+      .open(batch)
+      .then((raw) => batch.map(({ entry }, at) => ({ id: entry.raw, bytes: present(raw[at]) })));
+    // A failure is met by whoever awaits it; it must not count as unhandled before.
+    opened.catch(() => undefined);
+    return opened;
   }
 
   async *#stored(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<Uint8Array> {
     const ids = entries.map(({ chunk }) => chunk);
     for await (const { bytes } of this.#world.remote.fetch(ids, signal)) yield bytes;
   }
+}
+
+function present<T>(value: T | undefined): T {
+  assert(value !== undefined, "as many chunks as were given to be sealed or opened");
+  return value;
 }
 
 /** Whoever keeps the journal lost its end, or hides it: a person has to know, and to decide. */

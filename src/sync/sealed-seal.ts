@@ -26,6 +26,7 @@ import type {
   DeviceRecords,
   KnownContent,
   OpenContent,
+  Preparing,
   Remote,
   Seal,
   SealedRecords,
@@ -68,10 +69,14 @@ const FAULTS: Readonly<Record<CommitFault, { code: string; because: string }>> =
 const AGAIN = { code: "journal-broken", because: "the same commit stands before it" };
 const CHANGED = { code: "journal-forked", because: "another one was there when it was seen first" };
 
+/** Contents of files that travel in their metas are stored so many at a time. */
+const INLINE_AT_ONCE = 500;
+
 /** A sealed space's seal (SPEC SL1, SL9). */
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
   readonly inlineBytes = MAX_INLINE_BYTES;
+  readonly hashes = true;
   readonly trusts = false;
 
   constructor(world: SealedWorld) {
@@ -138,19 +143,38 @@ export class SealedSeal implements Seal {
     return { content, mtimeMs, manifest: null };
   }
 
+  async prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void> {
+    const { sealedRecords } = this.#world;
+    const small = new Map<ChunkId, Uint8Array>();
+    for (const { content, before, read } of files) {
+      const { sha256, sizeBytes } = content;
+      if (sizeBytes > MAX_INLINE_BYTES) await this.#sendPieces(content, before, signal);
+      else if (sizeBytes > 0 && sealedRecords.inline(chunkId(sha256)) === undefined) {
+        const bytes = await read();
+        if (bytes !== null) small.set(chunkId(sha256), bytes);
+        if (small.size === INLINE_AT_ONCE) this.#keepInline(small);
+      }
+    }
+    this.#keepInline(small);
+  }
+
+  /** Remembers contents that travel in their metas, and empties `small`. */
+  #keepInline(small: Map<ChunkId, Uint8Array>): void {
+    const { sealedRecords, trees } = this.#world;
+    if (small.size === 0) return;
+    trees.transaction(() => {
+      for (const [raw, bytes] of small) sealedRecords.putInline(raw, bytes);
+    });
+    small.clear();
+  }
+
   /** Sends the pieces of this content's list of chunks, when it is too long for a meta. */
-  async prepare(
+  async #sendPieces(
     { sha256, sizeBytes }: FileContent,
-    read: () => Promise<Uint8Array>,
     before: Content | undefined,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { records, sealedRecords, sealed, trees } = this.#world;
-    if (sizeBytes <= MAX_INLINE_BYTES) {
-      if (sizeBytes === 0 || sealedRecords.inline(chunkId(sha256)) !== undefined) return;
-      const bytes = await read();
-      return trees.transaction(() => sealedRecords.putInline(chunkId(sha256), bytes));
-    }
+    const { records, sealed } = this.#world;
     const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
     if (closed === null) return;
     const had = this.#piecesOf(before);

@@ -1,5 +1,6 @@
 import type { ChunkId, DeviceId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
+import type { ChunkWork } from "#crypto/chunk-work.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import type { Ristretto } from "#crypto/ristretto.ts";
 import { ChunkSealer } from "./chunk-sealer.ts";
@@ -16,7 +17,8 @@ export type SealedSpaceWorld = {
   /** Whether names that differ only in case are one name in this space. */
   readonly folding: boolean;
   readonly primitives: Primitives;
-  readonly ristretto: Ristretto;
+  readonly work: ChunkWork;
+  readonly ristretto: () => Promise<Ristretto>;
   readonly digest: Digest;
   readonly keys: () => SealedKeys;
   /** Reads the account's keyring again. */

@@ -7,7 +7,16 @@ import { FRAME_HEAD_BYTES } from "#protocol/frames.ts";
 import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { Before } from "./before.ts";
 import { pathOf } from "./paths.ts";
-import type { DeviceRecords, Disk, OutgoingChunk, Remote, Seal, TreeStore } from "./ports.ts";
+import { ChunkChanged } from "./ports.ts";
+import type {
+  DeviceRecords,
+  Disk,
+  OutgoingChunk,
+  Preparing,
+  Remote,
+  Seal,
+  TreeStore,
+} from "./ports.ts";
 
 /** One framed batch: large enough for the wire, small enough to lose. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -22,7 +31,7 @@ export type UploadWorld = {
   readonly disk: Disk;
   readonly remote: Remote;
   readonly digest: Digest;
-  readonly seal: Pick<Seal, "inlineBytes" | "prepare">;
+  readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "prepare">;
   /** Whether the server may lack even what a revision of its own needs. */
   readonly isDoubtful: boolean;
 };
@@ -52,6 +61,7 @@ class BatchSender {
   readonly #progress: UploadProgress;
   readonly #flying = new Set<Promise<void>>();
   #frames: OutgoingChunk[] = [];
+  #nodes = new Map<ChunkId, NodeId>();
   #bytes = 0;
 
   constructor(world: UploadWorld, progress: UploadProgress, signal?: AbortSignal) {
@@ -60,9 +70,13 @@ class BatchSender {
     this.#signal = signal;
   }
 
-  async add(frame: OutgoingChunk): Promise<void> {
-    this.#frames.push(frame);
-    this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
+  /** Frames that were read together from a node's file; they stay together. */
+  async add(frames: readonly OutgoingChunk[], node: NodeId): Promise<void> {
+    for (const frame of frames) {
+      this.#frames.push(frame);
+      this.#nodes.set(frame.id, node);
+      this.#bytes += frame.bytes.length + FRAME_HEAD_BYTES;
+    }
     if (this.#bytes >= BATCH_BYTES || this.#frames.length >= BATCH_CHUNKS) await this.#launch();
   }
 
@@ -78,17 +92,28 @@ class BatchSender {
 
   async #launch(): Promise<void> {
     const frames = this.#frames;
+    const nodes = this.#nodes;
     const bytes = this.#bytes;
     this.#frames = [];
+    this.#nodes = new Map();
     this.#bytes = 0;
     while (this.#flying.size >= BATCHES_IN_FLIGHT) await Promise.race(this.#flying);
-    const flight = this.#world.remote.put(frames, this.#signal).then(() => {
+    const flight = this.#put(frames, nodes).then(() => {
       this.#progress.sentBytes += bytes;
       this.#flying.delete(flight);
     });
     // The failure is met by whoever awaits the flight; it must not count as unhandled before.
     flight.catch(() => undefined);
     this.#flying.add(flight);
+  }
+
+  async #put(frames: readonly OutgoingChunk[], nodes: ReadonlyMap<ChunkId, NodeId>): Promise<void> {
+    try {
+      await this.#world.remote.put(frames, this.#signal);
+    } catch (error) {
+      const node = error instanceof ChunkChanged ? nodes.get(error.chunk) : undefined;
+      throw node === undefined ? error : new FileMoved(node);
+    }
   }
 }
 
@@ -130,12 +155,13 @@ function* runsOf(manifest: Manifest, wanted: Set<ChunkId>): Iterable<Piece[]> {
   if (run.length > 0) yield run;
 }
 
+/** The wanted chunks of a file, those together that are read together. */
 async function* framesOf(
   world: UploadWorld,
   file: Outbound,
   before: Before,
   wanted: Set<ChunkId>,
-): AsyncIterable<OutgoingChunk> {
+): AsyncIterable<OutgoingChunk[]> {
   const manifest = world.records.manifest(file.content.sha256);
   const path = pathOf(world.trees, "local", file.node);
   if (manifest === undefined || path === null) throw new FileMoved(file.node);
@@ -145,12 +171,20 @@ async function* framesOf(
     if (first === undefined || last === undefined) continue;
     const length = last.offset + last.length - first.offset;
     const bytes = await readPiece(world.disk, path, first.offset, length, file.node);
-    for (const { chunk, offset, length: size } of run) {
+    if (bytes.length < length) throw new FileMoved(file.node);
+    const frames = run.map(({ chunk, offset, length: size }): OutgoingChunk => {
       const alike = before.near(offset);
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
-      if (toHex(world.digest.sha256(part)) !== chunk) throw new FileMoved(file.node);
-      yield alike.length > 0 ? { id: chunk, bytes: part, alike } : { id: chunk, bytes: part };
-    }
+      return alike.length > 0 ? { id: chunk, bytes: part, alike } : { id: chunk, bytes: part };
+    });
+    if (!world.seal.hashes) mustBeSame(world, frames, file.node);
+    yield frames;
+  }
+}
+
+function mustBeSame({ digest }: UploadWorld, frames: readonly OutgoingChunk[], node: NodeId): void {
+  for (const { id, bytes } of frames) {
+    if (toHex(digest.sha256(bytes)) !== id) throw new FileMoved(node);
   }
 }
 
@@ -183,18 +217,19 @@ export async function upload(
 ): Promise<NodeId[]> {
   const inChunks = files.filter(({ content }) => content.sizeBytes > world.seal.inlineBytes);
   const moved = await uploadChunks(world, inChunks, progress, signal);
-  for (const file of files) {
-    if (moved.includes(file.node)) continue;
-    const isMoved = await unlessMoved(() =>
-      world.seal.prepare(
-        file.content,
-        () => readWhole(world, file),
-        world.isDoubtful ? undefined : world.trees.get(file.node)?.remote?.content,
-        signal,
-      ),
-    );
-    if (isMoved !== null) moved.push(isMoved);
-  }
+  const known = new Set(moved);
+  const still = files.filter(({ node }) => !known.has(node));
+  const preparing = still.map((file): Preparing => {
+    const { content, node } = file;
+    const read = async (): Promise<Uint8Array | null> => {
+      const bytes = await readWhole(world, file);
+      if (bytes === null) moved.push(node);
+      return bytes;
+    };
+    const before = world.isDoubtful ? undefined : world.trees.get(node)?.remote?.content;
+    return { content, before, read };
+  });
+  await world.seal.prepare(preparing, signal);
   return moved;
 }
 
@@ -222,11 +257,14 @@ async function uploadChunks(
     for (const [file, before] of befores) {
       if (wanted.size === 0) break;
       const isMoved = await unlessMoved(async () => {
-        for await (const frame of framesOf(world, file, before, wanted)) await sender.add(frame);
+        for await (const frames of framesOf(world, file, before, wanted)) {
+          await sender.add(frames, file.node);
+        }
       });
       if (isMoved !== null) moved.push(isMoved);
     }
-    await sender.finish();
+    const isMoved = await unlessMoved(() => sender.finish());
+    if (isMoved !== null) moved.push(isMoved);
   } finally {
     await sender.settle();
   }
@@ -244,13 +282,21 @@ async function unlessMoved(work: () => Promise<void>): Promise<NodeId | null> {
   }
 }
 
-/** All bytes of a small file, as it was read. */
-async function readWhole(world: UploadWorld, { node, content }: Outbound): Promise<Uint8Array> {
+/** All bytes of a small file, as it was read; null when they are no longer that. */
+async function readWhole(
+  world: UploadWorld,
+  { node, content }: Outbound,
+): Promise<Uint8Array | null> {
   const path = pathOf(world.trees, "local", node);
-  if (path === null) throw new FileMoved(node);
-  const bytes = await readPiece(world.disk, path, 0, content.sizeBytes, node);
-  if (toHex(world.digest.sha256(bytes)) !== content.sha256) throw new FileMoved(node);
-  return bytes;
+  if (path === null) return null;
+  let bytes: Uint8Array;
+  try {
+    bytes = await readPiece(world.disk, path, 0, content.sizeBytes, node);
+  } catch (error) {
+    if (error instanceof FileMoved) return null;
+    throw error;
+  }
+  return toHex(world.digest.sha256(bytes)) === content.sha256 ? bytes : null;
 }
 
 function manifestOf(records: DeviceRecords, content: ContentHash): readonly ManifestEntry[] {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { randomSample } from "#chunking/sample-bytes.ts";
 import { nextSizeClass, sizesOf } from "#chunking/sizes.ts";
 import { openFileReader } from "#platform/file-reader.ts";
+import { readVgear } from "#platform/vgear.ts";
 import { statOf } from "#platform/stat.ts";
 import { fileReaderContract } from "./file-reader.ts";
 import type { FileReaderUnderTest } from "./file-reader.ts";
@@ -30,7 +31,7 @@ function personIn(root: string): FileReaderUnderTest["person"] {
 fileReaderContract("this machine's disk", async () => {
   const root = await fs.mkdtemp(join(tmpdir(), "lockstep-reader-"));
   const cutKey = randomSample(7, 48);
-  const reader = openFileReader({ root, cutKey });
+  const reader = openFileReader({ root, cutKey, vgear: readVgear() });
   return {
     reader,
     cutKey,

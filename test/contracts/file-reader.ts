@@ -72,6 +72,7 @@ function readingContract(reader: string, open: () => Promise<FileReaderUnderTest
         const { sha256, manifest, stamp } = assertRead(await disk.reader.digest("file", expected));
         assert.deepEqual({ sha256, manifest }, digestOf(bytes, disk));
         assert.deepEqual(stamp, expected.stamp);
+        assert.equal(await disk.reader.hash("file", expected), sha256);
       }
     }
   });
@@ -127,6 +128,7 @@ function changeContract(reader: string, open: () => Promise<FileReaderUnderTest>
       const expected = await disk.person.look("letter");
       await disk.person.write("letter", randomSample(2, sizeBytes + 1));
       assert.deepEqual(await disk.reader.digest("letter", expected), { outcome: "changed" });
+      assert.equal(await disk.reader.hash("letter", expected), null);
     });
 
     test(`FR3: ${size} edited with the time put back have changed`, async () => {

@@ -174,8 +174,8 @@ export const DEFENCES: readonly Defence[] = [
   ]),
   defence("T-DD-11", "src/crypto/chunk.test.ts", "the key follows from what is encrypted", [
     "crypto/chunk.ts",
-    'const input = hashes.sha256([concat([labelBytes("frame"), head, frame.head, payloadHash])]);',
-    'const input = hashes.sha256([concat([labelBytes("frame"), head, rawHash])]);',
+    "const input = inputOf(primitives, head, frame, payloadHash);\n  const bases",
+    'const input = hashes.sha256([concat([labelBytes("frame"), head, rawHash])]);\n  const bases',
   ]),
   defence("T-DD-12", "src/crypto/chunk.test.ts", "small chunks are never for everybody", [
     "crypto/chunk.ts",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
 import { MIN_SHARED_BYTES, type SealedChunk } from "#crypto/chunk.ts";
+import { chunkWorkHere } from "#crypto/chunk-work.ts";
 import { MAX_BATCH } from "#crypto/oprf.ts";
 import { primitives } from "../contracts/sealing-world.ts";
 import { answerOf, CountingEvaluator, frameOf, keyring, OTHER_KEY } from "./sealed-world.ts";
@@ -22,7 +23,14 @@ function large(count: number): Uint8Array[] {
 function sealer(service: CountingEvaluator, domain: "shared" | "private" = "shared") {
   const fallBacks: [string, number][] = [];
   const keys = keyring(domain);
-  const world = { primitives, ristretto, keyService: service, keys: () => keys };
+  const work = chunkWorkHere(primitives);
+  const world = {
+    primitives,
+    work,
+    ristretto: async () => ristretto,
+    keyService: service,
+    keys: () => keys,
+  };
   const onFallBack = (code: string, chunks: number): void => void fallBacks.push([code, chunks]);
   return { chunkSealer: new ChunkSealer({ ...world, onFallBack }), fallBacks };
 }

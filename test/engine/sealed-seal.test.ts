@@ -59,7 +59,7 @@ async function prepared(
     manifest.push({ chunk: frame.id, lengthBytes: frame.bytes.length });
   }
   device.store.records.putManifest(content.sha256, manifest);
-  await device.seal.prepare(content, async () => bytes, undefined);
+  await device.seal.prepare([{ content, before: undefined, read: async () => bytes }]);
   return { content, manifest };
 }
 

@@ -2,6 +2,7 @@ import { toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { chunkId, deviceId, type ChunkId, type DeviceId } from "#core/ids.ts";
 import type { Domain } from "#crypto/chunk.ts";
+import { chunkWorkHere } from "#crypto/chunk-work.ts";
 import { rootKey, signingSeed, type SpaceKeys } from "#crypto/keys.ts";
 import { evaluate, evaluationKey, readRequest, type EvaluationRequest } from "#crypto/oprf.ts";
 import { systemDigest } from "#platform/digest.ts";
@@ -134,7 +135,8 @@ export function sealedDevice(keys = keyring(), shelf = new Shelf(), id = DEVICE)
     device: id,
     folding: true,
     primitives,
-    ristretto,
+    work: chunkWorkHere(primitives),
+    ristretto: async () => ristretto,
     digest: systemDigest,
     keys: () => device.keys,
     refreshKeys: async () => void device.refreshed++,

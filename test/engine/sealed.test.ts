@@ -66,7 +66,7 @@ class Account implements SealedWish {
       keys: () => keys,
       refreshKeys: async () => undefined,
       keyService: this.service,
-      ristretto,
+      ristretto: async () => ristretto,
       onFallBack: (code) => this.fallBacks.push(code),
     };
   }
