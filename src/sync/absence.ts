@@ -159,7 +159,10 @@ export class Absences {
     // and only whoever looks at everything knows whether a folder is as it was.
     const isElsewhere =
       taken || row.kind === "folder" || row.placing?.file === local.file || hasUnseen;
-    if (this.#missed.isFull || !isElsewhere) return true;
+    if (!isElsewhere) return true;
+    // Looking at everything takes its time: what moves meanwhile from where it was not yet to where
+    // it was already is found nowhere. So one such look has to confirm another one.
+    if (this.#missed.isFull && missedMs !== null) return true;
     this.lost = true;
     return false;
   }

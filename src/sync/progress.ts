@@ -74,7 +74,13 @@ export class Progress {
   /** Makes the folders touched so far durable, then stores what was done in them. */
   async flush(): Promise<void> {
     const { unsynced, lookAgain, trees, records } = this.#world;
-    for (const folder of await unsynced.sync(this.#draft)) lookAgain(folder);
+    try {
+      for (const folder of await unsynced.sync(this.#draft)) lookAgain(folder);
+    } catch (error) {
+      // What was done there is on no record: nothing is planned before it was found.
+      for (const folder of unsynced.folders) lookAgain(folder);
+      throw error;
+    }
     this.#unstored = 0;
     // What lies in a folder that was not where it should be is found by the next look: until then
     // nothing is done on the strength of it.
