@@ -269,8 +269,8 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
   ]),
   mutant("growth-is-not-told", "A waiting request is answered without what came (JN22).", [
     "server/http/feed.ts",
-    "  return grown ? readFeed(parts.journal, space, cursor, limit) : feed;",
-    "  return feed;",
+    "    if (!grown) return feed;",
+    "    if (!grown || leftMs > 0) return feed;",
   ]),
   mutant("landed-is-a-conflict", "A commit that landed is answered as one that did not (HC2).", [
     "server/http/commits.ts",
