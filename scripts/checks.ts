@@ -54,14 +54,15 @@ const steps: readonly Step[] = [
     name: "unit tests",
     kind: "tests",
     files: allTests.filter((file) => !wholeProgram(file) && !(quick && withStores(file))),
-    concurrency: 2,
+    // More than there are cores: many wait, for a clock or for another process.
+    concurrency: os.availableParallelism() + 2,
   },
   {
     name: "whole-program tests",
     kind: "tests",
     // Each starts servers and devices, and waits for them by the clock.
     files: allTests.filter(wholeProgram),
-    concurrency: 1,
+    concurrency: os.availableParallelism(),
     slow: true,
   },
   ...simulator(),
