@@ -199,9 +199,11 @@ class Change implements DiskChange {
       this.#mood.meet("rename", to);
       this.#near(from);
       this.#near(to);
-      if (to.startsWith(`${from}/`)) throw new WorldError("inside-itself", `${to} lies in it.`);
       const source = this.#disk.find(from);
       if (source.inode === null) throw gone(from);
+      if (this.#disk.leadsThrough(to, source.inode)) {
+        throw new WorldError("inside-itself", `${to} lies in it.`);
+      }
       const target = this.#disk.find(to);
       if (!isPrivate(to) && target.inode !== null) {
         const isItself = target.inode === source.inode && foldName(from) === foldName(to);

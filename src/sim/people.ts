@@ -375,6 +375,7 @@ export class Person {
     if (from === to || to.startsWith(`${from}/`)) return;
     const source = this.#disk.find(from);
     if (source.inode === null) throw gone(from);
+    if (this.#disk.leadsThrough(to, source.inode)) return;
     const target = this.#disk.find(to);
     const taken = target.inode;
     const isOver = taken !== null && taken !== source.inode;

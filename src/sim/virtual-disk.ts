@@ -1,6 +1,6 @@
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
-import { foldName, PRIVATE_FOLDER } from "#core/names.ts";
+import { foldName, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import type { EntryKind, Stat } from "#sync/ports.ts";
 import { STAGE_FOLDER } from "#sync/paths.ts";
 import type { FileKey } from "#sync/tree.ts";
@@ -232,6 +232,12 @@ export class VirtualDisk {
       this.add(to.folder, to.name, inode);
       return taken;
     });
+  }
+
+  /** Whether a path leads through this folder, in whatever letters. */
+  leadsThrough(path: string, folder: Inode): boolean {
+    const names = splitPath(path).slice(0, -1);
+    return names.some((_, at) => this.peek(names.slice(0, at + 1).join("/")) === folder);
   }
 
   /** New bytes in a file, in the page cache. */
