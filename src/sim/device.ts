@@ -2,6 +2,7 @@ import type { cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
 import { deviceId, ROOT_NODE, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey, splitPath } from "#core/names.ts";
+import { samePlace } from "#core/node.ts";
 import type { Log } from "#core/world.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
@@ -9,9 +10,10 @@ import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { pathOf } from "#sync/paths.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import { acceptRestore, readPosition } from "#sync/settings.ts";
-import type { NodeRow } from "#sync/tree.ts";
+import type { FileKey, NodeRow } from "#sync/tree.ts";
 import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
@@ -315,6 +317,10 @@ export class Device {
     this.#world.scheduler.note(`${this.name} gets an older database`);
     this.store = this.#openStore(image);
     this.#forgot = new Forgotten(this.store, this.#sent);
+    const { disk, store } = this;
+    this.oracle.forgot((folder) => {
+      return folder === disk.root || store.holding(folder.file).length > 0;
+    });
   }
 
   /** Own commits that its database does not know, although it has followed beyond them (EN3). */
@@ -472,11 +478,26 @@ export class Device {
       if (inode === null && synced) this.#judgeMoved(synced);
       if (inode === null || synced === undefined || synced === null) continue;
       if (this.disk.statOf(inode).file !== synced.file) continue;
+      if (path !== null && this.#isOthers(synced.file, path, commit)) continue;
       // Whoever has just put it back is quicker than any look.
       const nowNs = this.disk.tickNs();
       if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
       accuse(`${this.name} deletes ${path} although it stands there`);
     }
+  }
+
+  /**
+   * Another node stands there with that very inode, and the others hear of it with the deletion: a
+   * file that was renamed over another one, and back.
+   */
+  #isOthers(file: FileKey, path: string, { changes }: Commit): boolean {
+    return this.store.holding(file).some(({ id, local, remote }) => {
+      if (local === null || pathOf(this.store, "local", id) !== path) return false;
+      const isSent = changes.some((each) => {
+        return each.node === id && (each.kind === "move" || each.kind === "create");
+      });
+      return isSent || (remote !== null && samePlace(local, remote));
+    });
   }
 
   /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */

@@ -71,6 +71,16 @@ export class DiskOracle {
     this.#fleeting.clear();
   }
 
+  /**
+   * The device got an older database: what lies in a folder that it does not know counts as a
+   * person's, which an outage may take without it being deleted anywhere (EX9).
+   */
+  forgot(isKnown: (folder: Inode) => boolean): void {
+    for (const [inode, folder] of this.#fleeting) {
+      if (!isKnown(folder)) this.#fleeting.delete(inode);
+    }
+  }
+
   isFleeting(inode: Inode): boolean {
     return this.#fleeting.has(inode);
   }
