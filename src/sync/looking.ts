@@ -53,6 +53,7 @@ export class Looking {
   #fullDueMs = 0;
   #fullCostMs = 0;
   #unsteadyMs: number | null = null;
+  #isFullUnsteady = false;
   #started = false;
   #hasSeenAll = false;
 
@@ -113,7 +114,7 @@ export class Looking {
     const beganMs = clock.monotonicMs();
     const seen = await look(this.#world, isFull ? "all" : folders, signal);
     if (isFull) this.#fullDone(clock.monotonicMs() - beganMs);
-    this.#unsteadyMs = seen.unsteady ? clock.nowMs() + UNSTEADY_MS : null;
+    this.#noteUnsteady(isFull, seen.unsteady);
     if (seen.rulesChanged) this.#everything = true;
     const lookedAt = isFull
       ? "all"
@@ -167,6 +168,15 @@ export class Looking {
     const arrivals = this.#arrivals;
     const sent = new Set(Object.keys(readSent(records)?.files ?? {}).map(nodeId));
     return { trees, fresh, arrivals, sent, outage: this.#hasSeenAll ? null : outage() };
+  }
+
+  /** Of a look at everything that was not whole only another one can tell what it missed. */
+  #noteUnsteady(isFull: boolean, unsteady: boolean): void {
+    const { clock } = this.#world;
+    this.#isFullUnsteady = isFull ? unsteady : this.#isFullUnsteady;
+    if (unsteady) {
+      this.#unsteadyMs = clock.nowMs() + Math.max(UNSTEADY_MS, isFull ? this.#fullCostMs : 0);
+    } else if (!this.#isFullUnsteady) this.#unsteadyMs = null;
   }
 
   #isUnsteadyDue(nowMs: number): boolean {
