@@ -336,7 +336,9 @@ export class Device {
     const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void =>
       this.#unhinted.count(store, before);
     const nameKey = this.#nameKey;
-    judgeStore({ name, disk, oracle, past, nameKey, isCheated, accuse, changed }, store);
+    const listsSlowly = this.#world.swarm.slowListing > 0;
+    const judged = { name, disk, oracle, past, nameKey, isCheated, listsSlowly, accuse, changed };
+    judgeStore(judged, store);
     return store;
   }
 

@@ -27,6 +27,8 @@ type Judged = {
   readonly nameKey: (name: string) => string;
   /** The server lies to this device: it may know less than others, but nothing that nobody made. */
   readonly isCheated: () => boolean;
+  /** A listing may last: what is renamed meanwhile is seen under both names. */
+  readonly listsSlowly: boolean;
   readonly accuse: (crime: string) => void;
   /** Hears of each transaction, too: of its rows as they were. */
   readonly changed: (before: ReadonlyMap<NodeId, NodeRow | undefined>) => void;
@@ -155,7 +157,8 @@ class StoreOracle {
       if (other.id === row.id || found?.parent !== local.parent) continue;
       const isOneLost = (local.blind === "absent") !== (found.blind === "absent");
       const [lost, holder] = local.blind === "absent" ? [row, other] : [other, row];
-      if (isOneLost && !hadItBefore(before, holder, lost))
+      const isSeenTwice = this.#judged.listsSlowly && bothHadIt(before, holder, lost);
+      if (isOneLost && !isSeenTwice && !hadItBefore(before, holder, lost))
         crime(`as the file that ${found.name} is`);
     }
   }
@@ -221,15 +224,25 @@ function shown(side: RemoteSide | null): string {
   return `${name} (${what}, ${crev}, ${lrev})`;
 }
 
-/** Nothing, or nothing but zeros. */
-/** True when the engine brought the inode into this folder, or it was judged when one was lost. */
-function hadItBefore(before: Rows, holder: NodeRow, lost: NodeRow): boolean {
-  const rowBefore = (row: NodeRow) => (before.has(row.id) ? before.get(row.id) : row);
-  const had = rowBefore(holder)?.local;
-  if (had?.file !== holder.local?.file) return false;
-  return had?.parent !== holder.local?.parent || rowBefore(lost)?.local?.blind === "absent";
+/** A row as it was before a change. */
+function rowBefore(before: Rows, row: NodeRow): NodeRow | undefined {
+  return before.has(row.id) ? before.get(row.id) : row;
 }
 
+/** True when an earlier look had seen the file under both names, and none of them was lost. */
+function bothHadIt(before: Rows, holder: NodeRow, lost: NodeRow): boolean {
+  const [had, other] = [holder, lost].map((row) => rowBefore(before, row)?.local);
+  return had?.file === holder.local?.file && other?.file === had?.file && other?.blind !== "absent";
+}
+
+/** True when the engine brought the inode into this folder, or it was judged when one was lost. */
+function hadItBefore(before: Rows, holder: NodeRow, lost: NodeRow): boolean {
+  const had = rowBefore(before, holder)?.local;
+  if (had?.file !== holder.local?.file) return false;
+  return had?.parent !== holder.local?.parent || rowBefore(before, lost)?.local?.blind === "absent";
+}
+
+/** Nothing, or nothing but zeros. */
 function isBlank(content: Content): boolean {
   if (content.kind !== "file") return false;
   return hash("sha256", new Uint8Array(content.sizeBytes)) === content.sha256;
