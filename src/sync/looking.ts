@@ -113,7 +113,9 @@ export class Looking {
     const beganMs = clock.monotonicMs();
     const seen = await look(this.#world, isFull ? "all" : folders, signal);
     if (isFull) this.#fullDone(clock.monotonicMs() - beganMs);
-    this.#unsteadyMs = seen.unsteady ? clock.nowMs() + UNSTEADY_MS : null;
+    if (seen.unsteady) this.#unsteadyMs = clock.nowMs() + UNSTEADY_MS;
+    // What a look at some folders found says nothing of where the disk moved before.
+    else if (isFull) this.#unsteadyMs = null;
     if (seen.rulesChanged) this.#everything = true;
     const lookedAt = isFull
       ? "all"
