@@ -8,7 +8,12 @@ import type { MemoryStore } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 
 /** Something a person did under a name, and how far their device was level with the server. */
-type Touch = { readonly name: string; readonly level: number };
+type Touch = {
+  readonly name: string;
+  readonly level: number;
+  /** What of the server's had that name on their disk, whatever its name there was. */
+  readonly nodes: readonly NodeId[];
+};
 
 /** A device, as far as people's conflicts go. */
 type Party = { readonly id: DeviceId; readonly name: string; readonly store: MemoryStore };
@@ -33,14 +38,16 @@ export class ConflictOracle {
     const level = this.#levelOf(id, store);
     const folders = path.split("/");
     const name = folders.pop() ?? "";
-    this.#note(this.#touches, id, { name, level });
+    const known = store.changed().filter((row) => row.remote && row.local?.name === name);
+    const nodes = known.map((row) => row.id);
+    this.#note(this.#touches, id, { name, level, nodes });
     // What this device was not level with is known by another name elsewhere.
-    for (const { local, remote } of store.changed()) {
-      if (local?.name !== name || remote === null || remote.name === name) continue;
-      this.#note(this.#touches, id, { name: remote.name, level });
+    for (const { remote } of known) {
+      if (remote === null || remote.name === name) continue;
+      this.#note(this.#touches, id, { name: remote.name, level, nodes });
     }
     // A folder in which one person works stays, whatever another one does to it.
-    for (const folder of folders) this.#note(this.#within, id, { name: folder, level });
+    for (const folder of folders) this.#note(this.#within, id, { name: folder, level, nodes: [] });
   }
 
   #note(into: Map<DeviceId, Map<string, Touch[]>>, id: DeviceId, touch: Touch): void {
@@ -96,9 +103,11 @@ export class ConflictOracle {
     const spellings = new Set((own?.get(key) ?? []).map(({ name }) => name));
     for (const name of this.#namesLike(key, entries)) spellings.add(name);
     if (spellings.size > 1) return true;
+    // A name that a person gave and nobody else ever heard of is the node's at this device alone.
+    const nodes = new Set((own?.get(key) ?? []).flatMap((touch) => touch.nodes));
     return entries.some(({ sequence, device, changes }) => {
       if (device === id || sequence <= level || sequence > until) return false;
-      return changes.some(({ node }) => this.#wasAtOrBelow(node, key, past));
+      return changes.some(({ node }) => nodes.has(node) || this.#wasAtOrBelow(node, key, past));
     });
   }
 

@@ -25,7 +25,7 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     "one-look-deletes",
     mutant("incomplete-look-deletes", "A look that was not whole proves absences (SC7).", [
       MATCH,
-      "    if (!this.#look.unsteady) absences.judge();",
+      "    if (this.#look.unsteady) absences.doubt();\n    else absences.judge();",
       "    absences.judge();",
     ]),
   ),

@@ -74,6 +74,19 @@ export class Absences {
     if (this.#missed.isFull) for (const row of unseen) this.#noteUnseen(row);
   }
 
+  /**
+   * Proves nothing: but what lost its name to another thing is not there, and nothing steps aside
+   * for it until it is found or missed. The looks that count begin with the next one.
+   */
+  doubt(): void {
+    for (const id of this.#missed.missing) {
+      const row = this.#trees.get(id);
+      if (!row?.local || row.local.blind !== null || this.#missed.claimed.has(id)) continue;
+      if (!this.#isTaken(row, row.local)) continue;
+      this.#put({ ...row, local: { ...row.local, blind: "absent", missedMs: null } });
+    }
+  }
+
   #put(row: NodeRow): void {
     this.#trees.put(row);
     this.changed++;
@@ -142,12 +155,7 @@ export class Absences {
   #isCertain(row: NodeRow, local: LocalSide, hasUnseen: boolean): boolean {
     if (this.#missed.usedUp.has(row.id) || !(this.#isExpected(row) || this.#holdsExpected(row)))
       return true;
-    const taken = this.#trees
-      .named("local", local.parent, local.name)
-      .some(
-        ({ id }) =>
-          id !== row.id && (this.#missed.claimed.has(id) || !this.#missed.missing.has(id)),
-      );
+    const taken = this.#isTaken(row, local);
     const { missedMs } = local;
     const isBelieved =
       taken ||
@@ -165,6 +173,14 @@ export class Absences {
     if (this.#missed.isFull && missedMs !== null) return true;
     this.lost = true;
     return false;
+  }
+
+  /** True when another thing has the name now. */
+  #isTaken(row: NodeRow, { parent, name }: LocalSide): boolean {
+    const { claimed, missing } = this.#missed;
+    return this.#trees
+      .named("local", parent, name)
+      .some(({ id }) => id !== row.id && (claimed.has(id) || !missing.has(id)));
   }
 
   /** True when its absence is a deletion, or will be when a commit turns out to have landed. */

@@ -78,7 +78,8 @@ export class Matcher {
       isFull: this.#isFull,
     });
     // A look that is not whole proves no absence (SPEC SC7).
-    if (!this.#look.unsteady) absences.judge();
+    if (this.#look.unsteady) absences.doubt();
+    else absences.judge();
     const { gone, doubted, restored } = absences;
     return {
       changed: this.#changed + absences.changed,

@@ -82,8 +82,9 @@ export type LocalSide = Place & {
   readonly racy: boolean;
   readonly blind: Blindness | null;
   /**
-   * With `blind: "absent"`: when it was first missed (ms since 1970 by this device's clock). Of a
-   * folder that is unreadable: when everything else was first looked at since it is as it is.
+   * With `blind: "absent"`: when it was first missed (ms since 1970 by this device's clock); null
+   * where only a look at a disk that moved under it missed it, which does not count. Of a folder
+   * that is unreadable: when everything else was first looked at since it is as it is.
    */
   readonly missedMs: number | null;
   /** Set while the node waits under a temporary name: where it came from. */
