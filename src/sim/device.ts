@@ -20,6 +20,7 @@ import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
+import { EditOracle } from "./edit-oracle.ts";
 import { Forgotten } from "./forgotten.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { isKnownName, Unhinted } from "./double-lives.ts";
@@ -127,6 +128,7 @@ export class Device {
   /** Set while its database is an older one that nobody has noticed. */
   #forgot: Forgotten | null = null;
   readonly #unhinted: Unhinted;
+  readonly #edits: EditOracle;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
   #lives = 0;
@@ -149,7 +151,12 @@ export class Device {
     this.disk.reuseNumbers = swarm.reuseInodes;
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
-    const touch = (path: string): void => world.conflicts.touched(this, path);
+    const { past, accuse } = world;
+    this.#edits = new EditOracle({ id: this.id, name, disk, past, accuse });
+    const touch = (path: string): void => {
+      world.conflicts.touched(this, path);
+      this.#edits.touched(path, this.store);
+    };
     this.#unhinted = new Unhinted(disk, witness);
     this.person = new Person(this.disk, witness, swarm.names, touch, {
       ...(swarm.sealed === null ? {} : { sizes: SIZES }),
@@ -317,6 +324,7 @@ export class Device {
     this.#world.scheduler.note(`${this.name} gets an older database`);
     this.store = this.#openStore(image);
     this.#forgot = new Forgotten(this.store, this.#sent);
+    this.#edits.forget();
     const { disk, store } = this;
     this.oracle.forgot((folder) => {
       return folder === disk.root || store.holding(folder.file).length > 0;
@@ -333,8 +341,10 @@ export class Device {
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
     const isCheated = (): boolean => this.cheater?.told === true;
-    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void =>
+    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void => {
       this.#unhinted.count(store, before);
+      this.#edits.changed(before.keys(), store);
+    };
     const nameKey = this.#nameKey;
     const listsSlowly = this.#world.swarm.slowListing > 0;
     const judged = { name, disk, oracle, past, nameKey, isCheated, listsSlowly, accuse, changed };
@@ -429,7 +439,7 @@ export class Device {
       token === null
         ? new VirtualRemote(line)
         : new WireRemote(line, virtualClock(line.scheduler, actor, this.time), token);
-    const remote = this.cheater?.wrap(honest) ?? honest;
+    const remote = this.cheater?.wrap(honest, this.id) ?? honest;
     const keyring = this.#keyring;
     const { sealed: sealing, folding } = swarm;
     if (account === null || keyring === null || sealing === null) {
@@ -470,6 +480,7 @@ export class Device {
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
     this.#judged.add(commit.commitId);
+    this.#edits.judge(commit, this.store);
     this.#judgeMany(commit);
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
@@ -563,6 +574,7 @@ export class Device {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
       if (event === "uniting") this.#forgot = null;
+      if (event === "uniting") this.#edits.forget();
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };
