@@ -37,7 +37,7 @@ import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
 import type { Fate, Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
-import { TICK_MS, VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
+import { VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -46,6 +46,8 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** A disk whose times are whole seconds. */
+const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */
 const MOST_REFUSALS = 100;
 /** What makes a device or the server forget: only then are both sides united anew. */
@@ -149,6 +151,7 @@ export class Device {
     const folding = swarm.foldingDisks[index] ?? false;
     this.disk = new VirtualDisk(`disk${index}`, this.time, folding, witness);
     this.disk.reuseNumbers = swarm.reuseInodes;
+    if (swarm.coarseDisks[index] === true) this.disk.tickMs = COARSE_TICK_MS;
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     const { past, accuse } = world;
@@ -283,7 +286,7 @@ export class Device {
   /** As this machine's clock has it; in the tick in which it came up nobody writes. */
   #boot(): { id: string; beganMs: number } {
     const upMs = this.#world.scheduler.nowMs - this.#bootedAtMs;
-    return { id: String(this.#boots), beganMs: this.time.nowMs - upMs - TICK_MS };
+    return { id: String(this.#boots), beganMs: this.time.nowMs - upMs - this.disk.tickMs };
   }
 
   /** The process ends by itself, in order. */
