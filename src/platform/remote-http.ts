@@ -3,7 +3,7 @@ import { concat, toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
-import { MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
+import { LackingAnswer, MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Commit } from "#protocol/commit.ts";
 import { Feed } from "#protocol/feed.ts";
@@ -96,6 +96,12 @@ export class HttpRemote implements Remote {
       missing.push(...answer.missing);
     }
     return missing;
+  }
+
+  async lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    const path = fillRoute("chunksLacking", { space: this.#space });
+    const call = { method: "GET", path, repeatable: true, maxAnswerBytes: MAX_JSON_BYTES } as const;
+    return (await this.#server.json(call, LackingAnswer, signal)).lacking;
   }
 
   async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {

@@ -35,7 +35,13 @@ const idsOf = (frames: readonly ChunkFrame[]): ChunkId[] => frames.map(({ id }) 
 async function open() {
   const metadata = await openSqliteMetadata(":memory:");
   const packs = new MemoryPacks();
-  const world = { packs, chunks: metadata.chunks, digest: nodeDigest, chance: counting() };
+  const world = {
+    packs,
+    chunks: metadata.chunks,
+    scrub: metadata.scrub,
+    digest: nodeDigest,
+    chance: counting(),
+  };
   const intake = new Intake(world);
   return {
     metadata,

@@ -112,13 +112,11 @@ export class SealedSeal implements Seal {
     const file = { kind: "file", executable, mtimeMs: Math.round(mtimeMs), body: closed.body };
     return {
       meta: sealMeta(primitives, current, place, file as Parameters<typeof sealMeta>[3]),
-      ...nameChunks(digest, this.#namedBy(before), closed.chunks),
+      ...nameChunks(digest, before?.kind === "file" ? this.named(before) : [], closed.chunks),
     };
   }
 
-  /** What a content's revision names, as far as it can be told: nothing when it cannot. */
-  #namedBy(content: Content | undefined): readonly ChunkId[] {
-    if (content?.kind !== "file") return [];
+  named(content: FileContent): readonly ChunkId[] {
     const raw = this.#world.records.manifest(content.sha256);
     return raw === undefined ? [] : (this.#closeBody(content, raw)?.chunks ?? []);
   }

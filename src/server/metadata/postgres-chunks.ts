@@ -20,7 +20,7 @@ export class PostgresChunks implements ChunkIndex {
     const rows = await this.#database.read(
       `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
        JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack
-       WHERE l.space = $1 AND l.chunk = ANY ($2::bytea[])`,
+       WHERE l.space = $1 AND l.chunk = ANY ($2::bytea[]) AND c.quarantined = 0`,
       [raw(space), rawSet(ids)],
     );
     return rows.map((row) => ({
@@ -32,7 +32,7 @@ export class PostgresChunks implements ChunkIndex {
   }
 
   async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
-    const sql = "SELECT id FROM chunks WHERE id = ANY ($1::bytea[])";
+    const sql = "SELECT id FROM chunks WHERE id = ANY ($1::bytea[]) AND quarantined = 0";
     const rows = await this.#database.read(sql, [rawSet(ids)]);
     return new Set(rows.map((row) => chunkId(hexOf(row, "id"))));
   }
@@ -49,7 +49,7 @@ export class PostgresChunks implements ChunkIndex {
       const used = await place(run, written);
       const gone = await run(
         `SELECT w.id FROM unnest($1::bytea[]) AS w (id)
-         WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = w.id) LIMIT 1`,
+         WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = w.id AND c.quarantined = 0) LIMIT 1`,
         [wanted],
       );
       if (gone.rows[0] !== undefined) {
@@ -99,7 +99,9 @@ async function place(run: Run, written: readonly ChunkPlace[]): Promise<Set<stri
      FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[])
        AS w (id, pack, offset_bytes, length_bytes)
      JOIN packs p ON p.name = w.pack ORDER BY w.id
-     ON CONFLICT (id) DO NOTHING`,
+     ON CONFLICT (id) DO UPDATE SET pack = excluded.pack, offset_bytes = excluded.offset_bytes,
+       length_bytes = excluded.length_bytes, quarantined = 0
+     WHERE chunks.quarantined = 1`,
     [
       places.map(({ id }) => raw(id)),
       places.map(({ pack }) => pack),

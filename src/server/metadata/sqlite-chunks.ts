@@ -9,9 +9,9 @@ function statements(file: SqliteFile) {
     held: file.prepare(
       `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
        JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack
-       WHERE l.space = ? AND l.chunk = ?`,
+       WHERE l.space = ? AND l.chunk = ? AND c.quarantined = 0`,
     ),
-    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ?"),
+    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ? AND quarantined = 0"),
     addPack: file.prepare("INSERT INTO packs (name) VALUES (?) ON CONFLICT (name) DO NOTHING"),
     inPack: file.prepare("SELECT 1 AS used FROM chunks WHERE pack = ? LIMIT 1"),
     dropPack: file.prepare("DELETE FROM packs WHERE number = ?"),
@@ -19,7 +19,9 @@ function statements(file: SqliteFile) {
     // What somebody has stored before is written again, and dropped: the first place stays.
     addChunk: file.prepare(
       `INSERT INTO chunks (id, pack, offset_bytes, length_bytes) VALUES (?, ?, ?, ?)
-       ON CONFLICT (id) DO NOTHING`,
+       ON CONFLICT (id) DO UPDATE SET pack = excluded.pack, offset_bytes = excluded.offset_bytes,
+         length_bytes = excluded.length_bytes, quarantined = 0
+       WHERE quarantined = 1`,
     ),
     stage: file.prepare(
       `INSERT INTO links (space, chunk, lease_ms) VALUES (?, ?, ?)
