@@ -31,6 +31,9 @@ class StillClock implements Clock {
   nowMs(): number {
     return this.#ms;
   }
+  today(): string {
+    return "1970-01-01";
+  }
   monotonicMs(): number {
     return this.#ms;
   }

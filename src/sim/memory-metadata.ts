@@ -108,6 +108,10 @@ function isSound(kept: KeptChunk | undefined): boolean {
 }
 
 class MemoryScrub implements ScrubIndex {
+  async storedBytes(): Promise<number> {
+    return [...this.#places.values()].reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  }
+
   readonly #spaces: ReadonlyMap<SpaceId, Space>;
   readonly #places: Map<ChunkId, KeptChunk>;
 

@@ -1,5 +1,5 @@
 import { agrees } from "./tree.ts";
-import type { ChunkId, NodeId } from "#core/ids.ts";
+import { ROOT_NODE, type ChunkId, type NodeId } from "#core/ids.ts";
 import type { FileContent } from "#core/node.ts";
 import type { Clock } from "#core/world.ts";
 import type { RemoteOp } from "./planner.ts";
@@ -65,7 +65,7 @@ export class Refill {
   *#needing(lacking: ReadonlySet<ChunkId>): Iterable<Needing> {
     const { trees, seal } = this.#world;
     if (lacking.size === 0) return;
-    for (const folder of trees.localFolders()) {
+    for (const folder of [ROOT_NODE, ...trees.localFolders()]) {
       for (const row of trees.children("local", folder)) {
         const content = row.local?.content;
         if (content?.kind !== "file" || content.sizeBytes <= seal.inlineBytes) continue;

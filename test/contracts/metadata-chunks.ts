@@ -119,6 +119,7 @@ export function chunkContract(database: string, open: OpenMetadata): void {
     const written = [place(one, "walrus", 5), place(two, "walrus", 0), place(three, "whale", 0)];
     await metadata.chunks.stage(space.id, written, [one, two, three], 1_000);
     await metadata.scrub.quarantine([place(one, "walrus", 5)], true);
+    assert.ok((await metadata.scrub.storedBytes()) >= 15);
     const names = await metadata.scrub.packs("walru", 2);
     assert.deepEqual(names, ["walrus", "whale"]);
     assert.deepEqual(await metadata.scrub.packs("walrus", 1), ["whale"]);

@@ -12,6 +12,14 @@ export class MongoScrub implements ScrubIndex {
     this.#database = database;
   }
 
+  async storedBytes(): Promise<number> {
+    const sum = [{ $group: { _id: null, bytes: { $sum: "$lengthBytes" } } }];
+    const [found] = await this.#database.ask(() =>
+      this.#database.collection("chunks").aggregate(sum).toArray(),
+    );
+    return found === undefined ? 0 : integerOf(found, "bytes");
+  }
+
   async packs(after: string, most: number): Promise<string[]> {
     const names: string[] = [];
     for (let last = after; names.length < most;) {

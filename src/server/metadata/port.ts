@@ -304,6 +304,8 @@ export type KeptChunk = ChunkPlace & { readonly isQuarantined: boolean };
  * again.
  */
 export interface ScrubIndex {
+  /** Bytes of all recorded chunks. */
+  storedBytes(): Promise<number>;
   /** Names of recorded packs after `after`, in their order, at most so many. */
   packs(after: string, most: number): Promise<string[]>;
   /** The chunks of a pack, by offset. */

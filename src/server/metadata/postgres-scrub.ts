@@ -11,6 +11,11 @@ export class PostgresScrub implements ScrubIndex {
     this.#database = database;
   }
 
+  async storedBytes(): Promise<number> {
+    const sql = "SELECT coalesce(sum(length_bytes), 0)::bigint AS bytes FROM chunks";
+    return integerOf((await this.#database.read(sql))[0] ?? {}, "bytes");
+  }
+
   async packs(after: string, most: number): Promise<string[]> {
     const sql = "SELECT name FROM packs WHERE name > $1 ORDER BY name LIMIT $2";
     const rows = await this.#database.read(sql, [after, most]);

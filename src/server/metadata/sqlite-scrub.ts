@@ -5,6 +5,7 @@ import type { SqliteFile } from "./sqlite-file.ts";
 
 function statements(file: SqliteFile) {
   return {
+    storedBytes: file.prepare("SELECT coalesce(sum(length_bytes), 0) AS bytes FROM chunks"),
     packs: file.prepare("SELECT name FROM packs WHERE name > ? ORDER BY name LIMIT ?"),
     inPack: file.prepare(
       `SELECT c.id, c.offset_bytes, c.length_bytes, c.quarantined FROM chunks c
@@ -29,6 +30,10 @@ export class SqliteScrub implements ScrubIndex {
   constructor(file: SqliteFile) {
     this.#file = file;
     this.#sql = statements(file);
+  }
+
+  async storedBytes(): Promise<number> {
+    return integerOf(this.#file.read(() => this.#sql.storedBytes.get()) ?? {}, "bytes");
   }
 
   async packs(after: string, most: number): Promise<string[]> {
