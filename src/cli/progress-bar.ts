@@ -12,7 +12,7 @@ export function durationText(seconds: number): string {
   return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
 }
 
-/** How far bytes on their way are, with rate and time left: a line on stderr, when that is a terminal. */
+/** How far bytes on their way are, with rate and time left: on stderr, when that is a terminal. */
 export class ProgressBar implements Disposable {
   #bar: SingleBar | null = null;
 

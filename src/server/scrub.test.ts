@@ -6,11 +6,11 @@ import { WorldError } from "#core/errors.ts";
 import { chunkId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
-import { systemChance } from "#platform/chance.ts";
 import { newSpace } from "../../test/contracts/tree.ts";
 import { MemoryPacks } from "./chunks/memory.ts";
 import type { PackStore } from "./chunks/port.ts";
 import { nodeDigest } from "./digest.ts";
+import { realChance } from "./real-world.ts";
 import { Intake } from "./intake.ts";
 import { openSqliteMetadata } from "./metadata/sqlite.ts";
 import { scrubChunks, type ScrubOptions } from "./scrub.ts";
@@ -68,7 +68,7 @@ async function open() {
   const memory = new MemoryPacks();
   const packs = new RottenPacks(memory);
   const { chunks, scrub } = metadata;
-  const world = { chunks, scrub, digest: nodeDigest, chance: systemChance };
+  const world = { chunks, scrub, digest: nodeDigest, chance: realChance };
   const reading = Object.assign(Object.create(memory) as MemoryPacks, {
     read: packs.read.bind(packs),
     create: memory.create.bind(memory),

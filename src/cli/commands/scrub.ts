@@ -57,7 +57,7 @@ export function register(command: Command): void {
     exits: [1, 2],
     about:
       "Reads all that a server has stored and compares it with what was sent, also while servers " +
-      "run. What is damaged or gone is no longer given out, and nothing of it is removed; devices " +
-      "that have the files send them again. Exits with 1 when anything is damaged.",
+      "run. What is damaged or gone is no longer given out, and nothing of it is removed; " +
+      "devices that have the files send them again. Exits with 1 when anything is damaged.",
   });
 }

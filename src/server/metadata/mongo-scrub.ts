@@ -4,7 +4,7 @@ import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { ChunkPlace, KeptChunk, ScrubIndex } from "./port.ts";
 import { integerOf, textOf } from "./rows.ts";
 
-/** What a scrub reads over and finds, in a MongoDB database. A pack is what chunks say they are in. */
+/** What a scrub reads over and finds, in a MongoDB database: packs are what chunks lie in. */
 export class MongoScrub implements ScrubIndex {
   readonly #database: MongoDatabase;
 

@@ -282,8 +282,8 @@ export interface ChunkIndex {
   stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>>;
   /**
    * Records durable chunks and stages them all in the space until `leaseMs`; all or nothing. Of a
-   * chunk that has a place already the first stays, unless it is quarantined there. Gives the packs of `written` in which any chunk
-   * lies afterwards.
+   * chunk that has a place already the first stays, unless it is quarantined there. Gives the packs
+   * of `written` in which any chunk lies afterwards.
    */
   stage(
     space: SpaceId,
