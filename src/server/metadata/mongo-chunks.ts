@@ -1,5 +1,5 @@
-import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkGone } from "./chunk-rows.ts";
 import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { integerOf, textOf } from "./rows.ts";
@@ -66,11 +66,7 @@ export class MongoChunks implements ChunkIndex {
     const found = await this.#places([...new Set([...wanted, ...written.map(({ id }) => id)])]);
     const stored = new Set(found.map(({ _id }) => _id));
     const gone = wanted.find((id) => !stored.has(id));
-    if (gone !== undefined) {
-      throw new WorldError("chunk-gone", `Chunk ${gone} is stored no more: send it again.`, {
-        retryable: true,
-      });
-    }
+    if (gone !== undefined) throw chunkGone(gone);
     const links = wanted.map((id) => ({ _id: linkId(space, id), leaseMs }));
     await this.#database.insertNew("links", links);
     await this.renew(space, wanted, leaseMs);

@@ -1,8 +1,8 @@
-import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { lockSpace, type PostgresDatabase, type Run } from "./postgres-database.ts";
-import { hexOf, integerOf, raw, textOf } from "./rows.ts";
+import { hexOf, raw, textOf } from "./rows.ts";
 
 /**
  * Where chunks lie and which space holds them, in a PostgreSQL database. Whoever writes locks the
@@ -18,17 +18,10 @@ export class PostgresChunks implements ChunkIndex {
   async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
     if (ids.length === 0) return [];
     const rows = await this.#database.read(
-      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
-       JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack
-       WHERE l.space = $1 AND l.chunk = ANY ($2::bytea[]) AND c.quarantined = 0`,
+      `${HELD} AND l.space = $1 AND l.chunk = ANY ($2::bytea[])`,
       [raw(space), rawSet(ids)],
     );
-    return rows.map((row) => ({
-      id: chunkId(hexOf(row, "id")),
-      pack: textOf(row, "name"),
-      offsetBytes: integerOf(row, "offset_bytes"),
-      lengthBytes: integerOf(row, "length_bytes"),
-    }));
+    return rows.map(placeOf);
   }
 
   async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
@@ -53,10 +46,7 @@ export class PostgresChunks implements ChunkIndex {
         [wanted],
       );
       if (gone.rows[0] !== undefined) {
-        const id = hexOf(gone.rows[0], "id");
-        throw new WorldError("chunk-gone", `Chunk ${id} is stored no more: send it again.`, {
-          retryable: true,
-        });
+        throw chunkGone(hexOf(gone.rows[0], "id"));
       }
       await run(
         `INSERT INTO links (space, chunk, lease_ms)

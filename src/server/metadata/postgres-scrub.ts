@@ -1,4 +1,5 @@
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { placeOf } from "./chunk-rows.ts";
 import type { ChunkPlace, KeptChunk, ScrubIndex } from "./port.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
 import { hexOf, integerOf, raw, textOf } from "./rows.ts";
@@ -24,15 +25,12 @@ export class PostgresScrub implements ScrubIndex {
 
   async inPack(pack: string): Promise<KeptChunk[]> {
     const rows = await this.#database.read(
-      `SELECT c.id, c.offset_bytes, c.length_bytes, c.quarantined FROM chunks c
+      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes, c.quarantined FROM chunks c
        JOIN packs p ON p.number = c.pack WHERE p.name = $1 ORDER BY c.offset_bytes`,
       [pack],
     );
     return rows.map((row) => ({
-      id: chunkId(hexOf(row, "id")),
-      pack,
-      offsetBytes: integerOf(row, "offset_bytes"),
-      lengthBytes: integerOf(row, "length_bytes"),
+      ...placeOf(row),
       isQuarantined: integerOf(row, "quarantined") === 1,
     }));
   }

@@ -1,4 +1,5 @@
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { placeOf } from "./chunk-rows.ts";
 import type { ChunkPlace, KeptChunk, ScrubIndex } from "./port.ts";
 import { hexOf, integerOf, raw, textOf } from "./rows.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
@@ -8,7 +9,7 @@ function statements(file: SqliteFile) {
     storedBytes: file.prepare("SELECT coalesce(sum(length_bytes), 0) AS bytes FROM chunks"),
     packs: file.prepare("SELECT name FROM packs WHERE name > ? ORDER BY name LIMIT ?"),
     inPack: file.prepare(
-      `SELECT c.id, c.offset_bytes, c.length_bytes, c.quarantined FROM chunks c
+      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes, c.quarantined FROM chunks c
        JOIN packs p ON p.number = c.pack WHERE p.name = ? ORDER BY c.offset_bytes`,
     ),
     quarantine: file.prepare(
@@ -44,10 +45,7 @@ export class SqliteScrub implements ScrubIndex {
   async inPack(pack: string): Promise<KeptChunk[]> {
     const rows = this.#file.read(() => this.#sql.inPack.all(pack));
     return rows.map((row) => ({
-      id: chunkId(hexOf(row, "id")),
-      pack,
-      offsetBytes: integerOf(row, "offset_bytes"),
-      lengthBytes: integerOf(row, "length_bytes"),
+      ...placeOf(row),
       isQuarantined: integerOf(row, "quarantined") === 1,
     }));
   }
