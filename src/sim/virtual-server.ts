@@ -246,7 +246,7 @@ export class VirtualServer {
       packs: this.#packs,
       clock: this.#clock,
       chance: this.#draw,
-      opaque: new Opaque(""),
+      opaque: new Opaque("", ""),
       secrets: new Secrets(new Uint8Array(32), this.#draw),
       digest: nodeDigest,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: fault },
