@@ -105,7 +105,25 @@ export class HttpRemote implements Remote {
   }
 
   async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
-    if (chunks.length === 0) return;
+    let left: readonly ChunkFrame[] | null = null;
+    const work = async (): Promise<void> => {
+      // What came whole before a connection broke is there: only the rest goes again.
+      left = left === null ? chunks : await this.#lacking(left, signal);
+      if (left.length > 0) await this.#putOnce(left, signal);
+    };
+    await retrying(this.#world, work, signal);
+  }
+
+  async #lacking(
+    chunks: readonly ChunkFrame[],
+    signal?: AbortSignal,
+  ): Promise<readonly ChunkFrame[]> {
+    const ids = chunks.map(({ id }) => id);
+    const lacking = new Set(await this.missing(ids, signal));
+    return chunks.filter(({ id }) => lacking.has(id));
+  }
+
+  async #putOnce(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
     const bytes = concat(
       chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
     );
@@ -115,7 +133,8 @@ export class HttpRemote implements Remote {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
         body: { mediaType: FRAMES_MEDIA_TYPE, bytes },
-        repeatable: true,
+        // Whoever tries it again sends less.
+        repeatable: false,
         maxAnswerBytes: MAX_JSON_BYTES,
       },
       StoredAnswer,

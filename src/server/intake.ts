@@ -30,9 +30,14 @@ type World = {
   readonly beforeRemoving?: () => Promise<void>;
 };
 
+/** The source of a batch broke off, with this. */
+type Broken = { readonly error: unknown };
+
 /** Takes chunks in, makes them durable and staged, and gives them out again. */
 export class Intake {
   readonly #world: World;
+  /** What of broken batches is being stored, by space. */
+  readonly #salvaging = new Map<SpaceId, Promise<void>>();
   #unused: string[] = [];
   #removing: Promise<void> = Promise.resolve();
 
@@ -45,16 +50,63 @@ export class Intake {
    * 72 hours then. What is stored already, for anybody, is written and made durable all the same,
    * beside the rest, and dropped after the answer: neither an answer nor its time tells what others
    * have (Harnik, Pinkas, Shulman-Peleg 2010, "Side Channels in Cloud Services"). Throws WorldError
-   * `hash-mismatch` (naming the chunk) or `body-too-large`, and whatever the frames' source throws;
-   * then nothing of the batch is stored.
+   * `hash-mismatch` (naming the chunk) or `body-too-large`: then nothing of the batch is stored.
+   * Throws whatever the frames' source throws: then what had come whole is stored before.
    */
   async store(space: SpaceId, frames: AsyncIterable<ChunkFrame>, nowMs: number): Promise<number> {
     const batch = new Batch(this.#world);
+    const broken = await this.#take(batch, frames);
+    if (broken === null) {
+      await this.#stage(space, batch, nowMs);
+      return batch.frames;
+    }
+    await this.#salvage(space, this.#stage(space, batch, nowMs));
+    throw broken.error;
+  }
+
+  /** The first failure is the one to tell: that nothing could be saved is none. */
+  async #salvage(space: SpaceId, staging: Promise<void>): Promise<void> {
+    const before = this.#salvaging.get(space);
+    const salvaging = Promise.allSettled([before, staging]).then(() => undefined);
+    this.#salvaging.set(space, salvaging);
+    await salvaging;
+    if (this.#salvaging.get(space) === salvaging) this.#salvaging.delete(space);
+  }
+
+  /** Why the source broke off, null when it did not; a batch that is refused is discarded. */
+  async #take(batch: Batch, frames: AsyncIterable<ChunkFrame>): Promise<Broken | null> {
+    const source = frames[Symbol.asyncIterator]();
+    const next = async (): Promise<IteratorResult<ChunkFrame, unknown> | Broken> => {
+      try {
+        return await source.next();
+      } catch (error) {
+        return { error };
+      }
+    };
     try {
-      for await (const frame of frames) await batch.add(frame);
+      for (;;) {
+        const one = await next();
+        if ("error" in one) return one;
+        if (one.done === true) return null;
+        await batch.add(one.value);
+      }
+    } catch (error) {
+      // What stays unfinished goes at the next start.
+      await Promise.allSettled([batch.discard(), source.return?.()]);
+      throw error;
+    }
+  }
+
+  /** Resolves when what a space's broken batches held is stored, or failed to be. */
+  async salvaged(space: SpaceId): Promise<void> {
+    await this.#salvaging.get(space);
+  }
+
+  /** Makes a batch durable, and lets the space have what is in it. */
+  async #stage(space: SpaceId, batch: Batch, nowMs: number): Promise<void> {
+    try {
       await batch.finish();
     } catch (error) {
-      // The first failure is the one to tell; what stays unfinished goes at the next start.
       await batch.discard().catch(() => {});
       throw error;
     }
@@ -68,7 +120,6 @@ export class Intake {
       this.#removeLater(batch.packs.filter((pack) => !used.has(pack)));
       this.#tellAccepted(space, batch.written, before);
     }
-    return batch.frames;
   }
 
   /** Resolves when what was written for nothing is gone. */

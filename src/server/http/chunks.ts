@@ -108,6 +108,8 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
     const { space: id } = context.req.valid("param");
     const space = await ownSpace(journals, context.get("session"), id);
     const asked = [...new Set(context.req.valid("json").chunks)];
+    // Whoever asks again, because a connection broke, is not to send again what came over it.
+    await intake.salvaged(space.id);
     // Renewed before the look: what is there then stays for a lease.
     await chunks.renew(space.id, asked, clock.nowMs() + LEASE_MS);
     const held = new Set((await chunks.held(space.id, asked)).map((place) => place.id));
