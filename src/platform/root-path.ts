@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { WorldError } from "#core/errors.ts";
 import { splitPath } from "#core/names.ts";
-import { attempt, diskError, shownPath } from "./errno.ts";
+import { attempt, shownPath } from "./errno.ts";
 
 /**
  * How a path is walked. `descriptors`: each folder is opened from the descriptor of the one before
