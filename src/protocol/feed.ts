@@ -17,6 +17,8 @@ export const Entry = z.object({
   keyEpoch: KeyEpoch.optional(),
   signature: Signature.optional(),
   chain: Chain,
+  /** The changes are left out: whoever asks made them, and asked for it. */
+  brief: z.literal(true).optional(),
 });
 export type Entry = z.infer<typeof Entry>;
 
