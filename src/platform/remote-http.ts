@@ -1,5 +1,5 @@
 import { assert } from "#core/assert.ts";
-import { concat, toHex } from "#core/bytes.ts";
+import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
@@ -23,14 +23,21 @@ const FEED_GRACE_MS = 15_000;
 /** An answer of entries may hold one that is as large as a body and others before it. */
 const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 
+export type RemoteWorld = ServerWorld & {
+  readonly digest: Digest;
+  readonly space: SpaceId;
+  /** Told of bytes that were given away to be sent, when they were. */
+  readonly release?: (bytes: Uint8Array) => void;
+};
+
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
-  readonly #world: ServerWorld;
+  readonly #world: RemoteWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
 
-  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
+  constructor(world: RemoteWorld) {
     this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
@@ -100,15 +107,14 @@ export class HttpRemote implements Remote {
 
   async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
     if (chunks.length === 0) return;
-    const bytes = concat(
-      chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
-    );
-    assert(bytes.length <= MAX_BATCH_BYTES, `a batch of ${bytes.length} bytes`);
+    const parts = chunks.flatMap(({ id, bytes }) => [frameHead(id, bytes.length), bytes]);
+    const batchBytes = parts.reduce((sum, { length }) => sum + length, 0);
+    assert(batchBytes <= MAX_BATCH_BYTES, `a batch of ${batchBytes} bytes`);
     const { stored } = await this.#server.json(
       {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
-        body: { mediaType: FRAMES_MEDIA_TYPE, bytes },
+        body: { mediaType: FRAMES_MEDIA_TYPE, bytes: { parts } },
         repeatable: true,
         maxAnswerBytes: MAX_JSON_BYTES,
       },
@@ -116,6 +122,7 @@ export class HttpRemote implements Remote {
       signal,
     );
     if (stored !== chunks.length) throw strange(`stored ${stored} of ${chunks.length} chunks`);
+    for (const { bytes } of chunks) this.#world.release?.(bytes);
   }
 
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncGenerator<ChunkFrame> {
