@@ -1,5 +1,5 @@
 import { assert } from "#core/assert.ts";
-import { concat, toHex } from "#core/bytes.ts";
+import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, CommitId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
@@ -26,16 +26,23 @@ const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 /** Commits kept until they are read back. One is sent at a time; an answer may be late. */
 const MAX_SENT = 2;
 
+export type RemoteWorld = ServerWorld & {
+  readonly digest: Digest;
+  readonly space: SpaceId;
+  /** Told of bytes that were given away to be sent, when they were. */
+  readonly release?: (bytes: Uint8Array) => void;
+};
+
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
-  readonly #world: ServerWorld;
+  readonly #world: RemoteWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
   /** Commits that were sent and not read back yet: their changes need not come back. */
   readonly #sent = new Map<CommitId, Commit>();
 
-  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
+  constructor(world: RemoteWorld) {
     this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
@@ -144,6 +151,7 @@ export class HttpRemote implements Remote {
       if (left.length > 0) await this.#putOnce(left, signal);
     };
     await retrying(this.#world, work, signal);
+    for (const { bytes } of chunks) this.#world.release?.(bytes);
   }
 
   async #lacking(
@@ -156,15 +164,14 @@ export class HttpRemote implements Remote {
   }
 
   async #putOnce(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
-    const bytes = concat(
-      chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
-    );
-    assert(bytes.length <= MAX_BATCH_BYTES, `a batch of ${bytes.length} bytes`);
+    const parts = chunks.flatMap(({ id, bytes }) => [frameHead(id, bytes.length), bytes]);
+    const batchBytes = parts.reduce((sum, { length }) => sum + length, 0);
+    assert(batchBytes <= MAX_BATCH_BYTES, `a batch of ${batchBytes} bytes`);
     const { stored } = await this.#server.json(
       {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
-        body: { mediaType: FRAMES_MEDIA_TYPE, bytes },
+        body: { mediaType: FRAMES_MEDIA_TYPE, bytes: { parts } },
         // Whoever tries it again sends less.
         repeatable: false,
         maxAnswerBytes: MAX_JSON_BYTES,

@@ -177,7 +177,10 @@ export interface Remote {
    * server. A sealed space's throws ChunkChanged.
    */
   put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
-  /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
+  /**
+   * Chunks in the order asked, each verified against its id; may end early: ask for the rest. The
+   * bytes of one are lent until the next is asked for.
+   */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
 }
 

@@ -280,7 +280,7 @@ export class SealedRemote implements Remote {
         opening.push(this.#openBatch(batch));
         batch = [];
         batchBytes = 0;
-        if (opening.length > OPENED_AHEAD) yield* (await opening.shift()) ?? [];
+        if (opening.length > OPENED_AHEAD) yield* this.#lent(opening.shift());
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -288,9 +288,16 @@ export class SealedRemote implements Remote {
     }
     // What came whole before something went wrong is of use.
     if (batch.length > 0) opening.push(this.#openBatch(batch));
-    for (const opened of opening) yield* await opened;
+    for (const opened of opening) yield* this.#lent(opened);
     if (failure !== null) throw failure;
     return at === run.length;
+  }
+
+  async *#lent(opened: Promise<ChunkFrame[]> | undefined): AsyncGenerator<ChunkFrame, void> {
+    for (const frame of (await opened) ?? []) {
+      yield frame;
+      this.#world.work.release(frame.bytes);
+    }
   }
 
   #openBatch(batch: readonly SealedChunk[]): Promise<ChunkFrame[]> {
