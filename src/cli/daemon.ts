@@ -20,7 +20,7 @@ import type { SpaceKind } from "#protocol/spaces.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
 import type { HoldLimits } from "#sync/mass.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { openSealedSpace, type SealedSpaceWorld } from "#sync/sealed-space.ts";
 
 /** A folder of this machine, bound to a space of an account. */
@@ -88,7 +88,7 @@ export function openFolder(
     sealed === undefined ? null : new FileKeptBytes(keptPath, keptLimit(keptPath, keptBytes));
   const doors =
     sealed === undefined || kept === null
-      ? { remote, seal: PLAIN_SEAL }
+      ? { remote, seal: plainSeal(store.records) }
       : openSealedSpace({
           ...link,
           ...sealed,

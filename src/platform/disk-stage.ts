@@ -1,11 +1,11 @@
 import { closeSync, constants, fchmodSync, fstatSync, fsync, ftruncateSync } from "node:fs";
-import { futimesSync, openSync, read, write } from "node:fs";
+import { futimesSync, openSync, read, write, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { PRIVATE_FOLDER } from "#core/names.ts";
 import type { DiskStage, Stat } from "#sync/ports.ts";
-import type { Breath } from "./breath.ts";
+import { SMALL_BYTES, type Breath } from "./breath.ts";
 import { isPrivate, syncFailed, withExecutable } from "./disk-change.ts";
 import { diskError, shownPath } from "./errno.ts";
 import type { RootPath } from "./root-path.ts";
@@ -58,7 +58,10 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
       while (done < bytes.length) {
         const left = bytes.length - done;
         const at = offsetBytes + done;
-        done += (await writeAt(file.descriptor, bytes, done, left, at)).bytesWritten;
+        done +=
+          left <= SMALL_BYTES
+            ? writeSync(file.descriptor, bytes, done, left, at)
+            : (await writeAt(file.descriptor, bytes, done, left, at)).bytesWritten;
       }
     } catch (error) {
       throw diskError(error, "write", path);

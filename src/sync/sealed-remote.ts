@@ -159,6 +159,11 @@ export class SealedRemote implements Remote {
     return chunks.filter((raw) => missing.has(raw));
   }
 
+  /** The server's words: only a file's whole list says whose these are. */
+  lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    return this.#world.remote.lacking(signal);
+  }
+
   /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
   async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
     const { records, trees, sealer, deltas } = this.#world;
