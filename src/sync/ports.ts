@@ -161,8 +161,14 @@ export class ChunkChanged extends Error {
   }
 }
 
-/** A chunk to be sent, and those that it may be like: what its file had near it before. */
-export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
+/**
+ * A chunk to be sent, and those that it may be like: what its file had near it before, and of these
+ * the one that stood where it stands.
+ */
+export type OutgoingChunk = ChunkFrame & {
+  readonly alike?: readonly ChunkId[];
+  readonly nearest?: ChunkId | undefined;
+};
 
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
@@ -258,6 +264,18 @@ export interface SealedRecords {
   putEntry(sequence: number, entry: { readonly chain: string; readonly commitId: CommitId }): void;
   /** The journal ends with `sequence` as far as this device knows: what came after it is lost. */
   forgetEntriesAfter(sequence: number): void;
+}
+
+/**
+ * Bytes of chunks that a device had lately, to tell from them what is new in an edited file. It
+ * holds a limited number of bytes and drops the oldest first; none of its failures is anybody's.
+ */
+export interface KeptBytes {
+  /** What was kept for this chunk: not to be believed before it was hashed. Null: nothing. */
+  get(raw: ChunkId): Uint8Array | null;
+  /** What was `edited` makes room for itself; what is `at rest` is kept where there is room. */
+  put(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void;
+  close(): void;
 }
 
 /** The server's key service: it helps to seal and learns nothing of what. */
