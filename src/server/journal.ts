@@ -37,7 +37,7 @@ type Queue = { tail: Promise<unknown>; waiting: number };
 
 /** Appends commits to spaces' journals, one at a time a space, and reads them back. */
 export class Journal {
-  readonly #metadata: Pick<Metadata, "journals" | "chunks">;
+  readonly #metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
   readonly #digest: Digest;
   readonly #announcer: Announcer;
   readonly #queues = new Map<SpaceId, Queue>();
@@ -45,7 +45,7 @@ export class Journal {
   readonly #latest = new Map<SpaceId, Entry>();
 
   constructor(world: {
-    readonly metadata: Pick<Metadata, "journals" | "chunks">;
+    readonly metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
     readonly digest: Digest;
     readonly announcer: Announcer;
   }) {
@@ -87,17 +87,19 @@ export class Journal {
     cursor: string,
     limit: number = MAX_FEED_ENTRIES,
   ): Promise<Feed | "reset"> {
-    const { journals } = this.#metadata;
+    const { journals, scrub } = this.#metadata;
     const head = await journals.head(space.id);
     const from = readCursor(space, head.sequence, cursor);
     if (from === "reset") return "reset";
     const entries = this.#newest(space.id, from, head) ?? (await this.#read(space, from, limit));
     const reached = entries.at(-1)?.sequence ?? from;
+    const isLacking = (await scrub.quarantined(space.id, 1)).length > 0;
     return {
       entries,
       cursor: writeCursor(space, reached),
       head: Math.max(head.sequence, reached),
       ...restoresOf(space),
+      ...(isLacking ? { lacking: true } : {}),
     };
   }
 

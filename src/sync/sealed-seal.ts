@@ -120,13 +120,11 @@ export class SealedSeal implements Seal {
     this.#own.addContent(meta, { ...place, open: { ...open, mtimeMs: file.mtimeMs } });
     return {
       meta,
-      ...nameChunks(digest, this.#namedBy(before), closed.chunks),
+      ...nameChunks(digest, before?.kind === "file" ? this.named(before) : [], closed.chunks),
     };
   }
 
-  /** What a content's revision names, as far as it can be told: nothing when it cannot. */
-  #namedBy(content: Content | undefined): readonly ChunkId[] {
-    if (content?.kind !== "file") return [];
+  named(content: FileContent): readonly ChunkId[] {
     const raw = this.#world.records.manifest(content.sha256);
     return raw === undefined ? [] : (this.#closeBody(content, raw)?.chunks ?? []);
   }

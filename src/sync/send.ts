@@ -85,6 +85,11 @@ export class Sender {
     this.#refused.clear();
   }
 
+  /** The server's lists of these files' chunks are of other chunks than this device knows now. */
+  nameInFull(nodes: readonly NodeId[]): void {
+    for (const node of nodes) this.#inFull.add(node);
+  }
+
   /** Sends again what was sent and never answered: the same id, so it lands once (SPEC SE3). */
   async resend(signal: AbortSignal): Promise<SendOutcome> {
     const sent = readSent(this.#world.records);
