@@ -91,13 +91,39 @@ const fetchRoute = createRoute({
   },
 });
 
+/** Frames of small chunks go on together: a piece costs the socket the same however small it is. */
+const PIECE_BYTES = 64 * 1024;
+
+/** What came before a chunk that cannot be read is of use. */
 async function* written(
   chunks: AsyncIterable<ChunkFrame>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const { id, bytes } of chunks) {
-    yield frameHead(id, bytes.length);
-    yield bytes;
+  let piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  const rest = (): Uint8Array => {
+    const bytes = piece.subarray(0, filled);
+    piece = new Uint8Array(PIECE_BYTES);
+    filled = 0;
+    return bytes;
+  };
+  try {
+    for await (const { id, bytes } of chunks) {
+      const head = frameHead(id, bytes.length);
+      if (filled + head.length + bytes.length > PIECE_BYTES && filled > 0) yield rest();
+      if (head.length + bytes.length > PIECE_BYTES) {
+        yield head;
+        yield bytes;
+        continue;
+      }
+      piece.set(head, filled);
+      piece.set(bytes, filled + head.length);
+      filled += head.length + bytes.length;
+    }
+  } catch (error) {
+    if (filled > 0) yield rest();
+    throw error;
   }
+  if (filled > 0) yield rest();
 }
 
 export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
