@@ -3,7 +3,7 @@ import { concat, toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
-import { MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
+import { MissingAnswer, RoomAnswer, StoredAnswer } from "#protocol/chunks.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Commit } from "#protocol/commit.ts";
 import { Feed } from "#protocol/feed.ts";
@@ -29,6 +29,8 @@ export class HttpRemote implements Remote {
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
+  /** The server said so: it is asked again when it refuses something for want of room. */
+  #hasNoLimit = false;
 
   constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
     this.#world = world;
@@ -98,13 +100,26 @@ export class HttpRemote implements Remote {
     return missing;
   }
 
+  async room(signal?: AbortSignal): Promise<number | null> {
+    if (this.#hasNoLimit) return null;
+    const call = {
+      method: "GET",
+      path: fillRoute("chunksRoom", { space: this.#space }),
+      repeatable: true,
+      maxAnswerBytes: MAX_JSON_BYTES,
+    } as const;
+    const { roomBytes } = await this.#server.json(call, RoomAnswer, signal);
+    this.#hasNoLimit = roomBytes === null;
+    return roomBytes;
+  }
+
   async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
     if (chunks.length === 0) return;
     const bytes = concat(
       chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
     );
     assert(bytes.length <= MAX_BATCH_BYTES, `a batch of ${bytes.length} bytes`);
-    const { stored } = await this.#server.json(
+    const storing = this.#server.json(
       {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
@@ -115,6 +130,10 @@ export class HttpRemote implements Remote {
       StoredAnswer,
       signal,
     );
+    const { stored } = await storing.catch((error: unknown) => {
+      if (codeOf(error) === "over-quota") this.#hasNoLimit = false;
+      throw error;
+    });
     if (stored !== chunks.length) throw strange(`stored ${stored} of ${chunks.length} chunks`);
   }
 

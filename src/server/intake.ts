@@ -19,7 +19,7 @@ const MAX_READ_BYTES = MAX_CHUNK_BYTES;
 
 type World = {
   readonly packs: PackStore;
-  readonly chunks: ChunkIndex;
+  readonly chunks: Omit<ChunkIndex, "heldBytes">;
   readonly digest: Digest;
   readonly chance: Chance;
   /** Told of bytes that a space had not sent before, whoever else has them. */

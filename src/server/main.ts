@@ -112,6 +112,8 @@ export async function startServer(config: ServerConfig, version: string): Promis
   await using stores = new AsyncDisposableStack();
   const log = openLog(config.logLevel, config.logFile);
   stores.defer(() => log.flush());
+  const audit = config.auditFile === undefined ? log : openLog("info", config.auditFile);
+  stores.defer(() => audit.flush());
   stores.use(lockFolder(config.data));
   const world = { clock: realClock, chance: realChance, log };
   const metadata = stores.use(await openMetadata(config.database, world));
@@ -140,6 +142,9 @@ export async function startServer(config: ServerConfig, version: string): Promis
     chance: realChance,
     digest: nodeDigest,
     log,
+    audit,
+    quotaBytes: config.quotaBytes,
+    requestsPerSecond: config.requestsPerSecond,
     version,
     closing: closing.signal,
   });

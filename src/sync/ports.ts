@@ -170,6 +170,8 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** How many bytes the account may still send; null, or no such method: no limit is known. */
+  room?(signal?: AbortSignal): Promise<number | null>;
   /**
    * Sends one framed batch, whose bytes are given away; resolves when all of it is durable at the
    * server. A sealed space's throws ChunkChanged.

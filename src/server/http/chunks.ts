@@ -1,6 +1,12 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import type { Clock } from "#core/world.ts";
-import { FetchQuestion, MissingAnswer, MissingQuestion, StoredAnswer } from "#protocol/chunks.ts";
+import {
+  FetchQuestion,
+  MissingAnswer,
+  MissingQuestion,
+  RoomAnswer,
+  StoredAnswer,
+} from "#protocol/chunks.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames, type ChunkFrame } from "#protocol/frames.ts";
 import { SpaceId } from "#protocol/ids.ts";
 import { MAX_BATCH_BYTES, MAX_JSON_BYTES } from "#protocol/limits.ts";
@@ -8,6 +14,7 @@ import { ROUTES } from "#protocol/routes.ts";
 import { LEASE_MS, type Intake } from "../intake.ts";
 import type { ChunkIndex, JournalStore } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
+import type { Quotas } from "../quotas.ts";
 import { readBody } from "./body.ts";
 import { BODY_PROBLEMS, ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { problems } from "./problem.ts";
@@ -17,6 +24,7 @@ export type ChunkParts = {
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
   readonly intake: Intake;
+  readonly quotas: Quotas;
   readonly clock: Clock;
 };
 
@@ -41,6 +49,18 @@ const missingRoute = createRoute({
   },
 });
 
+const roomRoute = createRoute({
+  method: "get",
+  path: ROUTES.chunksRoom,
+  summary: "How many bytes of chunks the account may still send",
+  security: WITH_TOKEN,
+  request: { params },
+  responses: {
+    200: { description: "That many", content: { "application/json": { schema: RoomAnswer } } },
+    ...problems("bad-request", "no-token", "bad-token", "not-found"),
+  },
+});
+
 const storeRoute = createRoute({
   method: "post",
   path: ROUTES.chunks,
@@ -50,7 +70,7 @@ const storeRoute = createRoute({
   responses: {
     200: { description: "Stored", content: { "application/json": { schema: StoredAnswer } } },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
-    ...problems("hash-mismatch"),
+    ...problems("hash-mismatch", "over-quota"),
   },
 });
 
@@ -79,7 +99,7 @@ async function* written(
 }
 
 export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
-  const { journals, chunks, intake, clock } = parts;
+  const { journals, chunks, intake, quotas, clock } = parts;
   const withJson = [gates.session, gates.json(MAX_JSON_BYTES)];
 
   app.openapi({ ...missingRoute, middleware: withJson }, async (context) => {
@@ -92,6 +112,12 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
     return context.json({ missing: asked.filter((chunk) => !held.has(chunk)) }, 200);
   });
 
+  app.openapi({ ...roomRoute, middleware: [gates.session] }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    return context.json({ roomBytes: await quotas.room(space.account) }, 200);
+  });
+
   app.openapi({ ...storeRoute, middleware: [gates.session] }, async (context) => {
     const { space: id } = context.req.valid("param");
     const space = await ownSpace(journals, context.get("session"), id);
@@ -102,7 +128,8 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
       );
     }
     const body = readBody(context, clock, MAX_BATCH_BYTES);
-    const stored = await intake.store(space.id, readFrames(body), clock.nowMs());
+    const frames = quotas.within(space.account, readFrames(body));
+    const stored = await intake.store(space.id, frames, clock.nowMs());
     return context.json({ stored }, 200);
   });
 

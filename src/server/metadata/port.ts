@@ -287,6 +287,8 @@ export interface ChunkIndex {
     ids: readonly ChunkId[],
     leaseMs: number,
   ): Promise<ReadonlySet<string>>;
+  /** The bytes of all chunks that the account's spaces hold, of each once a space. */
+  heldBytes(account: AccountId): Promise<number>;
   /** Renews staged leases of what the space holds. */
   renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void>;
 }
