@@ -20,6 +20,7 @@ import { Opaque } from "../../src/server/opaque.ts";
 import { Secrets } from "../../src/server/secrets.ts";
 import { AnswerCheck } from "./answer-check.ts";
 import { StandingClock } from "./clock.ts";
+import { watched } from "./watched.ts";
 
 export const PASSWORD = "correct horse battery";
 
@@ -79,6 +80,8 @@ type More = Pick<Partial<AppWorld>, "quotaBytes" | "requestsPerSecond" | "audit"
   readonly packs?: MemoryPacks;
   readonly name?: string;
   readonly metrics?: Metrics;
+  /** Gets what is asked of the database and of what knows the passwords. */
+  readonly told?: string[];
 };
 
 /** A whole server in this process, with a clock that stands until a test moves it. */
@@ -104,10 +107,12 @@ export class ServerWorld implements AsyncDisposable {
     return ServerWorld.#over(metadata ?? (await openSqliteMetadata(":memory:")), more);
   }
 
-  static async #over(metadata: Metadata, more: More): Promise<ServerWorld> {
-    const { packs = new MemoryPacks(), name = "chance", metrics, ...limits } = more;
+  static async #over(own: Metadata, more: More): Promise<ServerWorld> {
+    const { packs = new MemoryPacks(), name = "chance", metrics, told, ...limits } = more;
     const secrets = new Secrets(MASTER_KEY, new CountedChance(`${name}'s secret`));
-    const opaque = await Opaque.open(metadata.journals, secrets);
+    const passwords = await Opaque.open(own.journals, secrets);
+    const [metadata, opaque] =
+      told === undefined ? [own, passwords] : [watched(own, told), watched(passwords, told)];
     const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">, own?: Metrics): App => {
       const note = (event: string, fields?: LogFields): void =>
         void world.log.push({ event, ...fields });

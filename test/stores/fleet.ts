@@ -1,5 +1,5 @@
-// Three servers over one PostgreSQL database and one bucket, two devices at each of them, and
-// people who work in all six folders while one server after the other is killed and started again.
+// Three servers over one PostgreSQL database and one bucket, two devices at each, and people who
+// work in all six folders while one server after the other is killed and started again.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";

@@ -3,9 +3,9 @@ import { chunkId } from "#core/ids.ts";
 import type { ChunkPlace } from "./port.ts";
 import { hexOf, integerOf, textOf, type Row } from "./rows.ts";
 
-/** Where chunks lie that a space holds, as `placeOf` reads it; for a WHERE on links `l`. */
+/** Where chunks lie that a space holds, as `placeOf` reads it; for an AND on links `l`. */
 export const HELD = `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
-  JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack`;
+  JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack WHERE c.quarantined = 0`;
 
 export function placeOf(row: Row): ChunkPlace {
   return {

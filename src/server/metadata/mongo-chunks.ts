@@ -58,6 +58,10 @@ export class MongoChunks implements ChunkIndex {
     // What somebody has stored before is written again, and dropped: the first place stays.
     const places = written.map(({ id, ...place }) => ({ _id: id, ...place }));
     await this.#database.insertNew("chunks", places);
+    for (const { _id, ...place } of places) {
+      const update = { $set: place, $unset: { isQuarantined: "" } };
+      await this.#database.change("chunks", { _id, isQuarantined: true }, update);
+    }
     const wanted = [...new Set(ids)];
     const found = await this.#places([...new Set([...wanted, ...written.map(({ id }) => id)])]);
     const stored = new Set(found.map(({ _id }) => _id));
@@ -100,7 +104,10 @@ export class MongoChunks implements ChunkIndex {
     });
   }
 
+  /** What is quarantined has no place. */
   #places(ids: readonly string[]): Promise<Stored[]> {
-    return inBatches(ids, (some) => this.#database.many("chunks", { _id: { $in: some } }));
+    return inBatches(ids, (some) =>
+      this.#database.many("chunks", { _id: { $in: some }, isQuarantined: { $ne: true } }),
+    );
   }
 }

@@ -51,8 +51,11 @@ function worldError(error: unknown): unknown {
   return say("unavailable", "MongoDB cannot be reached.");
 }
 
+type Index = { readonly key: Record<string, 1>; readonly unique?: true; readonly sparse?: true };
+
 /** What each collection is looked up by, beside its ids. */
-const INDEXES: Readonly<Record<string, readonly { key: Record<string, 1>; unique?: true }[]>> = {
+const INDEXES: Readonly<Record<string, readonly Index[]>> = {
+  chunks: [{ key: { pack: 1, offsetBytes: 1 } }, { key: { isQuarantined: 1 }, sparse: true }],
   accounts: [{ key: { key: 1 }, unique: true }],
   devices: [{ key: { tokenHash: 1 }, unique: true }, { key: { account: 1, createdMs: 1 } }],
   joins: [{ key: { expiresMs: 1 } }],

@@ -229,7 +229,7 @@ export class MongoJournals implements JournalStore {
   ): Promise<void> {
     const past = { atMs: { $lt: nowMs - REFUSAL_LIFE_MS } };
     await this.#database.ask(() => this.#database.collection("journal").deleteMany(past));
-    // Beside the entries, where one commit id stands once: it is refused, or it lands.
+    // Beside the entries, where one commit id stands once: it is refused or lands.
     const key = `${space}/${commit}`;
     const row = { answer: JSON.stringify(answer), atMs: nowMs };
     await this.#database.insert("journal", { _id: `refusal ${key}`, commit: key, ...row });

@@ -18,14 +18,14 @@ export class PostgresChunks implements ChunkIndex {
   async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
     if (ids.length === 0) return [];
     const rows = await this.#database.read(
-      `${HELD} WHERE l.space = $1 AND l.chunk = ANY ($2::bytea[])`,
+      `${HELD} AND l.space = $1 AND l.chunk = ANY ($2::bytea[])`,
       [raw(space), rawSet(ids)],
     );
     return rows.map(placeOf);
   }
 
   async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
-    const sql = "SELECT id FROM chunks WHERE id = ANY ($1::bytea[])";
+    const sql = "SELECT id FROM chunks WHERE id = ANY ($1::bytea[]) AND quarantined = 0";
     const rows = await this.#database.read(sql, [rawSet(ids)]);
     return new Set(rows.map((row) => chunkId(hexOf(row, "id"))));
   }
@@ -42,7 +42,7 @@ export class PostgresChunks implements ChunkIndex {
       const used = await place(run, written);
       const gone = await run(
         `SELECT w.id FROM unnest($1::bytea[]) AS w (id)
-         WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = w.id) LIMIT 1`,
+         WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = w.id AND c.quarantined = 0) LIMIT 1`,
         [wanted],
       );
       if (gone.rows[0] !== undefined) {
@@ -98,7 +98,9 @@ async function place(run: Run, written: readonly ChunkPlace[]): Promise<Set<stri
      FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[])
        AS w (id, pack, offset_bytes, length_bytes)
      JOIN packs p ON p.name = w.pack ORDER BY w.id
-     ON CONFLICT (id) DO NOTHING`,
+     ON CONFLICT (id) DO UPDATE SET pack = excluded.pack, offset_bytes = excluded.offset_bytes,
+       length_bytes = excluded.length_bytes, quarantined = 0
+     WHERE chunks.quarantined = 1`,
     [
       places.map(({ id }) => raw(id)),
       places.map(({ pack }) => pack),

@@ -6,12 +6,12 @@ import { integerOf, raw } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {
-    held: file.prepare(`${HELD} WHERE l.space = ? AND l.chunk = ?`),
+    held: file.prepare(`${HELD} AND l.space = ? AND l.chunk = ?`),
     heldBytes: file.prepare(
       `SELECT coalesce(sum(c.length_bytes), 0) AS bytes FROM spaces s
        JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = ?`,
     ),
-    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ?"),
+    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ? AND quarantined = 0"),
     addPack: file.prepare("INSERT INTO packs (name) VALUES (?) ON CONFLICT (name) DO NOTHING"),
     inPack: file.prepare("SELECT 1 AS used FROM chunks WHERE pack = ? LIMIT 1"),
     dropPack: file.prepare("DELETE FROM packs WHERE number = ?"),
@@ -19,7 +19,9 @@ function statements(file: SqliteFile) {
     // What somebody has stored before is written again, and dropped: the first place stays.
     addChunk: file.prepare(
       `INSERT INTO chunks (id, pack, offset_bytes, length_bytes) VALUES (?, ?, ?, ?)
-       ON CONFLICT (id) DO NOTHING`,
+       ON CONFLICT (id) DO UPDATE SET pack = excluded.pack, offset_bytes = excluded.offset_bytes,
+         length_bytes = excluded.length_bytes, quarantined = 0
+       WHERE quarantined = 1`,
     ),
     stage: file.prepare(
       `INSERT INTO links (space, chunk, lease_ms) VALUES (?, ?, ?)
