@@ -99,7 +99,7 @@ test("CH4: whoever asks again after a break waits until what came is stored", as
   const { space, metadata, world } = store;
   const other = await newSpace(metadata);
   const staging = Promise.withResolvers<void>();
-  const chunks: ChunkIndex = {
+  const chunks: Omit<ChunkIndex, "heldBytes"> = {
     stored: (ids) => metadata.chunks.stored(ids),
     held: (id, ids) => metadata.chunks.held(id, ids),
     renew: (id, ids, untilMs) => metadata.chunks.renew(id, ids, untilMs),
