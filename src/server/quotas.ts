@@ -51,18 +51,17 @@ export class Quotas {
     const use = await this.#use(account);
     // Nothing is read for an account that is full already.
     if (use.heldBytes >= this.#limitBytes) throw overQuota(this.#limitBytes);
-    let takenBytes = 0;
     try {
       for await (const frame of frames) {
         const bytes = frame.bytes.length;
         if (use.heldBytes + bytes > this.#limitBytes) throw overQuota(this.#limitBytes);
         // At once: of several batches that come together all count.
         use.heldBytes += bytes;
-        takenBytes += bytes;
         yield frame;
       }
     } catch (error) {
-      use.heldBytes -= takenBytes;
+      // What of it is stored is only known by counting.
+      this.#used.delete(account);
       throw error;
     }
   }

@@ -122,6 +122,8 @@ export type Voyage = {
 /** How often an edit is timed on its way across servers. */
 const CROSS_EVERY_MS = 500;
 const CROSSING = "crossing.txt";
+/** Long enough for servers that are killed again and again on a machine that is busy. */
+const CROSSING_PATIENCE_MS = 180_000;
 
 /** How long a person waits at most between two deeds, and how long servers are left alone. */
 const PERSON_PAUSE_MS = 500;
@@ -136,7 +138,7 @@ async function cross(from: Device, to: Device, signal: AbortSignal): Promise<num
   for (let count = 0; !signal.aborted; count++) {
     const beganMs = performance.now();
     from.write(CROSSING, `${count}`);
-    await arrives(to, CROSSING, `${count}`);
+    await arrives(to, CROSSING, `${count}`, CROSSING_PATIENCE_MS);
     timesMs.push(performance.now() - beganMs);
     await pause(CROSS_EVERY_MS);
   }

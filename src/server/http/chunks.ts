@@ -74,7 +74,7 @@ const lackingRoute = createRoute({
       description: "By id, perhaps not all",
       content: { "application/json": { schema: LackingAnswer } },
     },
-    ...problems("no-token", "bad-token", "not-found"),
+    ...problems("bad-request", "no-token", "bad-token", "not-found"),
   },
 });
 
