@@ -5,6 +5,7 @@ import {
   LackingAnswer,
   MissingAnswer,
   MissingQuestion,
+  RoomAnswer,
   StoredAnswer,
 } from "#protocol/chunks.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames, type ChunkFrame } from "#protocol/frames.ts";
@@ -14,6 +15,7 @@ import { ROUTES } from "#protocol/routes.ts";
 import { LEASE_MS, type Intake } from "../intake.ts";
 import type { ChunkIndex, JournalStore, ScrubIndex } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
+import type { Quotas } from "../quotas.ts";
 import { readBody } from "./body.ts";
 import { BODY_PROBLEMS, ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { problems } from "./problem.ts";
@@ -24,6 +26,7 @@ export type ChunkParts = {
   readonly chunks: ChunkIndex;
   readonly scrub: ScrubIndex;
   readonly intake: Intake;
+  readonly quotas: Quotas;
   readonly clock: Clock;
 };
 
@@ -45,6 +48,18 @@ const missingRoute = createRoute({
       content: { "application/json": { schema: MissingAnswer } },
     },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
+  },
+});
+
+const roomRoute = createRoute({
+  method: "get",
+  path: ROUTES.chunksRoom,
+  summary: "How many bytes of chunks the account may still send",
+  security: WITH_TOKEN,
+  request: { params },
+  responses: {
+    200: { description: "That many", content: { "application/json": { schema: RoomAnswer } } },
+    ...problems("bad-request", "no-token", "bad-token", "not-found"),
   },
 });
 
@@ -72,7 +87,7 @@ const storeRoute = createRoute({
   responses: {
     200: { description: "Stored", content: { "application/json": { schema: StoredAnswer } } },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
-    ...problems("hash-mismatch"),
+    ...problems("hash-mismatch", "over-quota"),
   },
 });
 
@@ -127,7 +142,7 @@ async function* written(
 }
 
 export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
-  const { journals, chunks, scrub, intake, clock } = parts;
+  const { journals, chunks, scrub, intake, quotas, clock } = parts;
   const withJson = [gates.session, gates.json(MAX_JSON_BYTES)];
 
   app.openapi({ ...missingRoute, middleware: withJson }, async (context) => {
@@ -140,6 +155,12 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
     await chunks.renew(space.id, asked, clock.nowMs() + LEASE_MS);
     const held = new Set((await chunks.held(space.id, asked)).map((place) => place.id));
     return context.json({ missing: asked.filter((chunk) => !held.has(chunk)) }, 200);
+  });
+
+  app.openapi({ ...roomRoute, middleware: [gates.session] }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    return context.json({ roomBytes: await quotas.room(space.account) }, 200);
   });
 
   app.openapi({ ...lackingRoute, middleware: [gates.session] }, async (context) => {
@@ -159,7 +180,8 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
       );
     }
     const body = readBody(context, clock, MAX_BATCH_BYTES);
-    const stored = await intake.store(space.id, readFrames(body), clock.nowMs());
+    const frames = quotas.within(space.account, readFrames(body));
+    const stored = await intake.store(space.id, frames, clock.nowMs());
     return context.json({ stored }, 200);
   });
 
