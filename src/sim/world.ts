@@ -10,6 +10,7 @@ import {
   conflictCopies,
   differences,
   disagreements,
+  isAtRest,
   isKeptBack,
   isLasting,
   Ledger,
@@ -23,11 +24,12 @@ import { Past } from "./past.ts";
 import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Surprise, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
+import { goBack, GoingBack } from "./going-back.ts";
 import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
 import type { NewKeys } from "./sealing.ts";
 import { PLAIN_READER } from "./space-reader.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Fate, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualServer } from "./virtual-server.ts";
 
@@ -75,6 +77,11 @@ export class World {
   readonly #images = new Map<Device, StoreImage>();
   #busy = 0;
   #restored = false;
+
+  get #parts() {
+    const [server, past, devices] = [this.#server, this.#past, this.#devices];
+    return { server, past, account: this.#account, scheduler: this.#scheduler, devices };
+  }
 
   private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
     this.#swarm = swarm;
@@ -136,7 +143,7 @@ export class World {
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
-      const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
+      const isSteady = !isForgetful(this.#swarm) && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
       const entries = isSteady ? await this.#server.openedEntries() : [];
@@ -164,12 +171,6 @@ export class World {
     const crimes = await reckon({ ...world, ledger: this.#ledger, wrong: this.#wrong });
     for (const crime of crimes) this.#accuse(crime);
     return this.#outcome();
-  }
-
-  /** True when a device or the server went back to what it knew before. */
-  #isForgetful(): boolean {
-    const forgetful: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
-    return this.#swarm.fates.some(({ fate }) => forgetful.includes(fate));
   }
 
   #accuse(crime: string): void {
@@ -282,14 +283,20 @@ export class World {
   async #playInOrder(): Promise<void> {
     await this.#rest();
     const costs = new CostOracle(this.#devices, this.#server, this.#swarm.sealed !== null);
-    for (const { id, device } of this.#swarm.deeds) {
+    const back = GoingBack.of(this.#swarm, this.#parts);
+    for (const [at, { id, device }] of this.#swarm.deeds.entries()) {
       if (this.#wrong.length > 0) return;
+      back?.rests(at);
       // Its person does not see what others did, and may be in their way.
       if (this.#devices.some(isKeptBack)) break;
       await this.#actAlone(id, this.#device(device), costs);
     }
     const copies = conflictCopies(this.#device(0).disk);
     if (copies.length > 0) this.#accuse(`conflict copies of nothing: ${copies.join(", ")}`);
+    back?.rests(this.#swarm.deeds.length);
+    const faults = this.#wrong.length > 0 ? null : await back?.faults(() => this.#rest());
+    for (const fault of faults ?? []) this.#accuse(fault);
+    if (faults) this.#restored = true;
   }
 
   async #actAlone(id: number, device: Device, costs: CostOracle): Promise<void> {
@@ -391,13 +398,8 @@ export class World {
   }
 
   #restoreServer(): void {
-    if (this.#draw.chance(0.5) && this.#server.restoreBackup()) {
-      this.#restored = true;
-      this.#past.rewindTo(this.#server.head.toLowerCase());
-      // The next device that reads the keyring tells the server of keys that it has forgotten.
-      if (this.#account !== null) void this.#server.beginKeyEpoch(this.#account.epoch);
-      this.#scheduler.note("the server is restored");
-    } else this.#server.backUp();
+    if (this.#draw.chance(0.5) && goBack(this.#parts)) this.#restored = true;
+    else this.#server.backUp();
   }
 
   #crashInCommit(device: Device, draw: Draw, restart: () => void): void {
@@ -591,10 +593,4 @@ export class World {
       for (const line of lines) this.#accuse(`a restart changed ${name}: ${line}`);
     });
   }
-}
-
-/** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine }: Device): boolean {
-  const status = engine?.status(0);
-  return status?.state === "in-sync" && status.problems.every(isLasting);
 }
