@@ -9,7 +9,7 @@ import type { Entry } from "#protocol/feed.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { pathOf } from "#sync/paths.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import { acceptRestore, readPosition } from "#sync/settings.ts";
@@ -24,6 +24,7 @@ import { Forgotten } from "./forgotten.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { isKnownName, Unhinted } from "./double-lives.ts";
 import { limitsOf } from "./holding.ts";
+import { MemoryKeptBytes } from "./memory-kept-bytes.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
@@ -45,6 +46,9 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
+const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
+const DAMAGED_SHARE = 0.05;
 /** More than all the files of a story, each tried once. */
 const MOST_REFUSALS = 100;
 /** What a device says that has found its server lying. */
@@ -127,6 +131,7 @@ export class Device {
   readonly #unhinted: Unhinted;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
+  readonly #kept: MemoryKeptBytes;
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
   crashDue = false;
@@ -140,6 +145,9 @@ export class Device {
     const { account } = world;
     this.#keyring = account === null ? null : new Keyring(account, this.id);
     this.#draw = new Draw(swarm.seed, `device ${index}`);
+    const keeping = new Draw(swarm.seed, `kept ${index}`);
+    const isDamaged = (): boolean => keeping.chance(DAMAGED_SHARE);
+    this.#kept = new MemoryKeptBytes(keeping.pick(KEPT_BYTES), isDamaged);
     this.time = new MachineTime(scheduler);
     this.time.skewMs = swarm.skewsMs[index] ?? 0;
     const folding = swarm.foldingDisks[index] ?? false;
@@ -431,10 +439,10 @@ export class Device {
     const keyring = this.#keyring;
     const { sealed: sealing, folding } = swarm;
     if (account === null || keyring === null || sealing === null) {
-      return { seal: PLAIN_SEAL, remote };
+      return { seal: plainSeal(this.store), remote };
     }
     const { id: device, store } = this;
-    const own = { device, folding, store, disk, remote, line, happened };
+    const own = { device, folding, store, kept: this.#kept, disk, remote, line, happened };
     return sealedDoors({ account, keyring, sealing, ...own });
   }
 

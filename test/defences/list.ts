@@ -105,8 +105,8 @@ export const DEFENCES: readonly Defence[] = [
     "a space holds what was sent to it alone",
     [
       "server/metadata/sqlite-chunks.ts",
-      "WHERE l.space = ? AND l.chunk = ?`",
-      "WHERE (l.space = ? OR 1) AND l.chunk = ?`",
+      "AND l.space = ? AND l.chunk = ?`",
+      "AND (l.space = ? OR 1) AND l.chunk = ?`",
     ],
   ),
   defence(
