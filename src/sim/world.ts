@@ -24,7 +24,7 @@ import { Past } from "./past.ts";
 import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Surprise, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
-import { goBack, GoingBack } from "./going-back.ts";
+import { goBack, isAnnounced, whenGoneBack } from "./going-back.ts";
 import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
 import type { NewKeys } from "./sealing.ts";
@@ -153,6 +153,9 @@ export class World {
     if (this.#wrong.length === 0 && this.#swarm.seed % 16 === 1) await this.#expectReasons();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#expectSameAfterRestart();
+    if (this.#wrong.length === 0 && isAnnounced(this.#swarm)) {
+      for (const crime of await whenGoneBack(this.#parts, () => this.#rest())) this.#accuse(crime);
+    }
     return this.#outcome();
   }
 
@@ -266,8 +269,10 @@ export class World {
   #deed(id: number, index: number): { deed: Deed; name: string; way: Way } {
     const device = this.#device(index);
     const draw = new Draw(this.#swarm.seed, `deed ${id}`);
-    const meant = this.#swarm.deeds.find((deed) => deed.id === id)?.way;
+    const { deeds } = this.#swarm;
+    const meant = deeds.find((deed) => deed.id === id)?.way;
     const way = meant ?? pickWay(this.#swarm.ways, draw);
+    if (isAnnounced(this.#swarm) && this.#swarm.seed % deeds.length === id) this.#server.backUp();
     const done = (): void => void this.#happened.add(`people: ${way}`);
     const deed = watched(device.person.does(way, draw, `${device.name}${id}`), done);
     return { deed, name: device.name, way };
@@ -283,20 +288,14 @@ export class World {
   async #playInOrder(): Promise<void> {
     await this.#rest();
     const costs = new CostOracle(this.#devices, this.#server, this.#swarm.sealed !== null);
-    const back = GoingBack.of(this.#swarm, this.#parts);
-    for (const [at, { id, device }] of this.#swarm.deeds.entries()) {
+    for (const { id, device } of this.#swarm.deeds) {
       if (this.#wrong.length > 0) return;
-      back?.rests(at);
       // Its person does not see what others did, and may be in their way.
       if (this.#devices.some(isKeptBack)) break;
       await this.#actAlone(id, this.#device(device), costs);
     }
     const copies = conflictCopies(this.#device(0).disk);
     if (copies.length > 0) this.#accuse(`conflict copies of nothing: ${copies.join(", ")}`);
-    back?.rests(this.#swarm.deeds.length);
-    const faults = this.#wrong.length > 0 ? null : await back?.faults(() => this.#rest());
-    for (const fault of faults ?? []) this.#accuse(fault);
-    if (faults) this.#restored = true;
   }
 
   async #actAlone(id: number, device: Device, costs: CostOracle): Promise<void> {
