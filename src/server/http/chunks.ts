@@ -1,4 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
+import { release } from "#core/bytes.ts";
 import type { Clock } from "#core/world.ts";
 import { FetchQuestion, MissingAnswer, MissingQuestion, StoredAnswer } from "#protocol/chunks.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames, type ChunkFrame } from "#protocol/frames.ts";
@@ -69,6 +70,16 @@ const fetchRoute = createRoute({
   },
 });
 
+/** Frames are put together of copies: the pieces go when the next one is asked for. */
+async function* lent(
+  pieces: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const piece of pieces) {
+    yield piece;
+    release(piece);
+  }
+}
+
 async function* written(
   chunks: AsyncIterable<ChunkFrame>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -101,7 +112,7 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
         `A batch of chunks is sent as ${FRAMES_MEDIA_TYPE}; set that Content-Type.`,
       );
     }
-    const body = readBody(context, clock, MAX_BATCH_BYTES);
+    const body = lent(readBody(context, clock, MAX_BATCH_BYTES));
     const stored = await intake.store(space.id, readFrames(body), clock.nowMs());
     return context.json({ stored }, 200);
   });
