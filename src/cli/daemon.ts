@@ -18,7 +18,7 @@ import type { SpaceKind } from "#protocol/spaces.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
 import type { HoldLimits } from "#sync/mass.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { openSealedSpace, type SealedSpaceWorld } from "#sync/sealed-space.ts";
 
 /** A folder of this machine, bound to a space of an account. */
@@ -81,7 +81,7 @@ export function openFolder(
   const remote = new HttpRemote({ ...shared, url, token, space, release });
   const doors =
     sealed === undefined
-      ? { remote, seal: PLAIN_SEAL }
+      ? { remote, seal: plainSeal(store.records) }
       : openSealedSpace({
           ...link,
           ...sealed,

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { systemClock } from "#platform/clock.ts";
 import { lockFolder } from "#platform/folder-lock.ts";
+import { giveMemoryBack } from "#platform/idle-memory.ts";
 import { rootGone } from "#sync/root.ts";
 import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
 import { openControl } from "./control.ts";
@@ -70,6 +71,7 @@ export async function runFolder(
     const ended = AbortSignal.any([signal, stop.signal]);
     void sweepNowAndThen(open, log, ended);
     void lookAtRootNowAndThen(open, ended);
+    void giveMemoryBack(systemClock, () => open.store.forget(), ended);
     events.note("started");
     log.info("engine-started", { space: folder.link.space });
     await open.engine.run(signal);

@@ -279,6 +279,35 @@ test("HC8: an upload that nobody takes is given up", async () => {
   await whileTimePasses(server.clock, uploading);
 });
 
+test("CH4: an upload whose connection breaks goes on with what did not come whole", async () => {
+  const frames = ["first", "second", "third"].map((text) => {
+    const bytes = new TextEncoder().encode(text);
+    return { id: idOf(bytes), bytes };
+  });
+  const [, second, third] = frames;
+  assert.ok(second && third);
+  const came: Buffer[] = [];
+  await using server = await openStranger((request, response) => {
+    if (request.url?.endsWith("/missing") === true) {
+      const missing = JSON.stringify({ missing: [second.id, third.id] });
+      say(200, "application/json", missing)(request, response);
+      return;
+    }
+    const pieces: Buffer[] = [];
+    request.on("data", (piece: Buffer) => pieces.push(piece));
+    request.on("end", () => {
+      came.push(Buffer.concat(pieces));
+      if (came.length === 1) request.socket.resetAndDestroy();
+      else say(200, "application/json", JSON.stringify({ stored: 2 }))(request, response);
+    });
+  });
+  await server.remote.put(frames);
+  const bodies = [frames, [second, third]].map((sent) =>
+    Buffer.concat(sent.map(({ id, bytes }) => frameOf(id, bytes))),
+  );
+  assert.deepEqual(came, bodies);
+});
+
 test("HC8: whoever takes long to use what came is not taken for a silent server", async () => {
   const frames = ["first", "second"].map((text) => {
     const bytes = new TextEncoder().encode(text);

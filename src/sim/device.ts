@@ -9,7 +9,7 @@ import type { Entry } from "#protocol/feed.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { pathOf } from "#sync/paths.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import { acceptRestore, readPosition } from "#sync/settings.ts";
@@ -433,7 +433,7 @@ export class Device {
     const keyring = this.#keyring;
     const { sealed: sealing, folding } = swarm;
     if (account === null || keyring === null || sealing === null) {
-      return { seal: PLAIN_SEAL, remote };
+      return { seal: plainSeal(this.store), remote };
     }
     const { id: device, store } = this;
     const own = { device, folding, store, disk, remote, line, happened };

@@ -170,6 +170,8 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** Stored chunks of the space that the server has damaged or lost, perhaps not all. */
+  lacking(signal?: AbortSignal): Promise<ChunkId[]>;
   /**
    * Sends one framed batch, whose bytes are given away; resolves when all of it is durable at the
    * server. A sealed space's throws ChunkChanged.
@@ -294,6 +296,8 @@ export interface Seal {
     open: KnownContent,
     before?: Content,
   ): ClosedContent | null;
+  /** The stored chunks that a revision with this content names; none where that is not known. */
+  named(content: FileContent): readonly ChunkId[];
   /**
    * Throws WorldError `bad-meta` and others when it does not open, or opens to something
    * impossible. Remembers what it takes to fetch it; within a transaction.

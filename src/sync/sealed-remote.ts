@@ -20,6 +20,8 @@ import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
 const OPENED_AHEAD = 3;
+/** Contents that stand in metas are at hand, of one question, up to this size. */
+const MOST_HERE_BYTES = 4 * 1024 * 1024;
 
 export type SealedRemoteWorld = {
   readonly primitives: Primitives;
@@ -159,6 +161,11 @@ export class SealedRemote implements Remote {
     return chunks.filter((raw) => missing.has(raw));
   }
 
+  /** The server's words: only a file's whole list says whose these are. */
+  lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    return this.#world.remote.lacking(signal);
+  }
+
   /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
   async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
     const { records, trees, sealer, deltas } = this.#world;
@@ -195,15 +202,24 @@ export class SealedRemote implements Remote {
   /** Chunks that stand in metas are given out between the others, which come in one request. */
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
     const { records } = this.#world;
-    // Their bytes are not kept: all together they may be many.
-    const sent = chunks.filter((raw) => records.inline(raw) === undefined);
+    const here = new Map<ChunkId, Uint8Array>();
+    let hereBytes = 0;
+    const sent = chunks.filter((raw) => {
+      const bytes = records.inline(raw);
+      if (bytes === undefined) return true;
+      // All together they may be many: what is too much is read again.
+      hereBytes += bytes.length;
+      if (hereBytes <= MOST_HERE_BYTES) here.set(raw, bytes);
+      return false;
+    });
     const opened = this.#opened(
       sent.map((raw) => this.#entryOf(raw)),
       signal,
     );
     try {
       for (const raw of chunks) {
-        const inline = records.inline(raw);
+        const inline =
+          here.get(raw) ?? (hereBytes > MOST_HERE_BYTES ? records.inline(raw) : undefined);
         if (inline !== undefined) yield { id: raw, bytes: inline };
         else {
           const next = await opened.next();

@@ -87,6 +87,10 @@ export class Shelf implements Remote {
     return chunks.filter((id) => !this.chunks.has(id));
   }
 
+  async lacking(): Promise<ChunkId[]> {
+    return [];
+  }
+
   async put(chunks: readonly ChunkFrame[]): Promise<void> {
     this.puts.push(chunks.length);
     for (const { id, bytes } of chunks) this.chunks.set(id, bytes);

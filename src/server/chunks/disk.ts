@@ -72,8 +72,8 @@ class Folders {
 }
 
 /**
- * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it open: what
- * is unfinished when it opens is removed.
+ * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it `open`: what
+ * is unfinished then is removed. Others may be `beside` it.
  */
 export class DiskPacks implements PackStore, AsyncDisposable {
   readonly #folder: string;
@@ -97,11 +97,17 @@ export class DiskPacks implements PackStore, AsyncDisposable {
     return packs;
   }
 
+  /** For a program beside the server: what that one is writing is left alone. */
+  static beside(folder: string): DiskPacks {
+    return new DiskPacks(resolve(folder));
+  }
+
   async create(name: string): Promise<PackWriter> {
     const path = this.#path(name);
     const unfinished = join(this.#folder, UNFINISHED, name);
     return guarded(name, async () => {
       await refuseExisting(path, name);
+      await this.#folders.ensure(dirname(unfinished));
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
       const file = await open(unfinished, flags, 0o600);
       return new DiskPackWriter({ name, unfinished, path, file, folders: this.#folders });
