@@ -20,7 +20,7 @@ import { systemChance } from "./chance.ts";
 
 const GCM = "aes-256-gcm";
 const TAG_BYTES = 16;
-const CIPHERED_AT_ONCE_BYTES = 32 * 1024;
+const CIPHERED_AT_ONCE_BYTES = 64 * 1024;
 const SHA512_BYTES = 64;
 
 /** The same memory without Node's own methods, of which `slice` copies nothing. */
@@ -28,9 +28,17 @@ function plain(bytes: Buffer): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
+/** A byte a character: as text a short digest takes Node half as long as in a buffer of its own. */
+function fromLatin1(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
 function digest(algorithm: "sha256" | "sha512", parts: readonly Uint8Array[]): Uint8Array {
   const [first] = parts;
-  if (parts.length === 1 && first !== undefined) return plain(hash(algorithm, first, "buffer"));
+  if (parts.length === 1 && first !== undefined)
+    return fromLatin1(hash(algorithm, first, "latin1"));
   const digesting = createHash(algorithm);
   for (const part of parts) digesting.update(part);
   return plain(digesting.digest());
@@ -65,7 +73,9 @@ const hashes: Hashes = {
  */
 function runThrough(by: CipherGCM | DecipherGCM, bytes: Uint8Array, into: Uint8Array, to: number) {
   for (let from = 0; from < bytes.length; from += CIPHERED_AT_ONCE_BYTES) {
-    into.set(by.update(bytes.subarray(from, from + CIPHERED_AT_ONCE_BYTES)), to + from);
+    const through = by.update(bytes.subarray(from, from + CIPHERED_AT_ONCE_BYTES));
+    into.set(through, to + from);
+    release(through);
   }
   return to + bytes.length;
 }

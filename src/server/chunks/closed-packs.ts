@@ -6,7 +6,7 @@ import type { PackStore, PackWriter } from "./port.ts";
 const CIPHER = "aes-256-ctr";
 const KEY_BYTES = 32;
 const BLOCK_BYTES = 16;
-const CIPHERED_AT_ONCE_BYTES = 32 * 1024;
+const CIPHERED_AT_ONCE_BYTES = 64 * 1024;
 const LABEL = "lockstep/1/pack\0";
 
 /**
@@ -66,7 +66,9 @@ export class ClosedPacks implements PackStore {
 /** `into` may be the same bytes; more at once would leave the processor's cache, and come back. */
 function runThrough(by: Cipheriv | Decipheriv, bytes: Uint8Array, into: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += CIPHERED_AT_ONCE_BYTES) {
-    into.set(by.update(bytes.subarray(at, at + CIPHERED_AT_ONCE_BYTES)), at);
+    const through = by.update(bytes.subarray(at, at + CIPHERED_AT_ONCE_BYTES));
+    into.set(through, at);
+    release(through);
   }
 }
 
