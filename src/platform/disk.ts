@@ -148,8 +148,13 @@ class RealDiskLook implements DiskLook {
 
 const GONE: ReadonlySet<string> = new Set(["not-found", "not-a-folder"]);
 
+/** Not written to before, so that no page of it is before it has to be. */
+function emptyBytes(lengthBytes: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
+}
+
 async function readPiece(descriptor: number, at: number, lengthBytes: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Math.max(lengthBytes, 0));
+  const bytes = emptyBytes(Math.max(lengthBytes, 0));
   let filled = 0;
   while (filled < bytes.length) {
     const left = bytes.length - filled;

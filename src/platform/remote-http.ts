@@ -1,9 +1,9 @@
 import { assert } from "#core/assert.ts";
-import { concat, toHex } from "#core/bytes.ts";
+import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, CommitId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
-import { LackingAnswer, MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
+import { LackingAnswer, MissingAnswer, RoomAnswer, StoredAnswer } from "#protocol/chunks.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Commit } from "#protocol/commit.ts";
 import { Feed, type Entry } from "#protocol/feed.ts";
@@ -26,16 +26,25 @@ const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 /** Commits kept until they are read back. One is sent at a time; an answer may be late. */
 const MAX_SENT = 2;
 
+export type RemoteWorld = ServerWorld & {
+  readonly digest: Digest;
+  readonly space: SpaceId;
+  /** Told of bytes that were given away to be sent, when they were. */
+  readonly release?: (bytes: Uint8Array) => void;
+};
+
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
-  readonly #world: ServerWorld;
+  readonly #world: RemoteWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
+  /** The server said so: it is asked again when it refuses something for want of room. */
+  #hasNoLimit = false;
   /** Commits that were sent and not read back yet: their changes need not come back. */
   readonly #sent = new Map<CommitId, Commit>();
 
-  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
+  constructor(world: RemoteWorld) {
     this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
@@ -130,6 +139,19 @@ export class HttpRemote implements Remote {
     return missing;
   }
 
+  async room(signal?: AbortSignal): Promise<number | null> {
+    if (this.#hasNoLimit) return null;
+    const call = {
+      method: "GET",
+      path: fillRoute("chunksRoom", { space: this.#space }),
+      repeatable: true,
+      maxAnswerBytes: MAX_JSON_BYTES,
+    } as const;
+    const { roomBytes } = await this.#server.json(call, RoomAnswer, signal);
+    this.#hasNoLimit = roomBytes === null;
+    return roomBytes;
+  }
+
   async lacking(signal?: AbortSignal): Promise<ChunkId[]> {
     const path = fillRoute("chunksLacking", { space: this.#space });
     const call = { method: "GET", path, repeatable: true, maxAnswerBytes: MAX_JSON_BYTES } as const;
@@ -144,6 +166,7 @@ export class HttpRemote implements Remote {
       if (left.length > 0) await this.#putOnce(left, signal);
     };
     await retrying(this.#world, work, signal);
+    for (const { bytes } of chunks) this.#world.release?.(bytes);
   }
 
   async #lacking(
@@ -156,15 +179,14 @@ export class HttpRemote implements Remote {
   }
 
   async #putOnce(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
-    const bytes = concat(
-      chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
-    );
-    assert(bytes.length <= MAX_BATCH_BYTES, `a batch of ${bytes.length} bytes`);
-    const { stored } = await this.#server.json(
+    const parts = chunks.flatMap(({ id, bytes }) => [frameHead(id, bytes.length), bytes]);
+    const batchBytes = parts.reduce((sum, { length }) => sum + length, 0);
+    assert(batchBytes <= MAX_BATCH_BYTES, `a batch of ${batchBytes} bytes`);
+    const storing = this.#server.json(
       {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
-        body: { mediaType: FRAMES_MEDIA_TYPE, bytes },
+        body: { mediaType: FRAMES_MEDIA_TYPE, bytes: { parts } },
         // Whoever tries it again sends less.
         repeatable: false,
         maxAnswerBytes: MAX_JSON_BYTES,
@@ -172,6 +194,10 @@ export class HttpRemote implements Remote {
       StoredAnswer,
       signal,
     );
+    const { stored } = await storing.catch((error: unknown) => {
+      if (codeOf(error) === "over-quota") this.#hasNoLimit = false;
+      throw error;
+    });
     if (stored !== chunks.length) throw strange(`stored ${stored} of ${chunks.length} chunks`);
   }
 

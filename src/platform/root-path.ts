@@ -24,6 +24,8 @@ export type Walk = "descriptors" | "names";
 const O_PATH = 0x200000;
 /** UTF-16 units: with a name of 255 bytes behind it, a path may not pass 4,096 bytes. */
 const MAX_PRESENT_NAME = 1_200;
+/** For so long after it was seen a folder is taken to stand where it stood. */
+const MOMENT_MS = 1;
 /** Folders that are open at a time, beside those in use. */
 const MAX_WALKED = 64;
 const FOLDER_FLAGS = O_PATH | constants.O_DIRECTORY;
@@ -57,18 +59,30 @@ class WalkedFolder {
   readonly at: string;
   readonly #descriptor: number;
   readonly #name: string | null;
+  #seenMs = performance.now();
+  #moves: number;
   #users = 0;
   #forgotten = false;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, moves: number) {
     this.#descriptor = descriptor;
+    this.#moves = moves;
     this.at = `/proc/self/fd/${descriptor}`;
     this.#name = this.presentName();
   }
 
-  /** True when it still stands where it was walked to: the system names each folder above it. */
-  get stands(): boolean {
-    return this.#name !== null && this.presentName() === this.#name;
+  /**
+   * True when it still stands where it was walked to: the system names each folder above it. What is
+   * done within a moment of that is as if it had been done just then: a folder that leaves meanwhile
+   * takes it along. `moves`: how often this program itself has moved something.
+   */
+  stands(moves: number): boolean {
+    const nowMs = performance.now();
+    if (moves === this.#moves && nowMs - this.#seenMs < MOMENT_MS) return true;
+    if (this.#name === null || this.presentName() !== this.#name) return false;
+    this.#seenMs = nowMs;
+    this.#moves = moves;
+    return true;
   }
 
   presentName(): string | null {
@@ -131,6 +145,7 @@ export class RootPath {
   readonly #walk: Walk;
   /** By path; open for no longer than a turn of the event loop: an open folder holds its disk. */
   readonly #walked = new Map<string, WalkedFolder>();
+  #moves = 0;
 
   constructor(root: string, walk: Walk = walkOfThisMachine()) {
     this.root = root;
@@ -157,6 +172,11 @@ export class RootPath {
     return { at: `${folder.at}/${last}`, [Symbol.dispose]: () => folder[Symbol.dispose]() };
   }
 
+  /** Something is about to be moved or to go: folders may stand elsewhere from now on. */
+  noteMove(): void {
+    this.#moves++;
+  }
+
   /** Gives `use` what the last name of `path` is known by; errors are said to be `doing` it. */
   within<T>(doing: string, path: string, use: (at: string) => T): T {
     using reached = this.name(path);
@@ -176,8 +196,9 @@ export class RootPath {
   #walkTo(names: readonly string[]): WalkedFolder {
     const path = names.join("/");
     const known = this.#walked.get(path);
-    if (known?.stands === true) return known;
-    const walked = new WalkedFolder(names.length === 0 ? this.#openRoot() : this.#enter(names));
+    if (known?.stands(this.#moves) === true) return known;
+    const descriptor = names.length === 0 ? this.#openRoot() : this.#enter(names);
+    const walked = new WalkedFolder(descriptor, this.#moves);
     known?.forget();
     if (this.#walked.size === 0) setImmediate(() => this.#forgetAll());
     this.#walked.set(path, walked);

@@ -176,6 +176,8 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** How many bytes the account may still send; null, or no such method: no limit is known. */
+  room?(signal?: AbortSignal): Promise<number | null>;
   /** Stored chunks of the space that the server has damaged or lost, perhaps not all. */
   lacking(signal?: AbortSignal): Promise<ChunkId[]>;
   /**
@@ -183,7 +185,10 @@ export interface Remote {
    * server. A sealed space's throws ChunkChanged.
    */
   put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
-  /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
+  /**
+   * Chunks in the order asked, each verified against its id; may end early: ask for the rest. The
+   * bytes of one are lent until the next is asked for.
+   */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
 }
 

@@ -20,6 +20,8 @@ import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
 const OPENED_AHEAD = 3;
+/** Contents that stand in metas are at hand, of one question, up to this size. */
+const MOST_HERE_BYTES = 4 * 1024 * 1024;
 
 export type SealedRemoteWorld = {
   readonly primitives: Primitives;
@@ -136,6 +138,10 @@ export class SealedRemote implements Remote {
     return epochs.has(keyEpoch) && signingKeyOf(device, keyEpoch) !== undefined;
   }
 
+  async room(signal?: AbortSignal): Promise<number | null> {
+    return (await this.#world.remote.room?.(signal)) ?? null;
+  }
+
   /** A chunk that was never sealed here is missing as far as anybody can tell. */
   async missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
     const { records, remote } = this.#world;
@@ -204,15 +210,24 @@ export class SealedRemote implements Remote {
   /** Chunks that stand in metas are given out between the others, which come in one request. */
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
     const { records } = this.#world;
-    // Their bytes are not kept: all together they may be many.
-    const sent = chunks.filter((raw) => records.inline(raw) === undefined);
+    const here = new Map<ChunkId, Uint8Array>();
+    let hereBytes = 0;
+    const sent = chunks.filter((raw) => {
+      const bytes = records.inline(raw);
+      if (bytes === undefined) return true;
+      // All together they may be many: what is too much is read again.
+      hereBytes += bytes.length;
+      if (hereBytes <= MOST_HERE_BYTES) here.set(raw, bytes);
+      return false;
+    });
     const opened = this.#opened(
       sent.map((raw) => this.#entryOf(raw)),
       signal,
     );
     try {
       for (const raw of chunks) {
-        const inline = records.inline(raw);
+        const inline =
+          here.get(raw) ?? (hereBytes > MOST_HERE_BYTES ? records.inline(raw) : undefined);
         if (inline !== undefined) yield { id: raw, bytes: inline };
         else {
           const next = await opened.next();
@@ -284,7 +299,7 @@ export class SealedRemote implements Remote {
         opening.push(this.#openBatch(batch));
         batch = [];
         batchBytes = 0;
-        if (opening.length > OPENED_AHEAD) yield* (await opening.shift()) ?? [];
+        if (opening.length > OPENED_AHEAD) yield* this.#lent(opening.shift());
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -292,9 +307,16 @@ export class SealedRemote implements Remote {
     }
     // What came whole before something went wrong is of use.
     if (batch.length > 0) opening.push(this.#openBatch(batch));
-    for (const opened of opening) yield* await opened;
+    for (const opened of opening) yield* this.#lent(opened);
     if (failure !== null) throw failure;
     return at === run.length;
+  }
+
+  async *#lent(opened: Promise<ChunkFrame[]> | undefined): AsyncGenerator<ChunkFrame, void> {
+    for (const frame of (await opened) ?? []) {
+      yield frame;
+      this.#world.work.release(frame.bytes);
+    }
   }
 
   #openBatch(batch: readonly SealedChunk[]): Promise<ChunkFrame[]> {

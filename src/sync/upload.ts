@@ -1,5 +1,5 @@
 import { toHex } from "#core/bytes.ts";
-import { codeOf } from "#core/errors.ts";
+import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { FileContent, Manifest, ManifestEntry } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
@@ -51,6 +51,17 @@ class FileMoved extends Error {
   constructor(node: NodeId) {
     super(`file of node ${node} changed while it was sent`);
     this.node = node;
+  }
+}
+
+/** Files that the account has no room for; there is room for the others. */
+export class NoRoom extends WorldError {
+  readonly nodes: readonly NodeId[];
+
+  constructor(nodes: readonly NodeId[], roomBytes: number) {
+    const room = `The account has room for ${roomBytes} more bytes at the server`;
+    super("over-quota", `${room}: delete what is not needed, or ask its operator for more.`);
+    this.nodes = nodes;
   }
 }
 
@@ -237,7 +248,7 @@ async function readPiece(
 /**
  * Sends what the server lacks of these files (SPEC UP1, UP2): one question, then framed batches,
  * several in flight. Chunks are verified against their ids as they are read. Returns the files that
- * changed meanwhile; throws WorldError when the server cannot be reached or refuses.
+ * changed meanwhile; throws WorldError when the server cannot be reached or refuses, and NoRoom.
  */
 export async function upload(
   world: UploadWorld,
@@ -284,6 +295,7 @@ async function uploadChunks(
   }
   if (ids.size === 0) return [];
   const wanted = await missingOf(world.remote, ids, signal);
+  await expectRoom(world, files, wanted, signal);
   const sender = new BatchSender(world, progress, signal);
   const moved: NodeId[] = [];
   try {
@@ -302,6 +314,38 @@ async function uploadChunks(
     await sender.settle();
   }
   return moved;
+}
+
+/**
+ * Throws NoRoom when the account has no room for all of these files: parts of them would take the
+ * room of others, and they would never be whole.
+ */
+async function expectRoom(
+  { remote, records }: UploadWorld,
+  files: readonly Outbound[],
+  wanted: ReadonlySet<ChunkId>,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (wanted.size === 0) return;
+  const roomBytes = (await remote.room?.(signal)) ?? null;
+  if (roomBytes === null) return;
+  const counted = new Set<ChunkId>();
+  const needs = files.map(({ node, content }) => {
+    let needsBytes = 0;
+    for (const { chunk, lengthBytes } of manifestOf(records, content.sha256)) {
+      if (!wanted.has(chunk) || counted.has(chunk)) continue;
+      counted.add(chunk);
+      needsBytes += lengthBytes;
+    }
+    return { node, needsBytes };
+  });
+  // As many as possible: the smallest first.
+  let takenBytes = 0;
+  const without = needs
+    .toSorted((left, right) => left.needsBytes - right.needsBytes)
+    .filter(({ needsBytes }) => (takenBytes += needsBytes) > roomBytes)
+    .map(({ node }) => node);
+  if (without.length > 0) throw new NoRoom(without, roomBytes);
 }
 
 /** Null when `work` ends well; the node whose file is no longer what was read. */
