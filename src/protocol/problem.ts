@@ -11,6 +11,7 @@ export const PROBLEM_STATUS = {
   "bad-credentials": 401,
   forbidden: 403,
   "not-found": 404,
+  "chunk-damaged": 404,
   timeout: 408,
   conflict: 409,
   "account-taken": 409,
@@ -25,6 +26,7 @@ export const PROBLEM_STATUS = {
   unavailable: 503,
   "key-service-away": 503,
   "storage-full": 507,
+  "over-quota": 507,
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEM_STATUS;

@@ -153,6 +153,7 @@ export class Cheater {
         if (this.way === "missing-none" && this.#lies()) return [];
         return this.way === "missing-all" && this.#lies() ? [...chunks] : missing;
       },
+      lacking: (signal) => honest.lacking(signal),
       put: (chunks, signal) => honest.put(chunks, signal),
       fetch: (chunks, signal) => this.#fetch(honest, chunks, signal),
     };

@@ -9,7 +9,7 @@ import type { Entry } from "#protocol/feed.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { pathOf } from "#sync/paths.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import { acceptRestore, readPosition } from "#sync/settings.ts";
@@ -25,6 +25,7 @@ import { Forgotten } from "./forgotten.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { isKnownName, Unhinted } from "./double-lives.ts";
 import { limitsOf } from "./holding.ts";
+import { MemoryKeptBytes } from "./memory-kept-bytes.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
@@ -35,7 +36,7 @@ import { CHUNKS, SIZES } from "./sealing.ts";
 import { isIgnored } from "./oracle.ts";
 import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
@@ -46,12 +47,13 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
+const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
+const DAMAGED_SHARE = 0.05;
 /** A disk whose times are whole seconds. */
 const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */
 const MOST_REFUSALS = 100;
-/** What makes a device or the server forget: only then are both sides united anew. */
-const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
 const STOPS = new Set([
   "journal-broken",
@@ -133,6 +135,7 @@ export class Device {
   readonly #edits: EditOracle;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
+  readonly #kept: MemoryKeptBytes;
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
   crashDue = false;
@@ -146,6 +149,9 @@ export class Device {
     const { account } = world;
     this.#keyring = account === null ? null : new Keyring(account, this.id);
     this.#draw = new Draw(swarm.seed, `device ${index}`);
+    const keeping = new Draw(swarm.seed, `kept ${index}`);
+    const isDamaged = (): boolean => keeping.chance(DAMAGED_SHARE);
+    this.#kept = new MemoryKeptBytes(keeping.pick(KEPT_BYTES), isDamaged);
     this.time = new MachineTime(scheduler);
     this.time.skewMs = swarm.skewsMs[index] ?? 0;
     const folding = swarm.foldingDisks[index] ?? false;
@@ -386,6 +392,7 @@ export class Device {
     const { scheduler, happened } = this.#world;
     scheduler.note(`${this.name} is told of a restored server`);
     happened.add("sealed: announced restore");
+    this.#edits.forget();
     this.#end();
     acceptRestore(this.store);
     const person = new Actor(`${this.name}'s person`, 1);
@@ -446,10 +453,10 @@ export class Device {
     const keyring = this.#keyring;
     const { sealed: sealing, folding } = swarm;
     if (account === null || keyring === null || sealing === null) {
-      return { seal: PLAIN_SEAL, remote };
+      return { seal: plainSeal(this.store), remote };
     }
     const { id: device, store } = this;
-    const own = { device, folding, store, disk, remote, line, happened };
+    const own = { device, folding, store, kept: this.#kept, disk, remote, line, happened };
     return sealedDoors({ account, keyring, sealing, ...own });
   }
 
@@ -571,13 +578,14 @@ export class Device {
   }
 
   #log(): Log {
-    const { scheduler, swarm, accuse } = this.#world;
-    const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
+    const { scheduler, swarm, server, accuse } = this.#world;
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
       if (event === "uniting") this.#forgot = null;
       if (event === "uniting") this.#edits.forget();
+      // Only where a device or the server forgets are both sides united anew.
+      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

@@ -1,5 +1,6 @@
 import type { Draw } from "./chance.ts";
 import type { Device } from "./device.ts";
+import { goBack } from "./going-back.ts";
 import type { StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import type { Surprise } from "./people.ts";
@@ -91,14 +92,9 @@ export class Fates {
   }
 
   #restoreServer(): void {
-    const { server, account, past, draw, scheduler } = this.#world;
-    if (draw.chance(0.5) && server.restoreBackup()) {
-      this.#hasRestored = true;
-      past.rewindTo(server.head.toLowerCase());
-      // The next device that reads the keyring tells the server of keys that it has forgotten.
-      if (account !== null) void server.beginKeyEpoch(account.epoch);
-      scheduler.note("the server is restored");
-    } else server.backUp();
+    const { server, draw } = this.#world;
+    if (draw.chance(0.5) && goBack(this.#world)) this.#hasRestored = true;
+    else server.backUp();
   }
 
   #crashInCommit(device: Device, draw: Draw, restart: () => void): void {

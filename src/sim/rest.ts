@@ -1,6 +1,6 @@
 import { Draw } from "./chance.ts";
 import type { Device } from "./device.ts";
-import { differences, disagreements, isLasting, treeOf } from "./oracle.ts";
+import { differences, disagreements, isAtRest, treeOf } from "./oracle.ts";
 import type { Actor, Scheduler } from "./scheduler.ts";
 import type { Swarm } from "./swarm.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -195,10 +195,4 @@ export class Rest {
     this.#world.scheduler.after(ms, this.#world.people, "has waited", () => undefined);
     await this.#world.scheduler.run(isOver, MOST_ROUND_STEPS);
   }
-}
-
-/** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine }: Device): boolean {
-  const status = engine?.status(0);
-  return status?.state === "in-sync" && status.problems.every(isLasting);
 }

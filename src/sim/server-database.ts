@@ -4,12 +4,14 @@ import type {
   AccountStore,
   ChunkIndex,
   JournalStore,
+  ScrubIndex,
   SpaceRow,
 } from "#server/metadata/port.ts";
 import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
 import { SqliteChunks } from "#server/metadata/sqlite-chunks.ts";
 import { SqliteFile } from "#server/metadata/sqlite-file.ts";
 import { SqliteJournals } from "#server/metadata/sqlite-journals.ts";
+import { SqliteScrub } from "#server/metadata/sqlite-scrub.ts";
 import { MemoryMetadata } from "./memory-metadata.ts";
 
 /** What a story's server keeps, and an older copy of it. */
@@ -18,6 +20,7 @@ export interface ServerDatabase {
   readonly accounts: AccountStore | null;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  readonly scrub: ScrubIndex;
   /** The chain value after the space's newest entry. */
   head(): string;
   backUp(): void;
@@ -44,6 +47,7 @@ class MemoryDatabase implements ServerDatabase {
   readonly #metadata = new MemoryMetadata();
   readonly journals = this.#metadata.journals;
   readonly chunks = this.#metadata.chunks;
+  readonly scrub = this.#metadata.scrub;
   readonly #space: SpaceId;
   #backup: ReturnType<MemoryMetadata["image"]> | null = null;
 
@@ -74,6 +78,7 @@ class SqliteDatabase implements ServerDatabase {
   readonly #accounts = new SqliteAccounts(this.#file);
   readonly journals = new SqliteJournals(this.#file);
   readonly chunks = new SqliteChunks(this.#file);
+  readonly scrub = new SqliteScrub(this.#file);
   readonly #tables: readonly string[];
   readonly #clear;
   readonly #head = this.#file.prepare("SELECT lower(hex(chain)) AS chain FROM spaces");

@@ -16,7 +16,7 @@ import { nodeDigest } from "#server/digest.ts";
 import { Intake } from "#server/intake.ts";
 import { Journal } from "#server/journal.ts";
 import { tokenHash } from "#server/tokens.ts";
-import type { ChunkIndex, NodeRow, SpaceRow } from "#server/metadata/port.ts";
+import type { ChunkIndex, NodeRow, ScrubIndex, SpaceRow } from "#server/metadata/port.ts";
 import type { Draw } from "./chance.ts";
 import { openServerDatabase, type ServerDatabase } from "./server-database.ts";
 import { PLAIN_READER, type SpaceReader } from "./space-reader.ts";
@@ -40,6 +40,8 @@ export class VirtualServer {
   #intake: Intake;
   #app: App | null;
   #hasBackup = false;
+  /** An older copy was put back. */
+  hasGoneBack = false;
   /** Counts starts: what was asked of an earlier one is never answered. */
   life = 0;
   /** What each commit was answered with first. */
@@ -104,6 +106,10 @@ export class VirtualServer {
     return this.#database.chunks;
   }
 
+  get scrub(): ScrubIndex {
+    return this.#database.scrub;
+  }
+
   get nowMs(): number {
     return this.#clock.nowMs();
   }
@@ -166,6 +172,7 @@ export class VirtualServer {
   restoreBackup(): boolean {
     if (!this.#hasBackup) return false;
     this.#database.restore();
+    this.hasGoneBack = true;
     const epoch = newEpoch(this.#draw);
     void this.#database.journals.restart(() => epoch, true);
     this.#answers.clear();
@@ -232,17 +239,17 @@ export class VirtualServer {
   }
 
   #buildApp(): App | null {
-    const { accounts, journals, chunks } = this.#database;
+    const { accounts, journals, chunks, scrub } = this.#database;
     if (accounts === null) return null;
     const fault = (event: string, fields: LogFields = {}): void => {
       this.faults.push(`the server logs ${event} ${JSON.stringify(fields)}`);
     };
     return buildApp({
-      metadata: { accounts, journals, chunks, [Symbol.asyncDispose]: async () => {} },
+      metadata: { accounts, journals, chunks, scrub, [Symbol.asyncDispose]: async () => {} },
       packs: this.#packs,
       clock: this.#clock,
       chance: this.#draw,
-      opaque: new Opaque(""),
+      opaque: new Opaque("", ""),
       secrets: new Secrets(new Uint8Array(32), this.#draw),
       digest: nodeDigest,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: fault },
@@ -252,10 +259,11 @@ export class VirtualServer {
   #start(): { announcer: Announcer; journal: Journal; intake: Intake } {
     const announcer = new Announcer(this.#clock);
     const journal = new Journal({ metadata: this.#database, digest: nodeDigest, announcer });
-    const { chunks } = this.#database;
+    const { chunks, scrub } = this.#database;
     const intake = new Intake({
       packs: this.#packs,
       chunks,
+      scrub,
       digest: nodeDigest,
       chance: this.#draw,
     });

@@ -55,6 +55,10 @@ export class WireRemote implements Remote {
     return this.#remote.missing(chunks, signal);
   }
 
+  lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    return this.#remote.lacking(signal);
+  }
+
   put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
     this.#world.traffic.sentBytes += sumOf(chunks);
     return this.#remote.put(chunks, signal);

@@ -23,11 +23,12 @@ import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Way } from "./people.ts";
 import { Rest } from "./rest.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
+import { isAnnounced, whenGoneBack } from "./going-back.ts";
 import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
 import type { NewKeys } from "./sealing.ts";
 import { PLAIN_READER } from "./space-reader.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualServer } from "./virtual-server.ts";
 
@@ -137,7 +138,7 @@ export class World {
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
-      const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
+      const isSteady = !isForgetful(this.#swarm) && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#fates.hasRestored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
       const entries = isSteady ? await this.#server.openedEntries() : [];
@@ -147,7 +148,16 @@ export class World {
     if (this.#wrong.length === 0 && this.#swarm.seed % 16 === 1) await this.#rest.expectReasons();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#rest.expectSameAfterRestart();
+    if (this.#wrong.length === 0 && isAnnounced(this.#swarm)) {
+      for (const crime of await whenGoneBack(this.#parts, () => this.#rest.rest()))
+        this.#accuse(crime);
+    }
     return this.#outcome();
+  }
+
+  get #parts() {
+    const [server, past, account] = [this.#server, this.#past, this.#account];
+    return { server, past, account, scheduler: this.#scheduler, devices: this.#devices };
   }
 
   #outcome(): Outcome {
@@ -165,12 +175,6 @@ export class World {
     const crimes = await reckon({ ...world, ledger: this.#ledger, wrong: this.#wrong });
     for (const crime of crimes) this.#accuse(crime);
     return this.#outcome();
-  }
-
-  /** True when a device or the server went back to what it knew before. */
-  #isForgetful(): boolean {
-    const forgetful: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
-    return this.#swarm.fates.some(({ fate }) => forgetful.includes(fate));
   }
 
   /** The story is not over before it is done. */
@@ -275,8 +279,10 @@ export class World {
   #deed(id: number, index: number): { deed: Deed; name: string; way: Way } {
     const device = this.#device(index);
     const draw = new Draw(this.#swarm.seed, `deed ${id}`);
-    const meant = this.#swarm.deeds.find((deed) => deed.id === id)?.way;
+    const { deeds } = this.#swarm;
+    const meant = deeds.find((deed) => deed.id === id)?.way;
     const way = meant ?? pickWay(this.#swarm.ways, draw);
+    if (isAnnounced(this.#swarm) && this.#swarm.seed % deeds.length === id) this.#server.backUp();
     const done = (): void => void this.#happened.add(`people: ${way}`);
     const deed = watched(device.person.does(way, draw, `${device.name}${id}`), done);
     return { deed, name: device.name, way };

@@ -133,6 +133,7 @@ export class Reading {
     this.#problems.retain("read", () => waiting.map(({ path }) => path));
     const ids = new Set(waiting.map(({ id }) => id));
     for (const id of this.#wantedMs.keys()) if (!ids.has(id)) this.#wantedMs.delete(id);
+    this.#coolDown();
     const jobs: Job[] = [];
     let nextMs: number | null = null;
     this.#resting = 0;
@@ -218,6 +219,15 @@ export class Reading {
     return Math.max(restedMs, Math.min(quietMs, heat.lastMs + pauseMs));
   }
 
+  /** Forgets what was read so long ago that it is not hot any more: the first are the oldest. */
+  #coolDown(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const [id, { lastMs }] of this.#heat) {
+      if (nowMs - lastMs <= HOT_FORGET_MS && nowMs >= lastMs) break;
+      this.#heat.delete(id);
+    }
+  }
+
   #readLarge(job: Job, signal?: AbortSignal): void {
     const reading = this.#readBatch([job], signal)
       .catch(() => undefined)
@@ -266,6 +276,7 @@ export class Reading {
     const { id } = job;
     this.#verify.delete(id);
     const readings = (this.#heat.get(id)?.readings ?? 0) + 1;
+    this.#heat.delete(id);
     this.#heat.set(id, { readings, lastMs: nowMs });
     const row = this.#trees.get(id);
     if (!row?.local) return;

@@ -30,12 +30,12 @@ sealedRecordsContract("dreamed", async () => {
 });
 
 journalContract("dreamed", async () => {
-  const { journals, chunks } = new MemoryMetadata();
+  const { journals, chunks, scrub } = new MemoryMetadata();
   const file = SqliteFile.open(":memory:");
   // A story's one account is nowhere: only spaces name it.
   const accounts = new SqliteAccounts(file);
   const close = async (): Promise<void> => file[Symbol.dispose]();
-  const metadata = { accounts, journals, chunks, [Symbol.asyncDispose]: close };
+  const metadata = { accounts, journals, chunks, scrub, [Symbol.asyncDispose]: close };
   return { metadata, peer: async () => metadata, [Symbol.asyncDispose]: close };
 });
 

@@ -1,31 +1,23 @@
 import { Option, type Command } from "commander";
-import { join } from "node:path";
-import { DEFAULT_PORT, readConfig, type Settings } from "#server/config.ts";
+import { DEFAULT_PORT } from "#server/config.ts";
 import { startServer } from "#server/main.ts";
 import { print } from "../output.ts";
 import { stopSignal } from "../stopping.ts";
-import { explain, thisHome } from "../usage.ts";
+import { serverConfig, type ServerFlags } from "../server-settings.ts";
+import { explain } from "../usage.ts";
 import { readVersion } from "../version.ts";
 
-type Options = {
-  readonly data?: string;
-  readonly host?: string;
-  readonly port?: string;
-  readonly database?: string;
-  readonly chunks?: string;
-  readonly keyFile?: string;
-  readonly keyService?: string;
-};
+type Options = Pick<
+  ServerFlags,
+  "data" | "host" | "port" | "database" | "chunks" | "keyFile" | "keyService"
+>;
 
 /** Begins to listen for signals first: one that comes while the server starts is not lost. */
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
-  const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
   const { data, host, port, database, chunks, keyFile, keyService } = options;
-  const named = { data, host, port, database, chunks, keyFile, keyService };
-  const given = Object.entries(named).filter(([, value]) => value);
-  const flags: Settings = { ...standard, ...Object.fromEntries(given) };
-  const server = await startServer(readConfig(flags, process.env), readVersion());
+  const config = serverConfig({ data, host, port, database, chunks, keyFile, keyService });
+  const server = await startServer(config, readVersion());
   print(`listening on ${server.address.url}`);
   await new Promise<void>((resolve) => {
     if (stop.aborted) resolve();

@@ -1,5 +1,5 @@
-import { WorldError } from "#core/errors.ts";
-import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkId, type AccountId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkGone } from "./chunk-rows.ts";
 import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { integerOf, textOf } from "./rows.ts";
@@ -58,21 +58,38 @@ export class MongoChunks implements ChunkIndex {
     // What somebody has stored before is written again, and dropped: the first place stays.
     const places = written.map(({ id, ...place }) => ({ _id: id, ...place }));
     await this.#database.insertNew("chunks", places);
+    for (const { _id, ...place } of places) {
+      const update = { $set: place, $unset: { isQuarantined: "" } };
+      await this.#database.change("chunks", { _id, isQuarantined: true }, update);
+    }
     const wanted = [...new Set(ids)];
     const found = await this.#places([...new Set([...wanted, ...written.map(({ id }) => id)])]);
     const stored = new Set(found.map(({ _id }) => _id));
     const gone = wanted.find((id) => !stored.has(id));
-    if (gone !== undefined) {
-      throw new WorldError("chunk-gone", `Chunk ${gone} is stored no more: send it again.`, {
-        retryable: true,
-      });
-    }
+    if (gone !== undefined) throw chunkGone(gone);
     const links = wanted.map((id) => ({ _id: linkId(space, id), leaseMs }));
     await this.#database.insertNew("links", links);
     await this.renew(space, wanted, leaseMs);
     const packs = new Set(written.map(({ pack }) => pack));
     const used = found.map((place) => textOf(place, "pack"));
     return new Set(used.filter((pack) => packs.has(pack)));
+  }
+
+  async heldBytes(account: AccountId): Promise<number> {
+    let bytes = 0;
+    for (const { _id: space } of await this.#database.many("spaces", { account })) {
+      for (let after = `${space}/`; ;) {
+        const page = { sort: { _id: 1 }, limit: MAX_IDS } as const;
+        const where = { _id: { $gt: after, $lt: `${space}/~` } };
+        const links = await this.#database.many("links", where, page);
+        const places = await this.#places(links.map(({ _id }) => _id.slice(space.length + 1)));
+        for (const place of places) bytes += integerOf(place, "lengthBytes");
+        const last = links.at(-1);
+        if (last === undefined || links.length < MAX_IDS) break;
+        after = last._id;
+      }
+    }
+    return bytes;
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {
@@ -87,7 +104,10 @@ export class MongoChunks implements ChunkIndex {
     });
   }
 
+  /** What is quarantined has no place. */
   #places(ids: readonly string[]): Promise<Stored[]> {
-    return inBatches(ids, (some) => this.#database.many("chunks", { _id: { $in: some } }));
+    return inBatches(ids, (some) =>
+      this.#database.many("chunks", { _id: { $in: some }, isQuarantined: { $ne: true } }),
+    );
   }
 }

@@ -171,4 +171,10 @@ CREATE INDEX links_chunk ON links (chunk);
 CREATE INDEX links_lease ON links (lease_ms) WHERE lease_ms IS NOT NULL;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST];
+/** Chunks whose bytes were found damaged or gone. */
+const QUARANTINE = `
+ALTER TABLE chunks ADD COLUMN quarantined integer NOT NULL DEFAULT 0;
+CREATE INDEX chunks_quarantined ON chunks (id) WHERE quarantined = 1;
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, QUARANTINE];

@@ -6,6 +6,7 @@ import { giveBackAttempt, takeAttempt } from "./postgres-attempts.ts";
 import { PostgresChunks } from "./postgres-chunks.ts";
 import { clientConfig, PostgresDatabase } from "./postgres-database.ts";
 import { PostgresJournals } from "./postgres-journals.ts";
+import { PostgresScrub } from "./postgres-scrub.ts";
 import { PostgresNews } from "./postgres-news.ts";
 
 /**
@@ -25,6 +26,7 @@ export async function openPostgresMetadata(
     accounts: new PostgresAccounts(database),
     journals: new PostgresJournals(database),
     chunks: new PostgresChunks(database),
+    scrub: new PostgresScrub(database),
     shared: {
       listen: (heard) => news.listen(heard),
       takeAttempt: (key, limit, nowMs) => takeAttempt(database, key, limit, nowMs),

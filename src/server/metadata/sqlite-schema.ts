@@ -186,12 +186,19 @@ const RESTORES = `
 ALTER TABLE spaces ADD COLUMN restores TEXT NOT NULL DEFAULT '[]';
 `;
 
+/** Chunks whose bytes were found damaged or gone. */
+const QUARANTINE = `
+ALTER TABLE chunks ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX chunks_quarantined ON chunks (id) WHERE quarantined = 1;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   SEALED_SPACES,
   SEALED_ACCOUNTS,
   JOIN_MESSAGES,
   RESTORES,
+  QUARANTINE,
 ];
 
 /** "LKST": marks the file as ours in SQLite's header. */
