@@ -126,11 +126,15 @@ export class World {
   #hireCheater(): void {
     const cheat = this.#swarm.sealed?.cheat ?? null;
     if (cheat === null) return;
-    const device = this.#device(cheat.device);
-    const draw = new Draw(this.#swarm.seed, "cheat");
-    device.cheater = new Cheater(cheat, device.id, draw, ({ changes }) => {
-      this.#past.claim(this.#server.opened(changes));
+    const server = this.#server;
+    const cheater = new Cheater(cheat, {
+      draw: new Draw(this.#swarm.seed, "cheat"),
+      claim: ({ changes }) => this.#past.claim(server.opened(changes)),
+      entries: () => server.entries(),
+      announce: (sequence) => server.announcer.announce(server.space, sequence),
     });
+    const victims = cheater.liesToAll ? this.#devices : [this.#device(cheat.device)];
+    for (const device of victims) device.cheater = cheater;
   }
 
   async play(): Promise<Outcome> {

@@ -141,6 +141,10 @@ export class SealedRemote implements Remote {
     return epochs.has(keyEpoch) && signingKeyOf(device, keyEpoch) !== undefined;
   }
 
+  async room(signal?: AbortSignal): Promise<number | null> {
+    return (await this.#world.remote.room?.(signal)) ?? null;
+  }
+
   /** A chunk that was never sealed here is missing as far as anybody can tell. */
   async missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
     const { records, remote } = this.#world;
