@@ -40,6 +40,31 @@ suite("several servers over one database and one bucket", { skip }, () => {
     await world.server({ env, data: other });
   });
 
+  test("MP8: a server whose chunks lie elsewhere than the others' does not start", async () => {
+    await using world = await World.open();
+    const { LOCKSTEP_CHUNKS = "", ...env } = await all().fresh();
+    const keys = ["--key-file", path.join(world.folder, "master.key")];
+    const serve = (name: string, chunks: string) => {
+      const args = ["serve", "--data", path.join(world.folder, name), "--port", "0", ...keys];
+      return world.start(args, { env: { ...env, LOCKSTEP_CHUNKS: chunks } });
+    };
+    const folder = `file:${path.join(world.folder, "packs")}`;
+    const first = serve("first", folder);
+    await first.says(/^listening on/);
+    for (const elsewhere of [`${folder}-2`, LOCKSTEP_CHUNKS]) {
+      const ended = await serve("other", elsewhere).ended;
+      assert.equal(ended.code, 1);
+      assertSentence(ended, /chunks of this database lie elsewhere/);
+    }
+    const ended = await serve("same", folder).ended;
+    assert.equal(ended.code, 1);
+    assertSentence(ended, /Another server has the .*folder .*packs open/);
+    await first.stop();
+    // The folder is known wherever it was moved to.
+    fs.renameSync(path.join(world.folder, "packs"), path.join(world.folder, "moved"));
+    await serve("first", `file:${path.join(world.folder, "moved")}`).says(/^listening on/);
+  });
+
   test(
     "EX7, MP1, MP6: three servers, one of them killed again and again: nothing is lost, nothing doubled",
     { timeout: KILLING_MS + 120_000 },

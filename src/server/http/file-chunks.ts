@@ -46,7 +46,7 @@ const uploadRoute = createRoute({
       description: "Stored, durable",
       content: { "application/json": { schema: ChunkUploaded } },
     },
-    ...problems(...BODY_PROBLEMS, ...ALWAYS, "hash-mismatch"),
+    ...problems(...BODY_PROBLEMS, ...ALWAYS, "hash-mismatch", "over-quota"),
   },
 });
 
@@ -126,7 +126,8 @@ export function mountFileChunks(app: OpenAPIHono<Env>, parts: RestParts, gates: 
     const frames = (async function* () {
       yield { id, bytes };
     })();
-    await parts.intake.store(space.id, frames, parts.clock.nowMs());
+    const within = parts.quotas.within(space.account, frames);
+    await parts.intake.store(space.id, within, parts.clock.nowMs());
     return context.json({ status: "uploaded" } as const, 200);
   });
 
