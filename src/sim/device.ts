@@ -36,7 +36,7 @@ import { CHUNKS, SIZES } from "./sealing.ts";
 import { isIgnored } from "./oracle.ts";
 import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
@@ -54,8 +54,6 @@ const DAMAGED_SHARE = 0.3;
 const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */
 const MOST_REFUSALS = 100;
-/** What makes a device or the server forget: only then are both sides united anew. */
-const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
 const STOPS = new Set([
   "journal-broken",
@@ -579,13 +577,14 @@ export class Device {
   }
 
   #log(): Log {
-    const { scheduler, swarm, accuse } = this.#world;
-    const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
+    const { scheduler, swarm, server, accuse } = this.#world;
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
       if (event === "uniting") this.#forgot = null;
       if (event === "uniting") this.#edits.forget();
+      // Only where a device or the server forgets are both sides united anew.
+      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

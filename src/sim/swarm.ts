@@ -421,3 +421,8 @@ export function readSwarm(printed: object): Swarm {
     sealed: sealed ? { ...sealed, primitives: sealed.primitives ?? "real" } : null,
   };
 }
+
+/** True when a device or the server goes back to what it knew before. */
+export function isForgetful({ fates }: Pick<Swarm, "fates">): boolean {
+  return fates.some(({ fate }) => ["roll-back", "server-restore", "power-cut"].includes(fate));
+}
