@@ -29,7 +29,7 @@ class ImpatientClock extends StandingClock {
 function clientOf(url: string) {
   const clock = new ImpatientClock();
   const world = { clock, chance: systemChance, digest: systemDigest, url };
-  const remoteThat = (more: Pick<RemoteWorld, "release">): HttpRemote =>
+  const remoteThat = (more: Pick<RemoteWorld, "release" | "fetch">): HttpRemote =>
     new HttpRemote({ ...world, ...more, space: spaceId("5".repeat(32)) });
   return { clock, remote: remoteThat({}), remoteThat, account: new HttpAccount(world) };
 }
@@ -191,11 +191,14 @@ test("HC6: what is sent is kept until the server has it, over as many tries as t
   });
   const expected = concat(framed.map(({ wire }) => wire));
   const received: Uint8Array[] = [];
+  const missing = framed.map(({ frame }) => frame.id);
   await using stranger = await openStranger((request, response) => {
     void Array.fromAsync(request as AsyncIterable<Uint8Array>).then((pieces) => {
-      received.push(concat(pieces));
-      if (received.length === 1) return void response.writeHead(503).end();
-      return void response.setHeader("content-type", "application/json").end('{"stored":2}');
+      const isQuestion = request.url?.endsWith("/missing") ?? false;
+      if (!isQuestion) received.push(concat(pieces));
+      if (received.length === 1 && !isQuestion) return void response.writeHead(503).end();
+      const answer = JSON.stringify(isQuestion ? { missing } : { stored: 2 });
+      return void response.setHeader("content-type", "application/json").end(answer);
     });
   });
   const released: Uint8Array[] = [];
@@ -203,6 +206,23 @@ test("HC6: what is sent is kept until the server has it, over as many tries as t
   await remote.put(framed.map(({ frame }) => frame));
   assert.deepEqual(received, [expected, expected]);
   assert.deepEqual(released, bytes);
+});
+
+test("HC6: what is sent and what the connection holds are not the same memory", async () => {
+  const bytes = new Uint8Array(600_000).fill(7);
+  let sentBytes = 0;
+  const fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    for await (const piece of new Request(url, init).body as AsyncIterable<Uint8Array>) {
+      sentBytes += piece.length;
+      piece.fill(0);
+    }
+    return Response.json({ stored: 1 });
+  };
+  const { remoteThat } = clientOf("http://127.0.0.1/");
+  const frame = { id: chunkId(toHex(systemDigest.sha256(bytes))), bytes };
+  await remoteThat({ fetch }).put([frame]);
+  assert.equal(sentBytes, 600_036);
+  assert.ok(bytes.every((byte) => byte === 7));
 });
 
 test("HC6: a server that asks to be left alone for long is not asked again", async () => {

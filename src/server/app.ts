@@ -1,5 +1,6 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
+import { release } from "#core/bytes.ts";
 import { messageOf } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
@@ -141,6 +142,7 @@ export function buildApp(world: AppWorld): App {
     chance,
     onAccepted,
     beforeRemoving,
+    release,
   });
   const { quotaBytes = null, requestsPerSecond = null, audit = log } = world;
   const quotas = new Quotas({ chunks, clock, limitBytes: quotaBytes });

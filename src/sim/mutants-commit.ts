@@ -233,6 +233,26 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     GAP_ACCEPTED,
     CHAIN_ACCEPTED,
   ),
+  mutant("rewind-trusts-later", "What was agreed on in the lost journal counts (SL18).", [
+    "sync/rewind.ts",
+    "  if (crev <= sequence && lrev <= sequence) return synced;",
+    "  if (remote !== null) return synced;",
+  ]),
+  mutant("rewind-brings-back", "What was deleted in the lost journal comes back (SL18).", [
+    "sync/rewind.ts",
+    "waiting?.has(id) === false;",
+    "waiting?.has(id) === undefined;",
+  ]),
+  mutant("rewind-deletes-waiting", "What had not come yet counts as deleted (SL18).", [
+    "sync/rewind.ts",
+    "      if (synced === null && row.local === null) waiting.push(id);\n",
+    "",
+  ]),
+  mutant("rewind-deletes-unread", "What was never read of counts as deleted (SL18).", [
+    "sync/rewind.ts",
+    "const knowsAll = pending === null && sequence >= shared && waiting.length <= MOST_WAITING;",
+    "const knowsAll = waiting.length <= MOST_WAITING;",
+  ]),
   mutant("union-deletes", "What was agreed on before a union still counts after it (EN3).", [
     "sync/union.ts",
     "      trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });",

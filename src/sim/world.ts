@@ -10,6 +10,7 @@ import {
   conflictCopies,
   differences,
   disagreements,
+  isAtRest,
   isKeptBack,
   isLasting,
   Ledger,
@@ -23,11 +24,12 @@ import { Past } from "./past.ts";
 import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Surprise, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
+import { goBack, isAnnounced, whenGoneBack } from "./going-back.ts";
 import { reckon } from "./reckoning.ts";
 import { SealedAccount } from "./sealed-account.ts";
 import type { NewKeys } from "./sealing.ts";
 import { PLAIN_READER } from "./space-reader.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Fate, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualServer } from "./virtual-server.ts";
 
@@ -76,6 +78,11 @@ export class World {
   #busy = 0;
   #restored = false;
 
+  get #parts() {
+    const [server, past, devices] = [this.#server, this.#past, this.#devices];
+    return { server, past, account: this.#account, scheduler: this.#scheduler, devices };
+  }
+
   private constructor(swarm: Swarm, scheduler: Scheduler, server: VirtualServer) {
     this.#swarm = swarm;
     this.#conflicts = new ConflictOracle(swarm.folding ? foldName : plainNameKey);
@@ -119,11 +126,15 @@ export class World {
   #hireCheater(): void {
     const cheat = this.#swarm.sealed?.cheat ?? null;
     if (cheat === null) return;
-    const device = this.#device(cheat.device);
-    const draw = new Draw(this.#swarm.seed, "cheat");
-    device.cheater = new Cheater(cheat, device.id, draw, ({ changes }) => {
-      this.#past.claim(this.#server.opened(changes));
+    const server = this.#server;
+    const cheater = new Cheater(cheat, {
+      draw: new Draw(this.#swarm.seed, "cheat"),
+      claim: ({ changes }) => this.#past.claim(server.opened(changes)),
+      entries: () => server.entries(),
+      announce: (sequence) => server.announcer.announce(server.space, sequence),
     });
+    const victims = cheater.liesToAll ? this.#devices : [this.#device(cheat.device)];
+    for (const device of victims) device.cheater = cheater;
   }
 
   async play(): Promise<Outcome> {
@@ -136,7 +147,7 @@ export class World {
     this.#wrong.push(...this.#server.faults);
     if (this.#wrong.length === 0) {
       const { folding } = this.#swarm;
-      const isSteady = !this.#isForgetful() && !this.#devices.some(({ hasAsked }) => hasAsked);
+      const isSteady = !isForgetful(this.#swarm) && !this.#devices.some(({ hasAsked }) => hasAsked);
       const story = { mayForget: this.#restored, isSteady, folding };
       this.#wrong.push(...(await verdict(this.#devices, this.#server, this.#ledger, story)));
       const entries = isSteady ? await this.#server.openedEntries() : [];
@@ -146,6 +157,9 @@ export class World {
     if (this.#wrong.length === 0 && this.#swarm.seed % 16 === 1) await this.#expectReasons();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#expectSameAfterRestart();
+    if (this.#wrong.length === 0 && isAnnounced(this.#swarm)) {
+      for (const crime of await whenGoneBack(this.#parts, () => this.#rest())) this.#accuse(crime);
+    }
     return this.#outcome();
   }
 
@@ -164,12 +178,6 @@ export class World {
     const crimes = await reckon({ ...world, ledger: this.#ledger, wrong: this.#wrong });
     for (const crime of crimes) this.#accuse(crime);
     return this.#outcome();
-  }
-
-  /** True when a device or the server went back to what it knew before. */
-  #isForgetful(): boolean {
-    const forgetful: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
-    return this.#swarm.fates.some(({ fate }) => forgetful.includes(fate));
   }
 
   #accuse(crime: string): void {
@@ -265,8 +273,10 @@ export class World {
   #deed(id: number, index: number): { deed: Deed; name: string; way: Way } {
     const device = this.#device(index);
     const draw = new Draw(this.#swarm.seed, `deed ${id}`);
-    const meant = this.#swarm.deeds.find((deed) => deed.id === id)?.way;
+    const { deeds } = this.#swarm;
+    const meant = deeds.find((deed) => deed.id === id)?.way;
     const way = meant ?? pickWay(this.#swarm.ways, draw);
+    if (isAnnounced(this.#swarm) && this.#swarm.seed % deeds.length === id) this.#server.backUp();
     const done = (): void => void this.#happened.add(`people: ${way}`);
     const deed = watched(device.person.does(way, draw, `${device.name}${id}`), done);
     return { deed, name: device.name, way };
@@ -391,13 +401,8 @@ export class World {
   }
 
   #restoreServer(): void {
-    if (this.#draw.chance(0.5) && this.#server.restoreBackup()) {
-      this.#restored = true;
-      this.#past.rewindTo(this.#server.head.toLowerCase());
-      // The next device that reads the keyring tells the server of keys that it has forgotten.
-      if (this.#account !== null) void this.#server.beginKeyEpoch(this.#account.epoch);
-      this.#scheduler.note("the server is restored");
-    } else this.#server.backUp();
+    if (this.#draw.chance(0.5) && goBack(this.#parts)) this.#restored = true;
+    else this.#server.backUp();
   }
 
   #crashInCommit(device: Device, draw: Draw, restart: () => void): void {
@@ -591,10 +596,4 @@ export class World {
       for (const line of lines) this.#accuse(`a restart changed ${name}: ${line}`);
     });
   }
-}
-
-/** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine }: Device): boolean {
-  const status = engine?.status(0);
-  return status?.state === "in-sync" && status.problems.every(isLasting);
 }

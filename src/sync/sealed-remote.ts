@@ -15,7 +15,7 @@ import type { Deltas } from "./deltas.ts";
 import { ChunkChanged } from "./ports.ts";
 import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
-import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
+import { isRestoreAccepted, noteShared, offerRestore, readPosition } from "./settings.ts";
 
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
@@ -96,7 +96,10 @@ export class SealedRemote implements Remote {
       trees.transaction(() => offerRestore(settings, latest.epoch));
       return wasRestored(seen, sequence);
     }
-    trees.transaction(() => records.forgetEntriesAfter(sequence));
+    trees.transaction(() => {
+      records.forgetEntriesAfter(sequence);
+      noteShared(settings, expected === chain && sequence > 0 ? sequence : null);
+    });
     return new WorldError("reset", "The server was put back to an older copy, as announced.");
   }
 

@@ -1,4 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
+import { release } from "#core/bytes.ts";
 import type { Clock } from "#core/world.ts";
 import {
   FetchQuestion,
@@ -106,13 +107,49 @@ const fetchRoute = createRoute({
   },
 });
 
+/** Frames are put together of copies: the pieces go when the next one is asked for. */
+async function* lent(
+  pieces: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const piece of pieces) {
+    yield piece;
+    release(piece);
+  }
+}
+
+/** Frames of small chunks go on together: a piece costs the socket the same however small it is. */
+const PIECE_BYTES = 64 * 1024;
+
+/** What came before a chunk that cannot be read is of use. */
 async function* written(
   chunks: AsyncIterable<ChunkFrame>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const { id, bytes } of chunks) {
-    yield frameHead(id, bytes.length);
-    yield bytes;
+  let piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  const rest = (): Uint8Array => {
+    const bytes = piece.subarray(0, filled);
+    piece = new Uint8Array(PIECE_BYTES);
+    filled = 0;
+    return bytes;
+  };
+  try {
+    for await (const { id, bytes } of chunks) {
+      const head = frameHead(id, bytes.length);
+      if (filled + head.length + bytes.length > PIECE_BYTES && filled > 0) yield rest();
+      if (head.length + bytes.length > PIECE_BYTES) {
+        yield head;
+        yield bytes;
+        continue;
+      }
+      piece.set(head, filled);
+      piece.set(bytes, filled + head.length);
+      filled += head.length + bytes.length;
+    }
+  } catch (error) {
+    if (filled > 0) yield rest();
+    throw error;
   }
+  if (filled > 0) yield rest();
 }
 
 export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
@@ -153,7 +190,7 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
         `A batch of chunks is sent as ${FRAMES_MEDIA_TYPE}; set that Content-Type.`,
       );
     }
-    const body = readBody(context, clock, MAX_BATCH_BYTES);
+    const body = lent(readBody(context, clock, MAX_BATCH_BYTES));
     const frames = quotas.within(space.account, readFrames(body));
     const stored = await intake.store(space.id, frames, clock.nowMs());
     return context.json({ stored }, 200);

@@ -13,7 +13,7 @@ import { limitBody } from "./body.ts";
 /** What middleware leaves on a request. */
 export type Env = {
   /** There is no socket where the app is called by itself. */
-  Bindings: Partial<Pick<HttpBindings, "outgoing">>;
+  Bindings: Partial<Pick<HttpBindings, "incoming" | "outgoing">>;
   Variables: {
     session: Session;
     requestId: string;
