@@ -35,7 +35,8 @@ import type {
 import { OwnCommit } from "./own-commit.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { readKeyEpoch, writeKeyEpoch } from "./settings.ts";
-import { unasked, type SealedRemote } from "./sealed-remote.ts";
+import { unasked } from "./fetch-ahead.ts";
+import type { SealedRemote } from "./sealed-remote.ts";
 
 export type SealedWorld = {
   readonly space: SpaceId;
