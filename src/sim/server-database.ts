@@ -1,4 +1,5 @@
 import type { SpaceId } from "#core/ids.ts";
+import type { Collection } from "#server/metadata/collection.ts";
 import type {
   AccountRow,
   AccountStore,
@@ -10,6 +11,8 @@ import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
 import { SqliteChunks } from "#server/metadata/sqlite-chunks.ts";
 import { SqliteFile } from "#server/metadata/sqlite-file.ts";
 import { SqliteJournals } from "#server/metadata/sqlite-journals.ts";
+import { SqliteLinks } from "#server/metadata/sqlite-links.ts";
+import { SqlitePacks } from "#server/metadata/sqlite-packs.ts";
 import { MemoryMetadata } from "./memory-metadata.ts";
 
 /** What a story's server keeps, and an older copy of it. */
@@ -18,6 +21,7 @@ export interface ServerDatabase {
   readonly accounts: AccountStore | null;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  readonly collection: Collection;
   /** The chain value after the space's newest entry. */
   head(): string;
   backUp(): void;
@@ -44,6 +48,7 @@ class MemoryDatabase implements ServerDatabase {
   readonly #metadata = new MemoryMetadata();
   readonly journals = this.#metadata.journals;
   readonly chunks = this.#metadata.chunks;
+  readonly collection = this.#metadata.collection;
   readonly #space: SpaceId;
   #backup: ReturnType<MemoryMetadata["image"]> | null = null;
 
@@ -74,6 +79,10 @@ class SqliteDatabase implements ServerDatabase {
   readonly #accounts = new SqliteAccounts(this.#file);
   readonly journals = new SqliteJournals(this.#file);
   readonly chunks = new SqliteChunks(this.#file);
+  readonly collection = {
+    links: new SqliteLinks(this.#file),
+    packs: new SqlitePacks(this.#file),
+  };
   readonly #tables: readonly string[];
   readonly #clear;
   readonly #head = this.#file.prepare("SELECT lower(hex(chain)) AS chain FROM spaces");

@@ -10,6 +10,7 @@ import {
   conflictCopies,
   differences,
   disagreements,
+  isAtRest,
   isKeptBack,
   isLasting,
   Ledger,
@@ -20,6 +21,7 @@ import {
   verdict,
 } from "./oracle.ts";
 import { Past } from "./past.ts";
+import { CollectorAtWork } from "./collecting.ts";
 import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Surprise, Way } from "./people.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
@@ -63,6 +65,7 @@ export class World {
   readonly #scheduler: Scheduler;
   readonly #server: VirtualServer;
   readonly #account: SealedAccount | null;
+  readonly #collector: CollectorAtWork | null;
   readonly #devices: Device[] = [];
   readonly #ledger = new Ledger();
   readonly #past = new Past();
@@ -103,6 +106,7 @@ export class World {
       this.#devices.push(new Device(world, index));
     }
     this.#hireCheater();
+    this.#collector = CollectorAtWork.of(world);
     scheduler.afterStep = () => this.#bury();
   }
 
@@ -149,7 +153,8 @@ export class World {
     return this.#outcome();
   }
 
-  #outcome(): Outcome {
+  async #outcome(): Promise<Outcome> {
+    if (this.#wrong.length === 0) this.#wrong.push(...((await this.#collector?.faults()) ?? []));
     for (const device of this.#devices) device.kill();
     const { hash, steps } = this.#scheduler;
     return { hash, steps, wrong: this.#wrong, happened: [...this.#happened] };
@@ -450,6 +455,7 @@ export class World {
 
   async #mend(): Promise<void> {
     this.#scheduler.note("everything heals");
+    this.#collector?.end();
     this.#server.restart(true);
     for (const device of this.#devices) {
       device.plight.cutOff = false;
@@ -591,10 +597,4 @@ export class World {
       for (const line of lines) this.#accuse(`a restart changed ${name}: ${line}`);
     });
   }
-}
-
-/** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
-function isAtRest({ engine }: Device): boolean {
-  const status = engine?.status(0);
-  return status?.state === "in-sync" && status.problems.every(isLasting);
 }

@@ -14,6 +14,7 @@ import { SqliteAccounts } from "../../src/server/metadata/sqlite-accounts.ts";
 import { SqliteFile } from "../../src/server/metadata/sqlite-file.ts";
 import { diskContract, type DiskUnderTest } from "./disk.ts";
 import { journalContract } from "./metadata.ts";
+import { collectionContract } from "./metadata-collection.ts";
 import { sealedRecordsContract } from "./sealed-records.ts";
 import { treeStoreContract } from "./tree-store.ts";
 
@@ -29,15 +30,18 @@ sealedRecordsContract("dreamed", async () => {
   return { records: store.sealed, trees: store, [Symbol.asyncDispose]: async () => store.close() };
 });
 
-journalContract("dreamed", async () => {
-  const { journals, chunks } = new MemoryMetadata();
+async function openDreamedMetadata() {
+  const { journals, chunks, collection } = new MemoryMetadata();
   const file = SqliteFile.open(":memory:");
   // A story's one account is nowhere: only spaces name it.
   const accounts = new SqliteAccounts(file);
   const close = async (): Promise<void> => file[Symbol.dispose]();
-  const metadata = { accounts, journals, chunks, [Symbol.asyncDispose]: close };
+  const metadata = { accounts, journals, chunks, collection, [Symbol.asyncDispose]: close };
   return { metadata, peer: async () => metadata, [Symbol.asyncDispose]: close };
-});
+}
+
+journalContract("dreamed", openDreamedMetadata);
+collectionContract("dreamed", openDreamedMetadata);
 
 diskContract("a dreamed disk", async () => {
   const nothing = (): void => {};

@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import { join } from "node:path";
-import { DEFAULT_PORT, readConfig, type Settings } from "#server/config.ts";
+import { DEFAULT_PORT, readConfig, SETTINGS, type Settings } from "#server/config.ts";
 import { startServer } from "#server/main.ts";
 import { print } from "../output.ts";
 import { stopSignal } from "../stopping.ts";
@@ -15,15 +15,19 @@ type Options = {
   readonly chunks?: string;
   readonly keyFile?: string;
   readonly keyService?: string;
+  readonly keepAll?: string;
+  readonly keepDaily?: string;
+  readonly collectEvery?: string;
+  readonly collectGrace?: string;
 };
 
 /** Begins to listen for signals first: one that comes while the server starts is not lost. */
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const { data, host, port, database, chunks, keyFile, keyService } = options;
-  const named = { data, host, port, database, chunks, keyFile, keyService };
-  const given = Object.entries(named).filter(([, value]) => value);
+  const given = Object.entries(options).filter(
+    ([name, value]) => value && SETTINGS.some((setting) => setting === name),
+  );
   const flags: Settings = { ...standard, ...Object.fromEntries(given) };
   const server = await startServer(readConfig(flags, process.env), readVersion());
   print(`listening on ${server.address.url}`);
@@ -46,6 +50,10 @@ export function register(command: Command): void {
       "--key-service <path>",
       "the key service's own key file, or off (default: inside --data)",
     )
+    .option("--keep-all <time>", "keep every version so long: 30d, 12h, forever (default: 30d)")
+    .option("--keep-daily <time>", "and of each day the last so long (default: 365d)")
+    .option("--collect-every <time>", "how often to free what nobody needs, or off (default: 24h)")
+    .option("--collect-grace <time>", "how long to wait before that (default: 72h)")
     .action(serve);
   explain(command, {
     examples: [

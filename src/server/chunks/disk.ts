@@ -97,11 +97,17 @@ export class DiskPacks implements PackStore, AsyncDisposable {
     return packs;
   }
 
+  /** The packs of a folder that another process may have open: of that nothing is touched. */
+  static beside(folder: string): DiskPacks {
+    return new DiskPacks(resolve(folder));
+  }
+
   async create(name: string): Promise<PackWriter> {
     const path = this.#path(name);
     const unfinished = join(this.#folder, UNFINISHED, name);
     return guarded(name, async () => {
       await refuseExisting(path, name);
+      await this.#folders.ensure(dirname(unfinished));
       const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
       const file = await open(unfinished, flags, 0o600);
       return new DiskPackWriter({ name, unfinished, path, file, folders: this.#folders });

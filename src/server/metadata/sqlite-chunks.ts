@@ -2,7 +2,7 @@ import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
-import { hexOf, integerOf, raw, textOf } from "./rows.ts";
+import { hexOf, integerOf, packSizes, raw, textOf } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {
@@ -12,7 +12,9 @@ function statements(file: SqliteFile) {
        WHERE l.space = ? AND l.chunk = ?`,
     ),
     stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ?"),
-    addPack: file.prepare("INSERT INTO packs (name) VALUES (?) ON CONFLICT (name) DO NOTHING"),
+    addPack: file.prepare(
+      "INSERT INTO packs (name, size_bytes) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+    ),
     inPack: file.prepare("SELECT 1 AS used FROM chunks WHERE pack = ? LIMIT 1"),
     dropPack: file.prepare("DELETE FROM packs WHERE number = ?"),
     pack: file.prepare("SELECT number FROM packs WHERE name = ?"),
@@ -99,8 +101,9 @@ export class SqliteChunks implements ChunkIndex {
   /** Gives the packs in which any chunk lies then; of the others no row stays. */
   #place(written: readonly ChunkPlace[]): Set<string> {
     const numbers = new Map<string, number>();
+    const sizes = packSizes(written);
     for (const { id, pack, offsetBytes, lengthBytes } of written) {
-      const number = numbers.get(pack) ?? this.#packNumber(pack);
+      const number = numbers.get(pack) ?? this.#packNumber(pack, sizes.get(pack) ?? 0);
       numbers.set(pack, number);
       this.#sql.addChunk.run(raw(id), number, offsetBytes, lengthBytes);
     }
@@ -112,8 +115,8 @@ export class SqliteChunks implements ChunkIndex {
     return used;
   }
 
-  #packNumber(name: string): number {
-    this.#sql.addPack.run(name);
+  #packNumber(name: string, sizeBytes: number): number {
+    this.#sql.addPack.run(name, sizeBytes);
     const row = this.#sql.pack.get(name);
     return integerOf(row ?? {}, "number");
   }
