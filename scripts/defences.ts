@@ -1,5 +1,6 @@
 // Switches each defence against an attack of SPEC.md off, one after the other, and shows that the
-// attack's own test falls then. Ends with 0 when all fall. Usage: scripts/defences.ts [T-XX-01 …]
+// attack's own test falls then. Tells it as a table, a line each as soon as it is known, and ends
+// with 0 when all fall. Usage: scripts/defences.ts [T-XX-01 …]
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -53,15 +54,28 @@ async function tryWithout({ attack, test, edits }: Defence): Promise<Outcome> {
 const wanted = process.argv.slice(2);
 const chosen = DEFENCES.filter(({ attack }) => wanted.length === 0 || wanted.includes(attack));
 if (chosen.length === 0) throw new RangeError(`There is no defence against ${wanted.join(", ")}.`);
-let fallen = 0;
+// One that fits its file no more is told before the first test begins.
+chosen.forEach(checkFits);
+
+const line = (
+  ...[attack, outcome, seconds, test, without]: [string, string, string, string, string]
+) =>
+  `| ${attack.padEnd(7)} | ${outcome.padEnd(13)} | ${seconds.padStart(5)} | ${test} | ${without} |`;
+console.log(line("attack", "outcome", "s", "test", "without"));
+console.log("|---|---|---|---|---|");
+const stood: string[] = [];
 for (const defence of chosen) {
-  checkFits(defence);
+  const { attack, test, without } = defence;
   const startedMs = performance.now();
   const outcome = await tryWithout(defence);
   const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
-  if (outcome === "fell") fallen++;
-  const told = `${outcome}${outcome === "fell" ? "" : "   <--"}  without: ${defence.without}`;
-  console.log(`${defence.attack.padEnd(8)} ${seconds.padStart(6)} s  ${told}`);
+  if (outcome !== "fell") stood.push(`${attack} (${without}): ${outcome}`);
+  console.log(line(attack, outcome, seconds, test, without));
 }
-console.log(`${fallen} of ${chosen.length} fell`);
-process.exitCode = fallen === chosen.length ? 0 : 1;
+const attacks = new Set(chosen.map(({ attack }) => attack)).size;
+const fell = chosen.length - stood.length;
+console.log(
+  `${fell} of ${chosen.length} defences against ${attacks} attacks fell when switched off`,
+);
+for (const each of stood) console.log(`not: ${each}`);
+process.exitCode = stood.length === 0 ? 0 : 1;

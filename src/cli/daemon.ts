@@ -1,4 +1,5 @@
-import { fromHex } from "#core/bytes.ts";
+import { dirname, join } from "node:path";
+import { fromHex, release } from "#core/bytes.ts";
 import type { DeviceId, SpaceId } from "#core/ids.ts";
 import type { Log } from "#core/world.ts";
 import { systemChance } from "#platform/chance.ts";
@@ -9,6 +10,7 @@ import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
 import { systemDigest } from "#platform/digest.ts";
 import { openDisk } from "#platform/disk.ts";
 import { openFileReader } from "#platform/file-reader.ts";
+import { FileKeptBytes, keptLimit } from "#platform/kept-bytes.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { Threads } from "#platform/threads.ts";
@@ -18,7 +20,7 @@ import type { SpaceKind } from "#protocol/spaces.ts";
 import { Engine } from "#sync/engine.ts";
 import type { Tell } from "#sync/events.ts";
 import type { HoldLimits } from "#sync/mass.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { openSealedSpace, type SealedSpaceWorld } from "#sync/sealed-space.ts";
 
 /** A folder of this machine, bound to a space of an account. */
@@ -60,13 +62,15 @@ type Surroundings = {
   readonly tell?: Tell;
   /** When deletions are so many that a person is asked first; null: never. */
   readonly holdLimits: HoldLimits | null;
+  /** The most bytes that are kept to tell edits from; undefined: as many as there may be. */
+  readonly keptBytes?: number | undefined;
 };
 
 /** Wires the real world to the engine for one linked folder; nothing runs before `engine.run`. */
 export function openFolder(
   link: Link,
   databasePath: string,
-  { log, tell, holdLimits, sealed }: Surroundings,
+  { log, tell, holdLimits, sealed, keptBytes }: Surroundings,
 ): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
@@ -78,14 +82,18 @@ export function openFolder(
   const watcher = new FolderWatcher(link.dir);
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;
-  const remote = new HttpRemote({ ...shared, url, token, space });
+  const remote = new HttpRemote({ ...shared, url, token, space, release });
+  const keptPath = join(dirname(databasePath), "kept.sqlite");
+  const kept =
+    sealed === undefined ? null : new FileKeptBytes(keptPath, keptLimit(keptPath, keptBytes));
   const doors =
-    sealed === undefined
-      ? { remote, seal: PLAIN_SEAL }
+    sealed === undefined || kept === null
+      ? { remote, seal: plainSeal(store.records) }
       : openSealedSpace({
           ...link,
           ...sealed,
           ...store,
+          kept,
           primitives: systemPrimitives,
           work: chunkWorkIn(threads),
           digest: systemDigest,
@@ -103,6 +111,7 @@ export function openFolder(
       await reader[Symbol.asyncDispose]();
       await threads[Symbol.asyncDispose]();
       await disk[Symbol.asyncDispose]();
+      kept?.close();
       store.close();
     },
   };

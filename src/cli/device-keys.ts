@@ -7,7 +7,6 @@ import { checkHandOver, readBundle, readSecrets } from "#crypto/bundle.ts";
 import { accountKey, signingSeed, type AccountKey, type SigningSeed } from "#crypto/keys.ts";
 import { openKeyring, sealKeyring, type Keyring, type SeenKeyring } from "#crypto/keyring.ts";
 import type { HttpAccount } from "#platform/account-http.ts";
-import { openWith } from "#platform/hpke.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { CommandError } from "./exit.ts";
 import { readJsonFile, writePrivateFile } from "./home.ts";
@@ -48,6 +47,8 @@ async function renewedBy(own: OwnKeys, bundle: Uint8Array): Promise<OwnKeys> {
     throw new WorldError("bad-bundle", message);
   }
   const info = stanzaContext(own.account, own.device);
+  // Only when keys were renewed: every engine would keep it in memory otherwise.
+  const { openWith } = await import("#platform/hpke.ts");
   const secrets = readSecrets(await openWith(own.exchangeSeed, stanza, info));
   checkHandOver(systemPrimitives, own, parts, secrets);
   return { ...own, ...secrets };

@@ -1,8 +1,8 @@
-import { SingleBar } from "cli-progress";
 import type { TreeStore } from "#sync/ports.ts";
 import type { Status } from "#sync/status.ts";
 import type { NodeRow } from "#sync/tree.ts";
-import { bytesText, note, timeText } from "./output.ts";
+import { note, timeText } from "./output.ts";
+import { ProgressBar } from "./progress-bar.ts";
 import type { RunningFolder } from "./run-folder.ts";
 
 const LOOK_MS = 250;
@@ -10,8 +10,6 @@ const LOOK_MS = 250;
 const BAR_AFTER_MS = 1_000;
 /** Adding up what is left never takes more than this share of the time. */
 const SUM_SHARE = 50;
-
-const BAR_FORMAT = "{bar} {done} of {whole}  {rate}/s  {left} left";
 
 /** Bytes of files that one side has and the other lacks. */
 function bytesLeft(trees: TreeStore): number {
@@ -27,21 +25,11 @@ function bytesOf({ kind, local, remote }: NodeRow): number {
   return here?.sizeBytes ?? local?.stamp.sizeBytes ?? 0;
 }
 
-/** `1:05`, `2:03:04` */
-export function durationText(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const two = (value: number): string => String(value).padStart(2, "0");
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes}:${two(whole % 60)}`;
-  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
-}
-
 type Stretch = {
   readonly beganMs: number;
   readonly beganMoved: number;
   whole: number;
   left: number;
-  bar: SingleBar | null;
 };
 
 /** Says on stderr when a running folder's state changes; on a terminal also how far it is. */
@@ -49,6 +37,7 @@ export class LiveView implements Disposable {
   #running: RunningFolder | null = null;
   #timer: NodeJS.Timeout | null = null;
   #told = "";
+  readonly #bar = new ProgressBar();
   #stretch: Stretch | null = null;
   #nextSumMs = 0;
 
@@ -92,7 +81,7 @@ export class LiveView implements Disposable {
     if (!process.stderr.isTTY) return;
     const nowMs = performance.now();
     const moved = sentBytes + receivedBytes;
-    this.#stretch ??= { beganMs: nowMs, beganMoved: moved, whole: 0, left: 0, bar: null };
+    this.#stretch ??= { beganMs: nowMs, beganMoved: moved, whole: 0, left: 0 };
     const stretch = this.#stretch;
     if (nowMs >= this.#nextSumMs) {
       stretch.left = bytesLeft(trees);
@@ -100,40 +89,14 @@ export class LiveView implements Disposable {
     }
     stretch.whole = Math.max(stretch.whole, stretch.left);
     if (nowMs - stretch.beganMs < BAR_AFTER_MS || stretch.whole === 0) return;
-    this.#draw(stretch, moved - stretch.beganMoved, (nowMs - stretch.beganMs) / 1_000);
-  }
-
-  #draw(stretch: Stretch, movedBytes: number, seconds: number): void {
     const { whole, left } = stretch;
-    const done = Math.min(whole, Math.max(whole - left, movedBytes));
-    const rate = done / seconds;
-    const fields = {
-      done: bytesText(done),
-      whole: bytesText(whole),
-      rate: bytesText(rate),
-      left: rate === 0 ? "?" : durationText((whole - done) / rate),
-    };
-    if (stretch.bar === null) {
-      stretch.bar = new SingleBar({
-        format: BAR_FORMAT,
-        barsize: 24,
-        barCompleteChar: "█",
-        barIncompleteChar: "░",
-        clearOnComplete: true,
-        hideCursor: true,
-        stream: process.stderr,
-      });
-      stretch.bar.start(whole, done, fields);
-    }
-    stretch.bar.setTotal(whole);
-    stretch.bar.update(done, fields);
+    const done = Math.min(whole, Math.max(whole - left, moved - stretch.beganMoved));
+    this.#bar.show(done, whole, (nowMs - stretch.beganMs) / 1_000);
   }
 
   #endStretch(): void {
-    const bar = this.#stretch?.bar ?? null;
-    bar?.stop();
     // Where there was a bar its end is worth a line.
-    if (bar !== null) this.#told = "";
+    if (this.#bar.end()) this.#told = "";
     this.#stretch = null;
   }
 }

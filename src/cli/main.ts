@@ -85,6 +85,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "free what a server keeps for nobody",
     load: () => import("./commands/gc.ts"),
   },
+  scrub: {
+    summary: "read all that a server has stored, and find what is damaged",
+    load: () => import("./commands/scrub.ts"),
+  },
   account: {
     summary: "make an account on a server",
     load: () => import("./commands/account.ts"),

@@ -18,6 +18,7 @@ import { sealFor } from "#platform/hpke.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { registerPassword } from "#platform/sign-in.ts";
 import { closeKeyring, stanzaContext, type DeviceKeys, type OwnKeys } from "./device-keys.ts";
+import { beginEpochs } from "./key-epochs.ts";
 import { checkPassword, type SignedIn } from "./owner.ts";
 import { writeWords } from "./recovery-words.ts";
 
@@ -113,19 +114,6 @@ async function stanzasFor(own: OwnKeys, { devices }: Keyring): Promise<Map<Devic
     stanzas.set(device, await sealFor(exchangeKey, writeSecrets(own), info));
   }
   return stanzas;
-}
-
-/** Tells the server which keys commits have to be closed with, where it does not know yet. */
-export async function beginEpochs(
-  calls: HttpAccount,
-  { spaces }: Pick<Keyring, "spaces">,
-): Promise<void> {
-  const rows = new Map((await calls.listSpaces()).map((row) => [row.space, row]));
-  for (const { space, epochs } of spaces) {
-    const newest = Math.max(...epochs.map(({ epoch }) => epoch));
-    const known = rows.get(space)?.keyEpoch ?? newest;
-    for (let epoch = known + 1; epoch <= newest; epoch++) await calls.beginKeyEpoch(space, epoch);
-  }
 }
 
 /** Another password for the account: one small upload, and nothing else changes. */

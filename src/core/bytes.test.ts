@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromHex, toHex } from "./bytes.ts";
+import { fromHex, isShared, release, toHex } from "./bytes.ts";
 
 test("hexadecimal text is read in either case, and nothing else is", () => {
   const all = Uint8Array.from({ length: 256 }, (_, at) => at);
@@ -10,4 +10,18 @@ test("hexadecimal text is read in either case, and nothing else is", () => {
   for (const text of ["0", "abc", "0g", "g0", "0x12", " 12 ", "1\u00e9", "\u0130\u0661", "--"]) {
     assert.throws(() => fromHex(text), RangeError, text);
   }
+});
+
+test("bytes that are released are gone, unless others may lie beside them", () => {
+  const large = new Uint8Array(100_000);
+  const piece = large.subarray(10, 20);
+  release(piece);
+  assert.deepEqual([large.length, piece.length], [0, 0]);
+  release(large);
+  // Node gives out pieces of one buffer for both, and does not let that go.
+  const small = Buffer.from("small");
+  assert.ok(isShared(small));
+  release(small);
+  release(Uint8Array.of(1, 2, 3));
+  assert.equal(small.toString(), "small");
 });

@@ -37,6 +37,26 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** Node makes small arrays of pieces of one buffer, a few bytes longer than 64 KiB. */
+const MOST_SHARED_BYTES = 65 * 1024;
+
+/** True when these bytes may have others beside them in their buffer that are nobody's business. */
+export function isShared({ buffer }: Uint8Array): boolean {
+  return !(buffer instanceof ArrayBuffer) || buffer.byteLength <= MOST_SHARED_BYTES;
+}
+
+/**
+ * Gives the memory back of bytes that nobody looks at any more, and of all that lies in the same
+ * buffer, unless that is small. Without it a runtime keeps them until it has gone through its whole
+ * heap, and does that for every few dozen megabytes that pass by: then more time goes into the heap
+ * and into fresh pages than into what is put there.
+ */
+export function release(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (isShared(bytes) || !(buffer instanceof ArrayBuffer) || buffer.detached) return;
+  buffer.transfer(0);
+}
+
 const encoder = new TextEncoder();
 
 /** UTF-8 bytes of `text`. */

@@ -19,6 +19,8 @@ export interface ChunkWork {
   sealUnshared(keys: ChunkKeys, framed: readonly FramedChunk[]): Promise<SealedChunk[]>;
   /** The raw bytes of each. Throws WorldError `bad-chunk`. */
   open(sealed: readonly SealedChunk[]): Promise<Uint8Array[]>;
+  /** Told of bytes that `open` gave and that nobody looks at any more. */
+  release(raw: Uint8Array): void;
 }
 
 /** The same on this thread. */
@@ -34,5 +36,6 @@ export function chunkWorkHere(primitives: Primitives): ChunkWork {
       framed.map((one) => chunks.sealUnshared(primitives, keys, one)),
     open: async (sealed) =>
       sealed.map(({ entry, stored }) => chunks.openChunk(primitives, entry, stored)),
+    release() {},
   };
 }

@@ -35,6 +35,33 @@ test("SF3: a frame is as long as Padmé says of what is in it, whatever that is 
   }
 });
 
+test("SF3: nobody tries to compress what looks like noise, and everything else is tried", () => {
+  let tries = 0;
+  const counting = {
+    ...compression,
+    compress(bytes: Uint8Array) {
+      tries++;
+      return compression.compress(bytes);
+    },
+  };
+  const triesOf = (raw: Uint8Array): number => {
+    tries = 0;
+    closeFrame(counting, raw);
+    return tries;
+  };
+  for (const length of [16 * 1024, 100_001, MAX_RAW_BYTES]) {
+    assert.equal(triesOf(noise(length)), 0, `${length}`);
+    assert.equal(triesOf(new Uint8Array(length)), 1, `${length}`);
+    // Two bits of each byte are always the same.
+    assert.equal(triesOf(noise(length).map((byte) => byte & 0xfc)), 1, `${length}`);
+    // A fifth is text.
+    const mixed = noise(length);
+    mixed.fill(0x61, Math.floor(length * 0.4), Math.floor(length * 0.6));
+    assert.equal(triesOf(mixed), 1, `${length}`);
+  }
+  assert.equal(triesOf(noise(1_000)), 1);
+});
+
 test("SF3: bytes are compressed when that saves a twentieth, and left alone when it does not", () => {
   const incompressible = noise(10_000);
   assert.equal(frameOf(incompressible)[1], 0);

@@ -26,6 +26,13 @@ const MAX_DELTA_BYTES = MAX_RAW_BYTES;
 /** Compressing has to save this much, or a reader would pay for nothing. */
 const MOST_OF_RAW = 0.95;
 
+/** Pieces of a chunk that tell whether it is worth packing; what is shorter is packed anyway. */
+const SAMPLES = 16;
+const SAMPLE_BYTES = 256;
+const MIN_SAMPLED_BYTES = 16 * 1024;
+/** Counts of 256 equally likely bytes have squares that add up to 69,616, give or take 361. */
+const MOST_SQUARES = 69_616 + 6 * 361;
+
 /** What pads are cut from, never written to: Padmé's steps are this long at MAX_RAW_BYTES. */
 const ZEROS = new Uint8Array(2 ** 17);
 
@@ -43,10 +50,28 @@ export type Framed =
 
 /** The frame of `raw`, 1 to MAX_RAW_BYTES, without copying it. */
 export function closeFrame(compression: Compression, raw: Uint8Array): Frame {
+  if (looksRandom(raw)) return frameOf(RAW, raw.length, raw);
   const packed = compression.compress(raw);
   return packed.length <= raw.length * MOST_OF_RAW
     ? frameOf(ZSTD, raw.length, packed)
     : frameOf(RAW, raw.length, raw);
+}
+
+/**
+ * Whether bytes are as likely as others in a sample of `raw`, as in what is packed or sealed
+ * already: to find that out by packing it takes thirty times as long.
+ */
+function looksRandom(raw: Uint8Array): boolean {
+  if (raw.length < MIN_SAMPLED_BYTES) return false;
+  const counts = new Uint16Array(256);
+  const step = Math.floor((raw.length - SAMPLE_BYTES) / (SAMPLES - 1));
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    const from = sample * step;
+    for (let at = from; at < from + SAMPLE_BYTES; at++) counts[raw[at]!]!++;
+  }
+  let squares = 0;
+  for (const count of counts) squares += count * count;
+  return squares < MOST_SQUARES;
 }
 
 /** The frame of a delta that makes 1 to MAX_RAW_BYTES of others. */

@@ -1,3 +1,6 @@
+/** Read or written in one synchronous call: sooner than a thread would have heard of it. */
+export const SMALL_BYTES = 64 * 1024;
+
 /** How long synchronous calls may follow each other before the event loop gets a turn. */
 const MAX_HELD_MS = 8;
 

@@ -1,13 +1,16 @@
+import { isShared } from "#core/bytes.ts";
 import type { FramedChunk, SealedChunk } from "#crypto/chunk.ts";
 import type { ChunkWork } from "#crypto/chunk-work.ts";
 
+type Calls = Exclude<keyof ChunkWork, "release">;
+
 /** A call of ChunkWork as data, on its way to a thread. */
 export type ChunkTask = {
-  readonly [Call in keyof ChunkWork]: {
+  readonly [Call in Calls]: {
     readonly call: Call;
     readonly values: Parameters<ChunkWork[Call]>;
   };
-}[keyof ChunkWork];
+}[Calls];
 
 /** What such a call gives. */
 export type ChunkAnswer = readonly (SealedChunk | FramedChunk | Uint8Array)[];
@@ -45,9 +48,7 @@ export function handOver<T extends Chunk>(
   const given = chunks.map((chunk) => {
     const bytes = bytesOf(chunk);
     const { buffer } = bytes;
-    // What Node makes small buffers of is shared by all of them.
-    const isOwn =
-      buffer.byteLength > Buffer.poolSize && isWhole(used.get(buffer) ?? 0, buffer.byteLength);
+    const isOwn = !isShared(bytes) && isWhole(used.get(buffer) ?? 0, buffer.byteLength);
     const moved = isOwn ? bytes : bytes.slice();
     if (moved.buffer instanceof ArrayBuffer) buffers.add(moved.buffer);
     // The same kind of chunk, with the same bytes.

@@ -1,3 +1,4 @@
+import { release } from "#core/bytes.ts";
 import type { FramedChunk, SealedChunk } from "#crypto/chunk.ts";
 import { chunkWorkHere, type ChunkWork } from "#crypto/chunk-work.ts";
 import { handOver, type ChunkAnswer, type ChunkTask } from "./chunk-task.ts";
@@ -49,6 +50,7 @@ export function chunkWorkIn(threads: Threads): ChunkWork {
       const { chunks, buffers } = handOver(sealed, isExactly);
       return work<Uint8Array[]>({ call: "open", values: [chunks] }, buffers);
     },
+    release,
   };
 }
 

@@ -202,6 +202,11 @@ export class DeviceFile {
     }
   }
 
+  /** Lets go of the pages that are kept at hand. */
+  forget(): void {
+    if (this.#database.isOpen) this.#database.exec("PRAGMA shrink_memory");
+  }
+
   close(): void {
     if (this.#database.isOpen) this.#database.close();
   }

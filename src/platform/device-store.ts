@@ -12,6 +12,8 @@ export type DeviceStore = {
   readonly sealedRecords: SealedRecords;
   /** Rows whose name on the disk holds this text, for lists that people ask for. */
   localNamesWith(text: string): NodeRow[];
+  /** Lets go of all that is kept in memory only to be faster. */
+  forget(): void;
   /** Idempotent; nothing may be asked afterwards. */
   close(): void;
 };
@@ -41,6 +43,10 @@ export function openDeviceStore(path: string, options: { readonly folding: boole
       records,
       sealedRecords: new SqliteSealedRecords(file),
       localNamesWith: (text) => trees.localNamesWith(text),
+      forget: () => {
+        trees.forget();
+        file.forget();
+      },
       close: () => file.close(),
     };
   } catch (error) {

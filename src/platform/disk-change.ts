@@ -75,11 +75,13 @@ export class RealDiskChange implements DiskChange {
     using source = this.#paths.name(from);
     using target = this.#paths.name(to);
     if (!isPrivate(to)) refuseTaken(source.at, target.at, from, to);
+    this.#paths.noteMove();
     attempt("move", from, () => renameSync(source.at, target.at));
   }
 
   async removeFolder(path: string): Promise<void> {
     await this.#pause();
+    this.#paths.noteMove();
     this.#paths.within("remove the folder", path, rmdirSync);
   }
 

@@ -1,11 +1,11 @@
 import { closeSync, constants, fchmodSync, fstatSync, fsync, ftruncateSync } from "node:fs";
-import { futimesSync, openSync, read, write } from "node:fs";
+import { futimesSync, openSync, read, write, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { PRIVATE_FOLDER } from "#core/names.ts";
 import type { DiskStage, Stat } from "#sync/ports.ts";
-import type { Breath } from "./breath.ts";
+import { SMALL_BYTES, type Breath } from "./breath.ts";
 import { isPrivate, syncFailed, withExecutable } from "./disk-change.ts";
 import { diskError, shownPath } from "./errno.ts";
 import type { RootPath } from "./root-path.ts";
@@ -23,6 +23,7 @@ const OPEN_FLAGS = constants.O_RDWR | (constants.O_NOFOLLOW ?? 0) | (constants.O
 
 type Open = {
   readonly descriptor: number;
+  readonly mode: number;
   sizeBytes: number;
   /** Writes under way: a descriptor closed below one could by then be another file's. */
   writes: number;
@@ -58,7 +59,10 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
       while (done < bytes.length) {
         const left = bytes.length - done;
         const at = offsetBytes + done;
-        done += (await writeAt(file.descriptor, bytes, done, left, at)).bytesWritten;
+        done +=
+          left <= SMALL_BYTES
+            ? writeSync(file.descriptor, bytes, done, left, at)
+            : (await writeAt(file.descriptor, bytes, done, left, at)).bytesWritten;
       }
     } catch (error) {
       throw diskError(error, "write", path);
@@ -86,12 +90,13 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     as: { sizeBytes: number; executable: boolean; mtimeMs: number },
   ): Promise<Stat> {
     if (this.#breath.due()) await this.#breath.take();
-    const { descriptor, writes } = this.#take(path, 0);
+    const { descriptor, writes, sizeBytes, mode } = this.#take(path, 0);
     assert(writes === 0, `a stage file is finished while it is written: ${path}`);
     this.#open.delete(path);
     try {
-      ftruncateSync(descriptor, as.sizeBytes);
-      fchmodSync(descriptor, withExecutable(fstatSync(descriptor).mode, as.executable));
+      if (sizeBytes !== as.sizeBytes) ftruncateSync(descriptor, as.sizeBytes);
+      const wanted = withExecutable(mode, as.executable);
+      if (wanted !== (mode & 0o7777)) fchmodSync(descriptor, wanted);
       const seconds = secondsOf(as.mtimeMs);
       futimesSync(descriptor, seconds, seconds);
       await syncDescriptor(descriptor).catch((error: unknown) => {
@@ -140,7 +145,8 @@ export class RealDiskStage implements DiskStage, AsyncDisposable {
     const descriptor = this.#paths.within("open", path, (at) => openSync(at, flags, 0o666));
     const stats = fstatSync(descriptor);
     if (stats.isFile() && stats.nlink === 1) {
-      return { descriptor, sizeBytes: stats.size, writes: 0, closed: false };
+      const { size: sizeBytes, mode } = stats;
+      return { descriptor, mode, sizeBytes, writes: 0, closed: false };
     }
     closeSync(descriptor);
     // A second name is a person's file: a crash came between giving it that name and removing this.

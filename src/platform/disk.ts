@@ -1,12 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
-import { opendirSync, read, readdirSync, readlinkSync, statfsSync, statSync } from "node:fs";
+import { opendirSync, read, readdirSync, readlinkSync, readSync, statfsSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Dir } from "node:fs";
 import { promisify } from "node:util";
 import { WorldError } from "#core/errors.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
 import type { DiskChange, DiskLook, DiskStage, Entry, Listing, Stat } from "#sync/ports.ts";
-import { Breath } from "./breath.ts";
+import { Breath, SMALL_BYTES } from "./breath.ts";
 import { RealDiskChange } from "./disk-change.ts";
 import { RealDiskStage } from "./disk-stage.ts";
 import { attempt, diskError, shownPath } from "./errno.ts";
@@ -147,17 +148,20 @@ class RealDiskLook implements DiskLook {
 
 const GONE: ReadonlySet<string> = new Set(["not-found", "not-a-folder"]);
 
+/** Not written to before, so that no page of it is before it has to be. */
+function emptyBytes(lengthBytes: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
+}
+
 async function readPiece(descriptor: number, at: number, lengthBytes: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Math.max(lengthBytes, 0));
+  const bytes = emptyBytes(Math.max(lengthBytes, 0));
   let filled = 0;
   while (filled < bytes.length) {
-    const { bytesRead } = await readAt(
-      descriptor,
-      bytes,
-      filled,
-      bytes.length - filled,
-      at + filled,
-    );
+    const left = bytes.length - filled;
+    const bytesRead =
+      left <= SMALL_BYTES
+        ? readSync(descriptor, bytes, filled, left, at + filled)
+        : (await readAt(descriptor, bytes, filled, left, at + filled)).bytesRead;
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -12,6 +12,7 @@ import {
   type KeyObject,
 } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { release } from "#core/bytes.ts";
 import type { Cipher, Compression, Hashes, Primitives, Signatures } from "#crypto/primitives.ts";
 import { systemChance } from "./chance.ts";
 
@@ -61,8 +62,10 @@ const cipher: Cipher = {
     sealing.setAAD(associated);
     let at = 0;
     for (const part of parts) {
-      into.set(sealing.update(part), at);
+      const closed = sealing.update(part);
+      into.set(closed, at);
       at += part.length;
+      release(closed);
     }
     sealing.final();
     into.set(sealing.getAuthTag(), at);
@@ -77,6 +80,7 @@ const cipher: Cipher = {
       opening.final();
       return plain(opened);
     } catch {
+      release(opened);
       return null;
     }
   },

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { concat, toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { accountId, chunkId, spaceId } from "#core/ids.ts";
 import type { ChunkId } from "#core/ids.ts";
@@ -12,7 +13,7 @@ import { StandingClock } from "../../test/contracts/clock.ts";
 import { HttpAccount } from "./account-http.ts";
 import { systemChance } from "./chance.ts";
 import { systemDigest } from "./digest.ts";
-import { HttpRemote } from "./remote-http.ts";
+import { HttpRemote, type RemoteWorld } from "./remote-http.ts";
 
 /** Pauses between two tries are over at once, and written down; deadlines stand still. */
 class ImpatientClock extends StandingClock {
@@ -28,8 +29,9 @@ class ImpatientClock extends StandingClock {
 function clientOf(url: string) {
   const clock = new ImpatientClock();
   const world = { clock, chance: systemChance, digest: systemDigest, url };
-  const remote = new HttpRemote({ ...world, space: spaceId("5".repeat(32)) });
-  return { clock, remote, account: new HttpAccount(world) };
+  const remoteThat = (more: Pick<RemoteWorld, "release">): HttpRemote =>
+    new HttpRemote({ ...world, ...more, space: spaceId("5".repeat(32)) });
+  return { clock, remote: remoteThat({}), remoteThat, account: new HttpAccount(world) };
 }
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -179,6 +181,30 @@ test("HC6: an error that lasts is the caller's after a few tries, retryable as i
   }
 });
 
+test("HC6: what is sent is kept until the server has it, over as many tries as that takes", async () => {
+  const first = new Uint8Array(300_000).fill(1);
+  const second = new Uint8Array(70_000).fill(2);
+  const bytes = [first, second];
+  const framed = bytes.map((one) => {
+    const id = chunkId(toHex(systemDigest.sha256(one)));
+    return { frame: { id, bytes: one }, wire: concat([frameHead(id, one.length), one]) };
+  });
+  const expected = concat(framed.map(({ wire }) => wire));
+  const received: Uint8Array[] = [];
+  await using stranger = await openStranger((request, response) => {
+    void Array.fromAsync(request as AsyncIterable<Uint8Array>).then((pieces) => {
+      received.push(concat(pieces));
+      if (received.length === 1) return void response.writeHead(503).end();
+      return void response.setHeader("content-type", "application/json").end('{"stored":2}');
+    });
+  });
+  const released: Uint8Array[] = [];
+  const remote = stranger.remoteThat({ release: (one) => released.push(one) });
+  await remote.put(framed.map(({ frame }) => frame));
+  assert.deepEqual(received, [expected, expected]);
+  assert.deepEqual(released, bytes);
+});
+
 test("HC6: a server that asks to be left alone for long is not asked again", async () => {
   const headers = { "retry-after": "3600" };
   const body = problem("unavailable", 503);
@@ -251,6 +277,35 @@ test("HC8: an upload that nobody takes is given up", async () => {
   const frames = Array.from({ length: 3 }, (_, at) => ({ id: chunkId(`${at}`.repeat(64)), bytes }));
   const uploading = rejectsWith("offline", server.remote.put(frames));
   await whileTimePasses(server.clock, uploading);
+});
+
+test("CH4: an upload whose connection breaks goes on with what did not come whole", async () => {
+  const frames = ["first", "second", "third"].map((text) => {
+    const bytes = new TextEncoder().encode(text);
+    return { id: idOf(bytes), bytes };
+  });
+  const [, second, third] = frames;
+  assert.ok(second && third);
+  const came: Buffer[] = [];
+  await using server = await openStranger((request, response) => {
+    if (request.url?.endsWith("/missing") === true) {
+      const missing = JSON.stringify({ missing: [second.id, third.id] });
+      say(200, "application/json", missing)(request, response);
+      return;
+    }
+    const pieces: Buffer[] = [];
+    request.on("data", (piece: Buffer) => pieces.push(piece));
+    request.on("end", () => {
+      came.push(Buffer.concat(pieces));
+      if (came.length === 1) request.socket.resetAndDestroy();
+      else say(200, "application/json", JSON.stringify({ stored: 2 }))(request, response);
+    });
+  });
+  await server.remote.put(frames);
+  const bodies = [frames, [second, third]].map((sent) =>
+    Buffer.concat(sent.map(({ id, bytes }) => frameOf(id, bytes))),
+  );
+  assert.deepEqual(came, bodies);
 });
 
 test("HC8: whoever takes long to use what came is not taken for a silent server", async () => {

@@ -1,12 +1,12 @@
 import { assert } from "#core/assert.ts";
-import { concat, toHex } from "#core/bytes.ts";
+import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
-import type { ChunkId, SpaceId } from "#core/ids.ts";
+import type { ChunkId, CommitId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
-import { MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
+import { LackingAnswer, MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Commit } from "#protocol/commit.ts";
-import { Feed } from "#protocol/feed.ts";
+import { Feed, type Entry } from "#protocol/feed.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames } from "#protocol/frames.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
 import { MAX_BATCH_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_IDS } from "#protocol/limits.ts";
@@ -23,14 +23,26 @@ const FEED_GRACE_MS = 15_000;
 /** An answer of entries may hold one that is as large as a body and others before it. */
 const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 
+/** Commits kept until they are read back. One is sent at a time; an answer may be late. */
+const MAX_SENT = 2;
+
+export type RemoteWorld = ServerWorld & {
+  readonly digest: Digest;
+  readonly space: SpaceId;
+  /** Told of bytes that were given away to be sent, when they were. */
+  readonly release?: (bytes: Uint8Array) => void;
+};
+
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
-  readonly #world: ServerWorld;
+  readonly #world: RemoteWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
+  /** Commits that were sent and not read back yet: their changes need not come back. */
+  readonly #sent = new Map<CommitId, Commit>();
 
-  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
+  constructor(world: RemoteWorld) {
     this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
@@ -38,11 +50,33 @@ export class HttpRemote implements Remote {
   }
 
   async changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed> {
+    // Whoever waits is level with the journal: of its own entries only the newest come.
+    const feed = await this.#feed(cursor, waitMs, waitMs > 0, signal);
+    const known = feed.entries.every(({ brief, commitId }) => !brief || this.#sent.has(commitId));
+    const whole = known ? feed : await this.#feed(cursor, 0, false, signal);
+    const entries = whole.entries.map((entry) => this.#filled(entry));
+    for (const { commitId } of entries) this.#sent.delete(commitId);
+    return { ...whole, entries };
+  }
+
+  /** An own entry with what was sent of it. */
+  #filled({ brief, ...entry }: Entry): Entry {
+    const sent = this.#sent.get(entry.commitId);
+    return brief === true && sent !== undefined ? { ...entry, changes: sent.changes } : entry;
+  }
+
+  async #feed(
+    cursor: string,
+    waitMs: number,
+    isBrief: boolean,
+    signal?: AbortSignal,
+  ): Promise<Feed> {
     const wait = Math.round(Math.min(Math.max(waitMs, 0), MAX_FEED_WAIT_MS));
     const query = new URLSearchParams({
       cursor,
       waitMs: String(wait),
       limit: String(MAX_FEED_ENTRIES),
+      ...(isBrief ? { own: "brief" } : {}),
     });
     const path = `${fillRoute("changes", { space: this.#space })}?${query.toString()}`;
     return this.#server.json(
@@ -59,6 +93,11 @@ export class HttpRemote implements Remote {
   }
 
   async commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    this.#sent.set(commit.commitId, commit);
+    for (const oldest of this.#sent.keys()) {
+      if (this.#sent.size <= MAX_SENT) break;
+      this.#sent.delete(oldest);
+    }
     return this.#server.json(
       {
         method: "POST",
@@ -98,18 +137,43 @@ export class HttpRemote implements Remote {
     return missing;
   }
 
+  async lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    const path = fillRoute("chunksLacking", { space: this.#space });
+    const call = { method: "GET", path, repeatable: true, maxAnswerBytes: MAX_JSON_BYTES } as const;
+    return (await this.#server.json(call, LackingAnswer, signal)).lacking;
+  }
+
   async put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
-    if (chunks.length === 0) return;
-    const bytes = concat(
-      chunks.flatMap((chunk) => [frameHead(chunk.id, chunk.bytes.length), chunk.bytes]),
-    );
-    assert(bytes.length <= MAX_BATCH_BYTES, `a batch of ${bytes.length} bytes`);
+    let left: readonly ChunkFrame[] | null = null;
+    const work = async (): Promise<void> => {
+      // What came whole before a connection broke is there: only the rest goes again.
+      left = left === null ? chunks : await this.#lacking(left, signal);
+      if (left.length > 0) await this.#putOnce(left, signal);
+    };
+    await retrying(this.#world, work, signal);
+    for (const { bytes } of chunks) this.#world.release?.(bytes);
+  }
+
+  async #lacking(
+    chunks: readonly ChunkFrame[],
+    signal?: AbortSignal,
+  ): Promise<readonly ChunkFrame[]> {
+    const ids = chunks.map(({ id }) => id);
+    const lacking = new Set(await this.missing(ids, signal));
+    return chunks.filter(({ id }) => lacking.has(id));
+  }
+
+  async #putOnce(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {
+    const parts = chunks.flatMap(({ id, bytes }) => [frameHead(id, bytes.length), bytes]);
+    const batchBytes = parts.reduce((sum, { length }) => sum + length, 0);
+    assert(batchBytes <= MAX_BATCH_BYTES, `a batch of ${batchBytes} bytes`);
     const { stored } = await this.#server.json(
       {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
-        body: { mediaType: FRAMES_MEDIA_TYPE, bytes },
-        repeatable: true,
+        body: { mediaType: FRAMES_MEDIA_TYPE, bytes: { parts } },
+        // Whoever tries it again sends less.
+        repeatable: false,
         maxAnswerBytes: MAX_JSON_BYTES,
       },
       StoredAnswer,

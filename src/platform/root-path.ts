@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import { WorldError } from "#core/errors.ts";
 import { splitPath } from "#core/names.ts";
-import { attempt, diskError, shownPath } from "./errno.ts";
+import { attempt, shownPath } from "./errno.ts";
 
 /**
  * How a path is walked. `descriptors`: each folder is opened from the descriptor of the one before
@@ -24,6 +24,10 @@ export type Walk = "descriptors" | "names";
 const O_PATH = 0x200000;
 /** UTF-16 units: with a name of 255 bytes behind it, a path may not pass 4,096 bytes. */
 const MAX_PRESENT_NAME = 1_200;
+/** For so long after it was seen a folder is taken to stand where it stood. */
+const MOMENT_MS = 1;
+/** Folders that are open at a time, beside those in use. */
+const MAX_WALKED = 64;
 const FOLDER_FLAGS = O_PATH | constants.O_DIRECTORY;
 
 /** The walk that this machine allows. */
@@ -50,19 +54,38 @@ export function namesOf(path: string): string[] {
   return names;
 }
 
-/** A folder that was reached without following a link; `at` is what the system knows it by now. */
-export class ReachedFolder {
+/** A folder that was walked to: its descriptor, and what the system called it then. */
+class WalkedFolder {
   readonly at: string;
-  readonly #descriptor: number | null;
+  readonly #descriptor: number;
+  readonly #name: string | null;
+  #seenMs = performance.now();
+  #moves: number;
+  #users = 0;
+  #forgotten = false;
 
-  constructor(at: string, descriptor: number | null) {
-    this.at = at;
+  constructor(descriptor: number, moves: number) {
     this.#descriptor = descriptor;
+    this.#moves = moves;
+    this.at = `/proc/self/fd/${descriptor}`;
+    this.#name = this.presentName();
   }
 
-  /** The name that the system gives this folder at this moment; null where there is none to use. */
+  /**
+   * True when it still stands where it was walked to: the system names each folder above it. What is
+   * done within a moment of that is as if it had been done just then: a folder that leaves meanwhile
+   * takes it along. `moves`: how often this program itself has moved something.
+   */
+  stands(moves: number): boolean {
+    const nowMs = performance.now();
+    if (moves === this.#moves && nowMs - this.#seenMs < MOMENT_MS) return true;
+    if (this.#name === null || this.presentName() !== this.#name) return false;
+    this.#seenMs = nowMs;
+    this.#moves = moves;
+    return true;
+  }
+
   presentName(): string | null {
-    if (this.#descriptor === null) return null;
     try {
       const name = readlinkSync(this.at);
       // What Linux says of a folder that has no name left could be the name of another one.
@@ -73,8 +96,43 @@ export class ReachedFolder {
     }
   }
 
+  hold(): void {
+    this.#users++;
+  }
+
+  release(): void {
+    this.#users--;
+    this.#closeUnused();
+  }
+
+  forget(): void {
+    this.#forgotten = true;
+    this.#closeUnused();
+  }
+
+  #closeUnused(): void {
+    if (this.#forgotten && this.#users === 0) closeSync(this.#descriptor);
+  }
+}
+
+/** A folder that was reached without following a link; `at` is what the system knows it by now. */
+export class ReachedFolder {
+  readonly at: string;
+  readonly #walked: WalkedFolder | null;
+
+  constructor(at: string, walked: WalkedFolder | null) {
+    this.at = at;
+    this.#walked = walked;
+    walked?.hold();
+  }
+
+  /** The name that the system gives this folder at this moment; null where there is none to use. */
+  presentName(): string | null {
+    return this.#walked?.presentName() ?? null;
+  }
+
   [Symbol.dispose](): void {
-    if (this.#descriptor !== null) closeSync(this.#descriptor);
+    this.#walked?.release();
   }
 }
 
@@ -85,6 +143,9 @@ export type ReachedName = Disposable & { readonly at: string };
 export class RootPath {
   readonly root: string;
   readonly #walk: Walk;
+  /** By path; open for no longer than a turn of the event loop: an open folder holds its disk. */
+  readonly #walked = new Map<string, WalkedFolder>();
+  #moves = 0;
 
   constructor(root: string, walk: Walk = walkOfThisMachine()) {
     this.root = root;
@@ -111,6 +172,11 @@ export class RootPath {
     return { at: `${folder.at}/${last}`, [Symbol.dispose]: () => folder[Symbol.dispose]() };
   }
 
+  /** Something is about to be moved or to go: folders may stand elsewhere from now on. */
+  noteMove(): void {
+    this.#moves++;
+  }
+
   /** Gives `use` what the last name of `path` is known by; errors are said to be `doing` it. */
   within<T>(doing: string, path: string, use: (at: string) => T): T {
     using reached = this.name(path);
@@ -122,22 +188,40 @@ export class RootPath {
   }
 
   #byDescriptors(names: readonly string[]): ReachedFolder {
-    // The root may itself be reached through links: a person chose that path.
-    let descriptor = this.#openRoot();
-    for (let depth = 0; depth < names.length; depth++) {
-      const outer = descriptor;
-      try {
-        const flags = FOLDER_FLAGS | constants.O_NOFOLLOW;
-        descriptor = openSync(`/proc/self/fd/${outer}/${names[depth]}`, flags);
-      } catch (error) {
-        throw diskError(error, "enter", names.slice(0, depth + 1).join("/"));
-      } finally {
-        closeSync(outer);
-      }
-    }
-    return new ReachedFolder(`/proc/self/fd/${descriptor}`, descriptor);
+    const walked = this.#walkTo(names);
+    return new ReachedFolder(walked.at, walked);
   }
 
+  /** Folders that stand where they were walked to in this turn are not walked to again. */
+  #walkTo(names: readonly string[]): WalkedFolder {
+    const path = names.join("/");
+    const known = this.#walked.get(path);
+    if (known?.stands(this.#moves) === true) return known;
+    const descriptor = names.length === 0 ? this.#openRoot() : this.#enter(names);
+    const walked = new WalkedFolder(descriptor, this.#moves);
+    known?.forget();
+    if (this.#walked.size === 0) setImmediate(() => this.#forgetAll());
+    this.#walked.set(path, walked);
+    if (this.#walked.size > MAX_WALKED) this.#forgetAll(path);
+    return walked;
+  }
+
+  #enter(names: readonly string[]): number {
+    const outer = this.#walkTo(names.slice(0, -1));
+    const at = `${outer.at}/${names.at(-1)}`;
+    const flags = FOLDER_FLAGS | constants.O_NOFOLLOW;
+    return attempt("enter", names.join("/"), () => openSync(at, flags));
+  }
+
+  #forgetAll(but?: string): void {
+    for (const [path, walked] of this.#walked) {
+      if (path === but) continue;
+      this.#walked.delete(path);
+      walked.forget();
+    }
+  }
+
+  // The root may itself be reached through links: a person chose that path.
   #openRoot(): number {
     return attempt("enter", this.root, () => openSync(this.root, FOLDER_FLAGS));
   }

@@ -33,7 +33,11 @@ export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Path and query. */
   readonly path: string;
-  readonly body?: { readonly mediaType: string; readonly bytes: Uint8Array };
+  /** `parts` stand for one behind the other. */
+  readonly body?: {
+    readonly mediaType: string;
+    readonly bytes: Uint8Array | { readonly parts: readonly Uint8Array[] };
+  };
   /** Statuses whose body is the answer; 2xx otherwise. */
   readonly answers?: readonly number[];
   readonly idleMs?: number;
@@ -192,21 +196,30 @@ function mediaTypeOf(response: Response): string {
 function bodyOf({ body }: Call, stall: Stall): RequestInit {
   if (body === undefined) return {};
   const { bytes } = body;
-  if (bytes.length <= PIECE_BYTES) return { body: bytes as Uint8Array<ArrayBuffer> };
-  let sent = 0;
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes.parts;
+  const lengthBytes = parts.reduce((sum, { length }) => sum + length, 0);
+  if (lengthBytes <= PIECE_BYTES) return { body: concat(parts) as Uint8Array<ArrayBuffer> };
+  const pieces = piecesOf(parts);
   const stream = new ReadableStream<Uint8Array>(
     {
       pull(controller) {
         stall.progress();
-        const piece = bytes.subarray(sent, sent + PIECE_BYTES);
-        sent += piece.length;
-        if (piece.length > 0) controller.enqueue(piece);
-        if (sent >= bytes.length) controller.close();
+        const { value, done } = pieces.next();
+        if (done === true) controller.close();
+        else controller.enqueue(value);
       },
     },
     { highWaterMark: 0 },
   );
   return { body: stream, duplex: "half" };
+}
+
+function* piecesOf(parts: readonly Uint8Array[]): Generator<Uint8Array, void> {
+  for (const part of parts) {
+    for (let from = 0; from < part.length; from += PIECE_BYTES) {
+      yield part.subarray(from, from + PIECE_BYTES);
+    }
+  }
 }
 
 async function* pieces(

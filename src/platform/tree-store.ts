@@ -138,6 +138,11 @@ export class SqliteTreeStore implements TreeStore {
     return count;
   }
 
+  /** Lets go of the rows that are kept at hand. */
+  forget(): void {
+    this.#cache.clear();
+  }
+
   /** Writes every row again, because names are now compared otherwise. */
   rekey(): void {
     const rows = this.#all(this.#file.prepare(`SELECT ${READ_COLUMNS} FROM nodes`));

@@ -17,6 +17,8 @@ export const Entry = z.object({
   keyEpoch: KeyEpoch.optional(),
   signature: Signature.optional(),
   chain: Chain,
+  /** The changes are left out: whoever asks made them, and asked for it. */
+  brief: z.literal(true).optional(),
 });
 export type Entry = z.infer<typeof Entry>;
 
@@ -49,5 +51,7 @@ export const Feed = z.object({
   head: Sequence,
   /** Oldest first; absent when there never was one. */
   restores: z.array(Restored).max(MAX_RESTORES).optional(),
+  /** The server's copies of some of this space's chunks are damaged: see `LackingAnswer`. */
+  lacking: z.literal(true).optional(),
 });
 export type Feed = z.infer<typeof Feed>;

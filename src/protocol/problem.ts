@@ -11,6 +11,7 @@ export const PROBLEM_STATUS = {
   "bad-credentials": 401,
   forbidden: 403,
   "not-found": 404,
+  "chunk-damaged": 404,
   timeout: 408,
   conflict: 409,
   "account-taken": 409,

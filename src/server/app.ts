@@ -103,7 +103,7 @@ function refuseBadEscapes(app: App): void {
 export function buildApp(world: AppWorld): App {
   const { metadata, packs, clock, chance, digest, log, version = "0.0.0" } = world;
   const { opaque, secrets, metrics } = world;
-  const { accounts, journals, chunks, shared } = metadata;
+  const { accounts, journals, chunks, scrub, shared } = metadata;
   const sessions = new Sessions(accounts, clock);
   const announcer = new Announcer(clock);
   shared?.listen((news) => {
@@ -125,7 +125,15 @@ export function buildApp(world: AppWorld): App {
   const closing = world.closing ?? new AbortController().signal;
   const beforeRemoving = (): Promise<void> =>
     clock.sleep(REMOVE_AFTER_MS, closing).catch(() => undefined);
-  const intake = new Intake({ packs, chunks, digest, chance, onAccepted, beforeRemoving });
+  const intake = new Intake({
+    packs,
+    chunks,
+    scrub,
+    digest,
+    chance,
+    onAccepted,
+    beforeRemoving,
+  });
   const gates = buildGates(sessions, clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
@@ -143,7 +151,7 @@ export function buildApp(world: AppWorld): App {
   mountSpaces(app, { journals, clock, chance }, gates);
   mountCommits(app, { journals, journal, clock }, gates);
   mountFeed(app, { journals, journal, announcer, clock, sessions, closing }, gates);
-  mountChunks(app, { journals, chunks, intake, clock }, gates);
+  mountChunks(app, { journals, chunks, scrub, intake, clock }, gates);
   mountFiles(app, { journals, chunks, journal, intake, clock, chance, digest }, gates);
   mountRevisions(app, metadata, gates);
   mountDocument(app, version);

@@ -4,9 +4,10 @@ import { WorldError } from "#core/errors.ts";
 import type { ChunkId, SpaceId } from "#core/ids.ts";
 import type { Chance, Digest } from "#core/world.ts";
 import { FRAME_HEAD_BYTES, type ChunkFrame } from "#protocol/frames.ts";
-import { MAX_BATCH_BYTES, MAX_CHUNK_BYTES, MAX_CHUNK_IDS } from "#protocol/limits.ts";
+import { MAX_BATCH_BYTES, MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import type { PackStore, PackWriter } from "./chunks/port.ts";
-import type { ChunkIndex, ChunkPlace } from "./metadata/port.ts";
+import type { ChunkIndex, ChunkPlace, ScrubIndex } from "./metadata/port.ts";
+import { findDamaged, readRun, runsOf, type Run } from "./pack-reading.ts";
 
 /** How long chunks that no commit names yet are kept, from when they were last asked for. */
 export const LEASE_MS = 72 * 60 * 60 * 1_000;
@@ -14,12 +15,13 @@ export const LEASE_MS = 72 * 60 * 60 * 1_000;
 /** Verified chunks wait in memory up to this, so that the index is asked about many at once. */
 const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** Neighbours in a pack are read at once up to this. */
-const MAX_READ_BYTES = MAX_CHUNK_BYTES;
+/** Quarantine is for the few; a server that lost more has a backup to be put back. */
+const MAX_QUARANTINED = 10_000;
 
 type World = {
   readonly packs: PackStore;
   readonly chunks: ChunkIndex;
+  readonly scrub: Pick<ScrubIndex, "quarantine" | "quarantined">;
   readonly digest: Digest;
   readonly chance: Chance;
   /** Told of bytes that a space had not sent before, whoever else has them. */
@@ -28,9 +30,14 @@ type World = {
   readonly beforeRemoving?: () => Promise<void>;
 };
 
+/** The source of a batch broke off, with this. */
+type Broken = { readonly error: unknown };
+
 /** Takes chunks in, makes them durable and staged, and gives them out again. */
 export class Intake {
   readonly #world: World;
+  /** What of broken batches is being stored, by space. */
+  readonly #salvaging = new Map<SpaceId, Promise<void>>();
   #unused: string[] = [];
   #removing: Promise<void> = Promise.resolve();
 
@@ -43,16 +50,63 @@ export class Intake {
    * 72 hours then. What is stored already, for anybody, is written and made durable all the same,
    * beside the rest, and dropped after the answer: neither an answer nor its time tells what others
    * have (Harnik, Pinkas, Shulman-Peleg 2010, "Side Channels in Cloud Services"). Throws WorldError
-   * `hash-mismatch` (naming the chunk) or `body-too-large`, and whatever the frames' source throws;
-   * then nothing of the batch is stored.
+   * `hash-mismatch` (naming the chunk) or `body-too-large`: then nothing of the batch is stored.
+   * Throws whatever the frames' source throws: then what had come whole is stored before.
    */
   async store(space: SpaceId, frames: AsyncIterable<ChunkFrame>, nowMs: number): Promise<number> {
     const batch = new Batch(this.#world);
+    const broken = await this.#take(batch, frames);
+    if (broken === null) {
+      await this.#stage(space, batch, nowMs);
+      return batch.frames;
+    }
+    await this.#salvage(space, this.#stage(space, batch, nowMs));
+    throw broken.error;
+  }
+
+  /** The first failure is the one to tell: that nothing could be saved is none. */
+  async #salvage(space: SpaceId, staging: Promise<void>): Promise<void> {
+    const before = this.#salvaging.get(space);
+    const salvaging = Promise.allSettled([before, staging]).then(() => undefined);
+    this.#salvaging.set(space, salvaging);
+    await salvaging;
+    if (this.#salvaging.get(space) === salvaging) this.#salvaging.delete(space);
+  }
+
+  /** Why the source broke off, null when it did not; a batch that is refused is discarded. */
+  async #take(batch: Batch, frames: AsyncIterable<ChunkFrame>): Promise<Broken | null> {
+    const source = frames[Symbol.asyncIterator]();
+    const next = async (): Promise<IteratorResult<ChunkFrame, unknown> | Broken> => {
+      try {
+        return await source.next();
+      } catch (error) {
+        return { error };
+      }
+    };
     try {
-      for await (const frame of frames) await batch.add(frame);
+      for (;;) {
+        const one = await next();
+        if ("error" in one) return one;
+        if (one.done === true) return null;
+        await batch.add(one.value);
+      }
+    } catch (error) {
+      // What stays unfinished goes at the next start.
+      await Promise.allSettled([batch.discard(), source.return?.()]);
+      throw error;
+    }
+  }
+
+  /** Resolves when what a space's broken batches held is stored, or failed to be. */
+  async salvaged(space: SpaceId): Promise<void> {
+    await this.#salvaging.get(space);
+  }
+
+  /** Makes a batch durable, and lets the space have what is in it. */
+  async #stage(space: SpaceId, batch: Batch, nowMs: number): Promise<void> {
+    try {
       await batch.finish();
     } catch (error) {
-      // The first failure is the one to tell; what stays unfinished goes at the next start.
       await batch.discard().catch(() => {});
       throw error;
     }
@@ -66,7 +120,6 @@ export class Intake {
       this.#removeLater(batch.packs.filter((pack) => !used.has(pack)));
       this.#tellAccepted(space, batch.written, before);
     }
-    return batch.frames;
   }
 
   /** Resolves when what was written for nothing is gone. */
@@ -102,8 +155,9 @@ export class Intake {
 
   /**
    * The chunks in the order of the question, cut short where the batch would pass MAX_BATCH_BYTES.
-   * Throws WorldError `not-found`, naming the first that the space does not hold, before it
-   * returns; while iterating `chunk-damaged`, `pack-missing` or `pack-short`.
+   * Throws WorldError `not-found`, or `chunk-damaged` for what is in quarantine, naming the first
+   * that cannot be given, before it returns. What turns out to be damaged while iterating goes into
+   * quarantine, and `chunk-damaged` is thrown.
    */
   async fetch(space: SpaceId, ids: readonly ChunkId[]): Promise<AsyncIterable<ChunkFrame>> {
     return this.#read(space, cutShort(await this.#places(space, ids)));
@@ -112,48 +166,54 @@ export class Intake {
   async #places(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
     const places = await this.#world.chunks.held(space, ids);
     const byId = new Map(places.map((place) => [place.id, place]));
+    const lacking = ids.find((id) => !byId.has(id));
+    if (lacking !== undefined) throw await this.#refusal(space, lacking);
     return ids.map((id) => {
       const place = byId.get(id);
-      if (place === undefined) {
-        throw new WorldError("not-found", `This space does not hold chunk ${id}.`);
-      }
+      assert(place !== undefined, "a chunk that was found has a place");
       return place;
     });
+  }
+
+  async #refusal(space: SpaceId, id: ChunkId): Promise<WorldError> {
+    const quarantined = await this.#world.scrub.quarantined(space, MAX_QUARANTINED);
+    if (quarantined.includes(id)) return chunkDamaged(id);
+    return new WorldError("not-found", `This space does not hold chunk ${id}.`);
   }
 
   async *#read(
     space: SpaceId,
     places: readonly ChunkPlace[],
   ): AsyncGenerator<ChunkFrame, void, undefined> {
-    for (const run of runs(places)) yield* await this.#readRun(space, run);
+    for (const run of runsOf(places)) yield* await this.#readRun(space, run);
   }
 
   async #readRun(space: SpaceId, run: Run): Promise<ChunkFrame[]> {
-    try {
-      return await this.#readAt(run);
-    } catch (error) {
-      if (!(error instanceof WorldError) || error.code !== "pack-missing") throw error;
-      // The chunks may have been merged into another pack since they were looked up.
-      const moved = await this.#places(
-        space,
-        run.places.map(({ id }) => id),
-      );
-      const frames: ChunkFrame[] = [];
-      for (const again of runs(moved)) frames.push(...(await this.#readAt(again)));
-      return frames;
+    const frames = await readRun(this.#world, run);
+    if (frames !== null) return frames;
+    // The chunks may have been merged into another pack since they were looked up.
+    const ids = run.places.map(({ id }) => id);
+    const again: ChunkFrame[] = [];
+    for (const next of runsOf(await this.#places(space, ids))) {
+      again.push(...((await readRun(this.#world, next)) ?? (await this.#giveUp(next))));
     }
+    return again;
   }
 
-  async #readAt({ pack, offsetBytes, lengthBytes, places }: Run): Promise<ChunkFrame[]> {
-    const { packs, digest } = this.#world;
-    const bytes = await packs.read(pack, offsetBytes, lengthBytes);
-    return places.map((place) => {
-      const from = place.offsetBytes - offsetBytes;
-      const chunk = bytes.subarray(from, from + place.lengthBytes);
-      if (toHex(digest.sha256(chunk)) === place.id) return { id: place.id, bytes: chunk };
-      throw new WorldError("chunk-damaged", `Chunk ${place.id} is damaged in pack ${pack}.`);
-    });
+  /** What is wrong here is not given out again before somebody has sent it again. */
+  async #giveUp({ places }: Run): Promise<never> {
+    const { scrub } = this.#world;
+    const damaged = await findDamaged(this.#world, places);
+    await scrub.quarantine(damaged, true);
+    const [first] = damaged;
+    if (first !== undefined) throw chunkDamaged(first.id);
+    throw new WorldError("unavailable", "A pack could not be read.", { retryable: true });
   }
+}
+
+function chunkDamaged(id: ChunkId): WorldError {
+  const detail = `The server's copy of chunk ${id} is damaged, until a device sends it again.`;
+  return new WorldError("chunk-damaged", detail);
 }
 
 /** A pack that a batch writes to. */
@@ -244,31 +304,4 @@ function cutShort(places: readonly ChunkPlace[]): readonly ChunkPlace[] {
     return sizeBytes > MAX_BATCH_BYTES;
   });
   return end === -1 ? places : places.slice(0, end);
-}
-
-/** Chunks that lie one behind the other in a pack. */
-type Run = {
-  readonly pack: string;
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-  readonly places: readonly ChunkPlace[];
-};
-
-function* runs(places: readonly ChunkPlace[]): Generator<Run, void, undefined> {
-  for (let start = 0; start < places.length;) {
-    const first = places[start];
-    assert(first !== undefined, "the start of a run is a place");
-    let { lengthBytes } = first;
-    let end = start + 1;
-    for (let next = places[end]; next !== undefined; next = places[end]) {
-      const adjacent =
-        next.pack === first.pack && next.offsetBytes === first.offsetBytes + lengthBytes;
-      if (!adjacent || lengthBytes + next.lengthBytes > MAX_READ_BYTES) break;
-      lengthBytes += next.lengthBytes;
-      end++;
-    }
-    const { pack, offsetBytes } = first;
-    yield { pack, offsetBytes, lengthBytes, places: places.slice(start, end) };
-    start = end;
-  }
 }

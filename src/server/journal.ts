@@ -33,13 +33,13 @@ type Queue = { tail: Promise<unknown>; waiting: number };
 
 /** Appends commits to spaces' journals, one at a time a space, and reads them back. */
 export class Journal {
-  readonly #metadata: Pick<Metadata, "journals" | "chunks">;
+  readonly #metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
   readonly #digest: Digest;
   readonly #announcer: Announcer;
   readonly #queues = new Map<SpaceId, Queue>();
 
   constructor(world: {
-    readonly metadata: Pick<Metadata, "journals" | "chunks">;
+    readonly metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
     readonly digest: Digest;
     readonly announcer: Announcer;
   }) {
@@ -81,18 +81,20 @@ export class Journal {
     cursor: string,
     limit: number = MAX_FEED_ENTRIES,
   ): Promise<Feed | "reset"> {
-    const { journals } = this.#metadata;
+    const { journals, scrub } = this.#metadata;
     const head = await journals.head(space.id);
     const from = readCursor(space, head.sequence, cursor);
     if (from === "reset") return "reset";
     const count = Math.min(limit, MAX_FEED_ENTRIES);
     const entries = await journals.entries(space.id, from, count, MAX_FEED_BYTES);
     const reached = entries.at(-1)?.sequence ?? from;
+    const isLacking = (await scrub.quarantined(space.id, 1)).length > 0;
     return {
       entries,
       cursor: writeCursor(space, reached),
       head: Math.max(head.sequence, reached),
       ...restoresOf(space),
+      ...(isLacking ? { lacking: true } : {}),
     };
   }
 

@@ -10,6 +10,11 @@ import { ProblemError } from "./problem-error.ts";
 /** Between the halves of a sign-in. */
 const LOGIN_LIFE_MS = 2 * 60_000;
 const CHALLENGE_BYTES = 32;
+/**
+ * What a signature is checked against where there is no account: the base point of Ed25519. Whoever
+ * made it fit would be refused all the same.
+ */
+const NOBODYS_KEY = `58${"66".repeat(31)}`;
 
 /** What the server has to remember between the halves: the device keeps it, closed. */
 type State = {
@@ -44,7 +49,8 @@ function close(parts: AccountParts, state: Omit<State, "untilMs">): string {
 }
 
 /**
- * First half of a sign-in by password. Whether the account exists cannot be told from the answer.
+ * First half of a sign-in by password. Whether the account exists cannot be told from the answer,
+ * nor from the time that it takes: the work is the same.
  * Throws ProblemError `too-many-requests`, `bad-request`.
  */
 export async function startLogin(
@@ -54,7 +60,8 @@ export async function startLogin(
   const key = accountKey(account);
   await count(parts, key, account);
   const row = await parts.accounts.accountByKey(key);
-  const started = parts.opaque.startLogin(key, startLoginRequest, row?.opaqueRecord);
+  const record = row?.opaqueRecord ?? parts.opaque.nobodys;
+  const started = parts.opaque.startLogin(key, startLoginRequest, record);
   if (started === null) throw badMessage();
   const { serverLoginState: inner, loginResponse } = started;
   return { loginResponse, state: close(parts, { kind: "password", key, inner }) };
@@ -71,7 +78,10 @@ export async function startRecovery(
   return { challenge: inner, state: close(parts, { kind: "recovery", key, inner }) };
 }
 
-/** The account that the proof opens. Throws ProblemError `bad-credentials`. */
+/**
+ * The account that the proof opens. Throws ProblemError `bad-credentials`, after the same work
+ * whether the account is not there or the proof is wrong.
+ */
 export async function signIn(
   parts: AccountParts,
   proof: z.output<typeof Proof>,
@@ -79,7 +89,8 @@ export async function signIn(
   const state = openState(parts, proof.state);
   if (state.kind !== proof.kind || state.untilMs < parts.clock.nowMs()) throw wrong();
   const row = await parts.accounts.accountByKey(state.key);
-  if (row === undefined || !isRight(parts, row, state.inner, proof)) throw wrong();
+  const isProved = isRight(parts, row?.recoveryKey ?? NOBODYS_KEY, state.inner, proof);
+  if (row === undefined || !isProved) throw wrong();
   await parts.logins.giveBack(state.key);
   return row;
 }
@@ -94,12 +105,12 @@ function openState(parts: AccountParts, closed: string): State {
 
 function isRight(
   { opaque }: AccountParts,
-  row: AccountRow,
+  recoveryKey: string,
   inner: string,
   proof: z.output<typeof Proof>,
 ): boolean {
   if (proof.kind === "password") return opaque.finishLogin(inner, proof.finishLoginRequest);
-  const raw = { key: Buffer.from(row.recoveryKey, "hex"), format: "raw-public" as const };
+  const raw = { key: Buffer.from(recoveryKey, "hex"), format: "raw-public" as const };
   try {
     const key = createPublicKey({ ...raw, asymmetricKeyType: "ed25519" });
     return verify(null, utf8(RECOVERY_LABEL + inner), key, fromHex(proof.signature));

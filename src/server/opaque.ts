@@ -12,16 +12,42 @@ function orNull<T>(work: () => T): T | null {
   }
 }
 
+/** The record of a password that was drawn here and is known to nobody. */
+function drawRecord(serverSetup: string): string {
+  const password = opaque.server.createSetup();
+  const { clientRegistrationState, registrationRequest } = opaque.client.startRegistration({
+    password,
+  });
+  const { registrationResponse } = opaque.server.createRegistrationResponse({
+    serverSetup,
+    userIdentifier: password,
+    registrationRequest,
+  });
+  return opaque.client.finishRegistration({
+    password,
+    registrationResponse,
+    clientRegistrationState,
+    // There is nothing to guess at.
+    keyStretching: { "argon2id-custom": { iterations: 1, memory: 8, parallelism: 1 } },
+  }).registrationRecord;
+}
+
 /**
  * The server's side of passwords that it never sees: OPAQUE, RFC 9807, by @serenity-kit/opaque. An
  * account is known to it by its key. Answers are null where a message is none.
  */
 export class Opaque {
+  /**
+   * What stands in the place of a record that there is none of. The library would do so by itself,
+   * and be quicker by what reading a record takes: that tells which accounts there are.
+   */
+  readonly nobodys: string;
   readonly #setup: string;
 
   /** `setup` is what the library draws: the server's key, and what its answers come of. */
-  constructor(setup: string) {
+  constructor(setup: string, nobodys: string) {
     this.#setup = setup;
+    this.nobodys = nobodys;
   }
 
   /** The set-up is drawn once a database and kept there, closed with the master key. */
@@ -29,8 +55,9 @@ export class Opaque {
     await opaque.ready;
     const drawn = secrets.close("opaque setup", opaque.server.createSetup());
     const kept = await journals.drawOnce("opaque setup", drawn);
+    let setup: string;
     try {
-      return new Opaque(secrets.open("opaque setup", kept));
+      setup = secrets.open("opaque setup", kept);
     } catch (cause) {
       throw new WorldError(
         "bad-master-key",
@@ -39,6 +66,7 @@ export class Opaque {
         { cause },
       );
     }
+    return new Opaque(setup, drawRecord(setup));
   }
 
   /** First answer of a registration. */
@@ -48,11 +76,11 @@ export class Opaque {
     return orNull(() => opaque.server.createRegistrationResponse(asked).registrationResponse);
   }
 
-  /** First answer of a sign-in; without a record it looks like any other, and leads nowhere. */
+  /** First answer of a sign-in; with nobody's record it looks like any other, and leads nowhere. */
   startLogin(
     userIdentifier: string,
     startLoginRequest: string,
-    registrationRecord: string | undefined,
+    registrationRecord: string,
   ): { readonly serverLoginState: string; readonly loginResponse: string } | null {
     const serverSetup = this.#setup;
     const asked = { serverSetup, userIdentifier, startLoginRequest, registrationRecord };

@@ -3,7 +3,13 @@ import { WorldError } from "#core/errors.ts";
 import type { ChunkId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Collection } from "#server/metadata/collection.ts";
-import type { ChunkIndex, ChunkPlace, JournalStore } from "#server/metadata/port.ts";
+import type {
+  ChunkIndex,
+  ChunkPlace,
+  JournalStore,
+  KeptChunk,
+  ScrubIndex,
+} from "#server/metadata/port.ts";
 import { packSizes } from "#server/metadata/rows.ts";
 import { MemoryLinks, MemoryPackRows, type MemoryPack } from "./memory-collection.ts";
 import { MemoryJournals, Space, type MemoryLink } from "./memory-journals.ts";
@@ -11,17 +17,18 @@ import { MemoryJournals, Space, type MemoryLink } from "./memory-journals.ts";
 /** All that a server's database holds, as of one moment. */
 type MetadataImage = {
   readonly spaces: readonly Space[];
-  readonly places: ReadonlyMap<ChunkId, ChunkPlace>;
+  readonly places: ReadonlyMap<ChunkId, KeptChunk>;
   readonly packs: ReadonlyMap<string, MemoryPack>;
 };
 
 /** Journals and chunk index of a server in memory: the twin of its SQLite file. */
 export class MemoryMetadata {
   readonly #spaces = new Map<SpaceId, Space>();
-  readonly #places = new Map<ChunkId, ChunkPlace>();
+  readonly #places = new Map<ChunkId, KeptChunk>();
   readonly #packs = new Map<string, MemoryPack>();
   readonly journals: JournalStore = new MemoryJournals(this.#spaces);
   readonly chunks: ChunkIndex = new MemoryChunks(this.#spaces, this.#places, this.#packs);
+  readonly scrub: ScrubIndex = new MemoryScrub(this.#spaces, this.#places);
   readonly collection: Collection = {
     links: new MemoryLinks(this.#spaces, this.#places),
     packs: new MemoryPackRows(this.#spaces, this.#places, this.#packs),
@@ -51,12 +58,12 @@ export class MemoryMetadata {
 
 class MemoryChunks implements ChunkIndex {
   readonly #spaces: ReadonlyMap<SpaceId, Space>;
-  readonly #places: Map<ChunkId, ChunkPlace>;
+  readonly #places: Map<ChunkId, KeptChunk>;
   readonly #packs: Map<string, MemoryPack>;
 
   constructor(
     spaces: ReadonlyMap<SpaceId, Space>,
-    places: Map<ChunkId, ChunkPlace>,
+    places: Map<ChunkId, KeptChunk>,
     packs: Map<string, MemoryPack>,
   ) {
     this.#spaces = spaces;
@@ -68,14 +75,16 @@ class MemoryChunks implements ChunkIndex {
     const links = this.#spaces.get(space)?.links;
     const places: ChunkPlace[] = [];
     for (const id of new Set(ids)) {
-      const place = links?.has(id) ? this.#places.get(id) : undefined;
-      if (place !== undefined) places.push(place);
+      const kept = links?.has(id) ? this.#places.get(id) : undefined;
+      if (kept === undefined || kept.isQuarantined) continue;
+      const { isQuarantined: _, ...place } = kept;
+      places.push(place);
     }
     return places;
   }
 
   async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
-    return new Set(ids.filter((id) => this.#places.has(id)));
+    return new Set(ids.filter((id) => isSound(this.#places.get(id))));
   }
 
   async stage(
@@ -88,7 +97,7 @@ class MemoryChunks implements ChunkIndex {
     const places = this.#places;
     assert(links !== undefined, "chunks are staged in a space that there is");
     const added = new Set(written.map(({ id }) => id));
-    const gone = ids.find((id) => !places.has(id) && !added.has(id));
+    const gone = ids.find((id) => !isSound(places.get(id)) && !added.has(id));
     if (gone !== undefined) {
       throw new WorldError("chunk-gone", `Chunk ${gone} is stored no more: send it again.`, {
         retryable: true,
@@ -96,7 +105,9 @@ class MemoryChunks implements ChunkIndex {
     }
     const used = new Set<string>();
     for (const place of written) {
-      if (!places.has(place.id)) places.set(place.id, place);
+      if (!isSound(places.get(place.id))) {
+        places.set(place.id, { ...place, isQuarantined: false });
+      }
       if (places.get(place.id)?.pack === place.pack) used.add(place.pack);
     }
     for (const [pack, sizeBytes] of packSizes(written)) {
@@ -109,6 +120,61 @@ class MemoryChunks implements ChunkIndex {
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {
     const links = this.#spaces.get(space)?.links;
     for (const id of ids) if (links?.has(id)) lease(links, id, leaseMs);
+  }
+}
+
+function isSound(kept: KeptChunk | undefined): boolean {
+  return kept !== undefined && !kept.isQuarantined;
+}
+
+class MemoryScrub implements ScrubIndex {
+  async storedBytes(): Promise<number> {
+    return [...this.#places.values()].reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+  }
+
+  readonly #spaces: ReadonlyMap<SpaceId, Space>;
+  readonly #places: Map<ChunkId, KeptChunk>;
+
+  constructor(spaces: ReadonlyMap<SpaceId, Space>, places: Map<ChunkId, KeptChunk>) {
+    this.#spaces = spaces;
+    this.#places = places;
+  }
+
+  async packs(after: string, most: number): Promise<string[]> {
+    const names = new Set(Array.from(this.#places.values(), ({ pack }) => pack));
+    return [...names]
+      .filter((name) => name > after)
+      .toSorted()
+      .slice(0, most);
+  }
+
+  async inPack(pack: string): Promise<KeptChunk[]> {
+    return [...this.#places.values()]
+      .filter((kept) => kept.pack === pack)
+      .toSorted((left, right) => left.offsetBytes - right.offsetBytes);
+  }
+
+  async quarantine(places: readonly ChunkPlace[], isQuarantined: boolean): Promise<number> {
+    let changed = 0;
+    for (const { id, pack, offsetBytes } of places) {
+      const kept = this.#places.get(id);
+      const isThere = kept?.pack === pack && kept.offsetBytes === offsetBytes;
+      if (!isThere || kept.isQuarantined === isQuarantined) continue;
+      this.#places.set(id, { ...kept, isQuarantined });
+      changed++;
+    }
+    return changed;
+  }
+
+  async quarantined(space: SpaceId, most: number): Promise<ChunkId[]> {
+    const links = this.#spaces.get(space)?.links;
+    const ids = [...this.#places.values()].filter(
+      ({ id, isQuarantined }) => isQuarantined && links?.has(id) === true,
+    );
+    return ids
+      .map(({ id }) => id)
+      .toSorted()
+      .slice(0, most);
   }
 }
 

@@ -5,6 +5,7 @@ import type {
   AccountStore,
   ChunkIndex,
   JournalStore,
+  ScrubIndex,
   SpaceRow,
 } from "#server/metadata/port.ts";
 import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
@@ -13,6 +14,7 @@ import { SqliteFile } from "#server/metadata/sqlite-file.ts";
 import { SqliteJournals } from "#server/metadata/sqlite-journals.ts";
 import { SqliteLinks } from "#server/metadata/sqlite-links.ts";
 import { SqlitePacks } from "#server/metadata/sqlite-packs.ts";
+import { SqliteScrub } from "#server/metadata/sqlite-scrub.ts";
 import { MemoryMetadata } from "./memory-metadata.ts";
 
 /** What a story's server keeps, and an older copy of it. */
@@ -22,6 +24,7 @@ export interface ServerDatabase {
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
   readonly collection: Collection;
+  readonly scrub: ScrubIndex;
   /** The chain value after the space's newest entry. */
   head(): string;
   backUp(): void;
@@ -49,6 +52,7 @@ class MemoryDatabase implements ServerDatabase {
   readonly journals = this.#metadata.journals;
   readonly chunks = this.#metadata.chunks;
   readonly collection = this.#metadata.collection;
+  readonly scrub = this.#metadata.scrub;
   readonly #space: SpaceId;
   #backup: ReturnType<MemoryMetadata["image"]> | null = null;
 
@@ -83,6 +87,7 @@ class SqliteDatabase implements ServerDatabase {
     links: new SqliteLinks(this.#file),
     packs: new SqlitePacks(this.#file),
   };
+  readonly scrub = new SqliteScrub(this.#file);
   readonly #tables: readonly string[];
   readonly #clear;
   readonly #head = this.#file.prepare("SELECT lower(hex(chain)) AS chain FROM spaces");

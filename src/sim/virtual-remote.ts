@@ -3,6 +3,7 @@ import type { ChunkId, DeviceId } from "#core/ids.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import type { Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
+import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { LEASE_MS } from "#server/intake.ts";
 import type { Remote } from "#sync/ports.ts";
 import type { Past } from "./past.ts";
@@ -68,7 +69,7 @@ export class VirtualRemote implements Remote {
         const fault = life === server.life ? server.answerFault(commit.commitId, answer) : null;
         if (fault !== null) accuse(fault);
         if (answer.outcome === "committed") {
-          past.append(answer.sequence, answer.chain, server.opened(commit.changes));
+          past.append({ ...answer, author: device }, server.opened(commit.changes));
         }
         return answer;
       },
@@ -90,6 +91,12 @@ export class VirtualRemote implements Remote {
       },
       signal,
     );
+  }
+
+  lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    const { server } = this.#world;
+    const work = (): Promise<ChunkId[]> => server.scrub.quarantined(server.space, MAX_CHUNK_IDS);
+    return this.#line.ask("lacking", PATIENCE_MS, work, signal);
   }
 
   put(chunks: readonly ChunkFrame[], signal?: AbortSignal): Promise<void> {

@@ -18,7 +18,13 @@ import { Journal } from "#server/journal.ts";
 import { tokenHash } from "#server/tokens.ts";
 import type { PackStore } from "#server/chunks/port.ts";
 import type { Collection } from "#server/metadata/collection.ts";
-import type { ChunkIndex, JournalStore, NodeRow, SpaceRow } from "#server/metadata/port.ts";
+import type {
+  ChunkIndex,
+  JournalStore,
+  NodeRow,
+  ScrubIndex,
+  SpaceRow,
+} from "#server/metadata/port.ts";
 import type { Draw } from "./chance.ts";
 import { openServerDatabase, type ServerDatabase } from "./server-database.ts";
 import { PLAIN_READER, type SpaceReader } from "./space-reader.ts";
@@ -118,6 +124,10 @@ export class VirtualServer {
 
   get packs(): PackStore {
     return this.#packs;
+  }
+
+  get scrub(): ScrubIndex {
+    return this.#database.scrub;
   }
 
   get nowMs(): number {
@@ -250,17 +260,17 @@ export class VirtualServer {
   }
 
   #buildApp(): App | null {
-    const { accounts, journals, chunks } = this.#database;
+    const { accounts, journals, chunks, scrub } = this.#database;
     if (accounts === null) return null;
     const fault = (event: string, fields: LogFields = {}): void => {
       this.faults.push(`the server logs ${event} ${JSON.stringify(fields)}`);
     };
     return buildApp({
-      metadata: { accounts, journals, chunks, [Symbol.asyncDispose]: async () => {} },
+      metadata: { accounts, journals, chunks, scrub, [Symbol.asyncDispose]: async () => {} },
       packs: this.#packs,
       clock: this.#clock,
       chance: this.#draw,
-      opaque: new Opaque(""),
+      opaque: new Opaque("", ""),
       secrets: new Secrets(new Uint8Array(32), this.#draw),
       digest: nodeDigest,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: fault },
@@ -270,10 +280,11 @@ export class VirtualServer {
   #start(): { announcer: Announcer; journal: Journal; intake: Intake } {
     const announcer = new Announcer(this.#clock);
     const journal = new Journal({ metadata: this.#database, digest: nodeDigest, announcer });
-    const { chunks } = this.#database;
+    const { chunks, scrub } = this.#database;
     const intake = new Intake({
       packs: this.#packs,
       chunks,
+      scrub,
       digest: nodeDigest,
       chance: this.#draw,
     });

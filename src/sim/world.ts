@@ -20,6 +20,7 @@ import {
   withoutEmptied,
   verdict,
 } from "./oracle.ts";
+import type { Outcome } from "./outcome.ts";
 import { Past } from "./past.ts";
 import { CollectorAtWork } from "./collecting.ts";
 import { pickWay, watched } from "./deeds.ts";
@@ -50,14 +51,6 @@ const LONGEST_REST_MS = 20_000;
 const BARRED_MS = 60_000;
 /** An engine that has nothing to do is watched this long. */
 const IDLE_MS = 40_000;
-
-export type Outcome = {
-  readonly hash: number;
-  readonly steps: number;
-  readonly wrong: readonly string[];
-  /** Ways and fates of this story, and what its engines logged. */
-  readonly happened: readonly string[];
-};
 
 /** One story: machines, people, a server, and what befalls them. */
 export class World {
@@ -123,11 +116,15 @@ export class World {
   #hireCheater(): void {
     const cheat = this.#swarm.sealed?.cheat ?? null;
     if (cheat === null) return;
-    const device = this.#device(cheat.device);
-    const draw = new Draw(this.#swarm.seed, "cheat");
-    device.cheater = new Cheater(cheat, device.id, draw, ({ changes }) => {
-      this.#past.claim(this.#server.opened(changes));
+    const server = this.#server;
+    const cheater = new Cheater(cheat, {
+      draw: new Draw(this.#swarm.seed, "cheat"),
+      claim: ({ changes }) => this.#past.claim(server.opened(changes)),
+      entries: () => server.entries(),
+      announce: (sequence) => server.announcer.announce(server.space, sequence),
     });
+    const victims = cheater.liesToAll ? this.#devices : [this.#device(cheat.device)];
+    for (const device of victims) device.cheater = cheater;
   }
 
   async play(): Promise<Outcome> {

@@ -198,6 +198,7 @@ export class Engine {
   async #rest(signal: AbortSignal): Promise<void> {
     while (this.#isInSync() && !this.#woken && !signal.aborted) {
       try {
+        if (await this.#parts.refill.run(signal)) return this.wake();
         if (!(await this.#world.seal.rest(signal))) return;
       } catch (error) {
         if (!(error instanceof WorldError)) throw error;
@@ -224,7 +225,7 @@ export class Engine {
   /** Sleeps until woken or until something is due by itself. */
   async #sleep(atMostMs: number | null, signal: AbortSignal): Promise<void> {
     if (this.#woken || signal.aborted) return;
-    const { clock, looking, sender, pauses, guard } = this.#parts;
+    const { clock, looking, sender, pauses, guard, refill } = this.#parts;
     const nowMs = clock.nowMs();
     const dues = [
       looking.dueMs,
@@ -232,6 +233,7 @@ export class Engine {
       sender.retryMs ?? Number.POSITIVE_INFINITY,
       pauses.dueMs,
       guard.dueMs,
+      refill.dueMs,
     ];
     // What is due already was tried in vain by whoever asks for a breath.
     const awaited =

@@ -132,6 +132,7 @@ export class Executor {
 
   /** True when a folder that could not go has the name: what is to be there waits for that. */
   async #isNameKept(op: LocalOp): Promise<boolean> {
+    if (!this.#world.problems.has("write", "not-empty")) return false;
     const place = op.kind === "create" ? op.target.place : op.kind === "move" ? op.to : null;
     for (const { id } of place === null
       ? []

@@ -35,6 +35,7 @@ export class Feeder {
   #nudge = new AbortController();
   #failures = 0;
   #failure: WorldError | null = null;
+  #isLacking = false;
 
   constructor(world: { remote: Remote; clock: Clock; log: Log }, cursor: string, wake: () => void) {
     this.#remote = world.remote;
@@ -78,6 +79,11 @@ export class Feeder {
     return this.#failure;
   }
 
+  /** Whether the server's copies of some chunks are damaged. */
+  get isLacking(): boolean {
+    return this.#isLacking;
+  }
+
   take(): Page | undefined {
     const page = this.#pages.shift();
     this.#room?.();
@@ -113,12 +119,14 @@ export class Feeder {
         this.#answered = wanted;
         this.#failure = null;
         this.#head = Math.max(this.#head, feed.head);
+        const isNews = feed.lacking === true && !this.#isLacking;
+        this.#isLacking = feed.lacking === true;
         more = feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head;
         if (feed.entries.length > 0) {
           this.#cursor = feed.cursor;
           this.#pages.push({ cursor, feed });
         }
-        if (feed.entries.length > 0 || first) this.#tell();
+        if (feed.entries.length > 0 || first || isNews) this.#tell();
         if (this.#pages.length >= MAX_PAGES) await this.#waitForRoom(signal);
       } catch (error) {
         if (signal.aborted) return;

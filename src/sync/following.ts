@@ -55,6 +55,11 @@ export class Following {
     return this.#feeder?.failure ?? null;
   }
 
+  /** Whether the server's copies of some chunks are damaged. */
+  get isLacking(): boolean {
+    return this.#feeder?.isLacking ?? false;
+  }
+
   /** Level with the server, as far as it is known. */
   get isLevel(): boolean {
     const feeder = this.#feeder;

@@ -16,6 +16,7 @@ import { Planning } from "./planning.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
 import { Problems } from "./problems.ts";
 import { Reading } from "./reading.ts";
+import { Refill } from "./refill.ts";
 import { RootSight } from "./root.ts";
 import { Sender } from "./send.ts";
 import { steadyClock } from "./steady.ts";
@@ -66,6 +67,7 @@ export type Parts = {
   readonly following: Following;
   readonly downloader: Downloader;
   readonly sender: Sender;
+  readonly refill: Refill;
   readonly guard: MassGuard;
   readonly planning: Planning;
   readonly sweeper: Sweeper;
@@ -90,6 +92,8 @@ export function partsOf(world: EngineWorld, setup: EngineSetup, wake: () => void
   const follower = new Follower({ ...shared, ...setup });
   const naming = { ...setup, nameKey };
   const guard = new MassGuard({ ...shared, ...naming }, setup.holdLimits);
+  const following = new Following(world, follower, wake);
+  const sender = new Sender({ ...shared, nameKey }, wake);
   return {
     clock,
     nameKey,
@@ -100,9 +104,10 @@ export function partsOf(world: EngineWorld, setup: EngineSetup, wake: () => void
     looking,
     reading: new Reading({ ...shared, wall: world.clock }, { wake, lookAgain }),
     follower,
-    following: new Following(world, follower, wake),
+    following,
     downloader: new Downloader(shared, wake),
-    sender: new Sender({ ...shared, nameKey }, wake),
+    sender,
+    refill: new Refill(shared, sender.progress, () => following.isLacking),
     guard,
     planning: new Planning({ ...shared, ...naming, guard }),
     sweeper: new Sweeper(world),

@@ -1,10 +1,17 @@
 import { WorldError } from "#core/errors.ts";
 import type { ManifestEntry } from "#core/node.ts";
 import { readPlainMeta, writePlainMeta, type OpenMeta } from "#protocol/meta.ts";
-import type { ClosedContent, OpenContent, Seal } from "./ports.ts";
+import type { ClosedContent, DeviceRecords, OpenContent, Seal } from "./ports.ts";
 
 /** A plain space's seal: everything stands in the clear, checked all the same. */
-export const PLAIN_SEAL: Seal = {
+export function plainSeal(records: Pick<DeviceRecords, "manifest">): Seal {
+  return {
+    ...OPEN,
+    named: ({ sha256 }) => (records.manifest(sha256) ?? []).map(({ chunk }) => chunk),
+  };
+}
+
+const OPEN: Omit<Seal, "named"> = {
   inlineBytes: 0,
   hashes: false,
   trusts: true,

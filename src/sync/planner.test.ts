@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import { nodeId, ROOT_NODE } from "#core/ids.ts";
 import { readTree, shownTree } from "../../test/planner/person.ts";
 import { World } from "../../test/planner/table.ts";
-import type { NodeRow } from "./tree.ts";
+import { PARK_NODE, type NodeRow } from "./tree.ts";
 
 // What plans are like; planner-files, -folders, -kinds and -names tell who wins.
 
@@ -230,6 +230,26 @@ suite("what plans are like", () => {
     const first = world.a.plan();
     assert.deepEqual(first.remote, []);
     assert.deepEqual(first.local.map(({ kind }) => kind).sort(), ["create", "move"]);
+  });
+
+  test("PL17, PL9: what is parked while its folder cannot be seen is committed once it is there", () => {
+    const world = new World("d/, f=1");
+    world.act(world.b, "move f d/f");
+    world.act(world.a, "edit f=2");
+    world.rest([world.b]);
+    world.a.follow(world.server.head);
+    // A was stopped when the file had given up its name, and then the folder became unreadable.
+    const [file, folder] = [rowAt(world.a, "f"), rowAt(world.a, "d")];
+    assert(file.local !== null && folder.local !== null);
+    const { parent, name } = file.local;
+    const parked = { parent: PARK_NODE, name: file.id, parkedFrom: { parent, name } };
+    world.a.rows.put({ ...file, local: { ...file.local, ...parked } });
+    world.a.rows.put({ ...folder, local: { ...folder.local, blind: "unreadable" } });
+    const { local, remote } = world.a.plan();
+    assert.deepEqual([local, remote], [[], []]);
+    world.a.rows.put(folder);
+    world.rest();
+    world.expect("d/, d/f=2");
   });
 });
 

@@ -55,13 +55,17 @@ export function plan(view: TreeView, world: PlanWorld): Plan {
     tree = merge(draft, world, deferred);
   }
   const rows = tree.rows.map((row) => draft.get(row.id) ?? row);
-  const local = rows
-    .flatMap((row) => localOps(row, tree.of(row.id)))
-    .filter((op) => op.kind !== "move" || !isUnseen(draft, tree.sight, op.to.parent))
+  const wanted = rows.flatMap((row) => localOps(row, tree.of(row.id)));
+  const stuck = new Set<NodeId>();
+  for (const op of wanted) {
+    if (op.kind === "move" && isUnseen(draft, tree.sight, op.to.parent)) stuck.add(op.id);
+  }
+  const local = wanted
+    .filter((op) => op.kind !== "move" || !stuck.has(op.id))
     .filter((op) => op.kind !== "create" || !isNameUnsettled(draft, tree, op));
   const held = world.withhold?.(goingOf(draft, tree, rows)) ?? new Set<NodeId>();
   const blocked = new Set([...local.map((op) => op.id), ...held]);
-  const remote = new Outgoing(draft, tree, blocked, world).ordered(rows);
+  const remote = new Outgoing({ draft, tree, blocked, stuck }, world).ordered(rows);
   return { records: draft.records(), local: withoutHeld(draft, local, held), remote };
 }
 
@@ -116,6 +120,15 @@ function isNameUnsettled(
   });
 }
 
+type Outlook = {
+  readonly draft: Draft;
+  readonly tree: TargetTree;
+  /** What still has to change on this disk, or is held: nothing of it is committed (SPEC PL17). */
+  readonly blocked: ReadonlySet<NodeId>;
+  /** What cannot go where it belongs on this disk: its place is not committed. */
+  readonly stuck: ReadonlySet<NodeId>;
+};
+
 /**
  * Target minus server, in an order in which commits can be cut: what must be in the tree (or out of
  * the way) first comes first, and rings of names stay together.
@@ -124,6 +137,7 @@ class Outgoing {
   readonly #draft: Draft;
   readonly #tree: TargetTree;
   readonly #blocked: ReadonlySet<NodeId>;
+  readonly #stuck: ReadonlySet<NodeId>;
   readonly #nameKey: (name: string) => string;
   readonly #wanted = new Map<NodeId, RemoteOp["kind"][]>();
   readonly #position = new Map<NodeId, number>();
@@ -131,10 +145,11 @@ class Outgoing {
   readonly #needs = new Map<NodeId, NodeId[]>();
   readonly #standing = new Map<NodeId, readonly NodeId[]>();
 
-  constructor(draft: Draft, tree: TargetTree, blocked: ReadonlySet<NodeId>, world: PlanWorld) {
+  constructor({ draft, tree, blocked, stuck }: Outlook, world: PlanWorld) {
     this.#draft = draft;
     this.#tree = tree;
     this.#blocked = blocked;
+    this.#stuck = stuck;
     this.#nameKey = world.nameKey;
   }
 
@@ -151,11 +166,14 @@ class Outgoing {
   #changesOf(row: NodeRow): RemoteOp["kind"][] {
     if (this.#blocked.has(row.id)) return [];
     const { remote, local } = row;
+    const isStuck = this.#stuck.has(row.id);
+    // What is parked stands under no name that a person gave it.
+    if (isStuck && (local?.parkedFrom ?? null) !== null) return [];
     const target = this.#tree.of(row.id);
     if (target === null) return remote === null ? [] : ["delete"];
-    if (remote === null) return local === null ? [] : ["create"];
+    if (remote === null) return local === null || isStuck ? [] : ["create"];
     const kinds: RemoteOp["kind"][] = [];
-    if (!samePlace(remote, target.place)) kinds.push("move");
+    if (!isStuck && !samePlace(remote, target.place)) kinds.push("move");
     if (!sameContent(remote.content, target.content)) kinds.push("update");
     return kinds;
   }

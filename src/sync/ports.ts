@@ -161,8 +161,14 @@ export class ChunkChanged extends Error {
   }
 }
 
-/** A chunk to be sent, and those that it may be like: what its file had near it before. */
-export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
+/**
+ * A chunk to be sent, and those that it may be like: what its file had near it before, and of these
+ * the one that stood where it stands.
+ */
+export type OutgoingChunk = ChunkFrame & {
+  readonly alike?: readonly ChunkId[];
+  readonly nearest?: ChunkId | undefined;
+};
 
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
@@ -170,12 +176,17 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** Stored chunks of the space that the server has damaged or lost, perhaps not all. */
+  lacking(signal?: AbortSignal): Promise<ChunkId[]>;
   /**
    * Sends one framed batch, whose bytes are given away; resolves when all of it is durable at the
    * server. A sealed space's throws ChunkChanged.
    */
   put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void>;
-  /** Chunks in the order asked, each verified against its id; may end early: ask for the rest. */
+  /**
+   * Chunks in the order asked, each verified against its id; may end early: ask for the rest. The
+   * bytes of one are lent until the next is asked for.
+   */
   fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame>;
 }
 
@@ -255,6 +266,18 @@ export interface SealedRecords {
   forgetEntriesAfter(sequence: number): void;
 }
 
+/**
+ * Bytes of chunks that a device had lately, to tell from them what is new in an edited file. It
+ * holds a limited number of bytes and drops the oldest first; none of its failures is anybody's.
+ */
+export interface KeptBytes {
+  /** What was kept for this chunk: not to be believed before it was hashed. Null: nothing. */
+  get(raw: ChunkId): Uint8Array | null;
+  /** What was `edited` makes room for itself; what is `at rest` is kept where there is room. */
+  put(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void;
+  close(): void;
+}
+
 /** The server's key service: it helps to seal and learns nothing of what. */
 export interface KeyService {
   /**
@@ -291,6 +314,8 @@ export interface Seal {
     open: KnownContent,
     before?: Content,
   ): ClosedContent | null;
+  /** The stored chunks that a revision with this content names; none where that is not known. */
+  named(content: FileContent): readonly ChunkId[];
   /**
    * Throws WorldError `bad-meta` and others when it does not open, or opens to something
    * impossible. Remembers what it takes to fetch it; within a transaction.

@@ -26,6 +26,11 @@ export class Problems {
     this.#tell?.({ kind: "problem", ...trouble });
   }
 
+  has(source: ProblemSource, code: string): boolean {
+    for (const problem of this.#own(source).values()) if (problem.code === code) return true;
+    return false;
+  }
+
   at(source: ProblemSource, path: string): Problem | undefined {
     return this.#own(source).get(path);
   }

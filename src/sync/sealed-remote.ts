@@ -20,6 +20,8 @@ import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
 const OPENED_AHEAD = 3;
+/** Contents that stand in metas are at hand, of one question, up to this size. */
+const MOST_HERE_BYTES = 4 * 1024 * 1024;
 
 export type SealedRemoteWorld = {
   readonly primitives: Primitives;
@@ -159,13 +161,19 @@ export class SealedRemote implements Remote {
     return chunks.filter((raw) => missing.has(raw));
   }
 
+  /** The server's words: only a file's whole list says whose these are. */
+  lacking(signal?: AbortSignal): Promise<ChunkId[]> {
+    return this.#world.remote.lacking(signal);
+  }
+
   /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
   async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
     const { records, trees, sealer, deltas } = this.#world;
-    const made = chunks.map((chunk) => deltas.seal(chunk));
-    // What was edited once is edited again. Sealing takes the bytes away.
-    const signatures = chunks.flatMap(({ id, bytes, alike }) =>
-      alike === undefined ? [] : [{ id, signature: deltas.sign(bytes) }],
+    const made: (SealedChunk | null)[] = [];
+    for (const chunk of chunks) made.push(await deltas.seal(chunk));
+    // Sealing takes the bytes away.
+    const signatures = chunks.flatMap((chunk) =>
+      chunk.alike === undefined ? [] : [{ id: chunk.id, signature: deltas.remember(chunk) }],
     );
     const whole = chunks.filter((_, at) => made[at] === null);
     const rest = (await sealer.seal(whole, signal)).values();
@@ -182,12 +190,15 @@ export class SealedRemote implements Remote {
   /** Sends what the space lacks of these: another device may have been here before. */
   async putSealed(chunks: readonly SealedChunk[], signal?: AbortSignal): Promise<void> {
     const { remote } = this.#world;
-    if (chunks.length === 0) return;
-    const ids = [...new Set(chunks.map(({ entry }) => entry.chunk))];
-    const missing = new Set(await remote.missing(ids, signal));
+    const fresh = new Set<ChunkId>();
+    const asked = new Set<ChunkId>();
+    // Nobody else makes the same delta: only after a try that broke off it would be there already.
+    for (const { entry } of chunks) (entry.bases === undefined ? asked : fresh).add(entry.chunk);
+    const missing = asked.size === 0 ? [] : await remote.missing([...asked], signal);
+    const lacking = new Set([...missing, ...fresh]);
     const frames: ChunkFrame[] = [];
     for (const { entry, stored } of chunks) {
-      if (missing.delete(entry.chunk)) frames.push({ id: entry.chunk, bytes: stored });
+      if (lacking.delete(entry.chunk)) frames.push({ id: entry.chunk, bytes: stored });
     }
     if (frames.length > 0) await remote.put(frames, signal);
   }
@@ -195,15 +206,24 @@ export class SealedRemote implements Remote {
   /** Chunks that stand in metas are given out between the others, which come in one request. */
   async *fetch(chunks: readonly ChunkId[], signal?: AbortSignal): AsyncIterable<ChunkFrame> {
     const { records } = this.#world;
-    // Their bytes are not kept: all together they may be many.
-    const sent = chunks.filter((raw) => records.inline(raw) === undefined);
+    const here = new Map<ChunkId, Uint8Array>();
+    let hereBytes = 0;
+    const sent = chunks.filter((raw) => {
+      const bytes = records.inline(raw);
+      if (bytes === undefined) return true;
+      // All together they may be many: what is too much is read again.
+      hereBytes += bytes.length;
+      if (hereBytes <= MOST_HERE_BYTES) here.set(raw, bytes);
+      return false;
+    });
     const opened = this.#opened(
       sent.map((raw) => this.#entryOf(raw)),
       signal,
     );
     try {
       for (const raw of chunks) {
-        const inline = records.inline(raw);
+        const inline =
+          here.get(raw) ?? (hereBytes > MOST_HERE_BYTES ? records.inline(raw) : undefined);
         if (inline !== undefined) yield { id: raw, bytes: inline };
         else {
           const next = await opened.next();
@@ -275,7 +295,7 @@ export class SealedRemote implements Remote {
         opening.push(this.#openBatch(batch));
         batch = [];
         batchBytes = 0;
-        if (opening.length > OPENED_AHEAD) yield* (await opening.shift()) ?? [];
+        if (opening.length > OPENED_AHEAD) yield* this.#lent(opening.shift());
       }
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -283,9 +303,16 @@ export class SealedRemote implements Remote {
     }
     // What came whole before something went wrong is of use.
     if (batch.length > 0) opening.push(this.#openBatch(batch));
-    for (const opened of opening) yield* await opened;
+    for (const opened of opening) yield* this.#lent(opened);
     if (failure !== null) throw failure;
     return at === run.length;
+  }
+
+  async *#lent(opened: Promise<ChunkFrame[]> | undefined): AsyncGenerator<ChunkFrame, void> {
+    for (const frame of (await opened) ?? []) {
+      yield frame;
+      this.#world.work.release(frame.bytes);
+    }
   }
 
   #openBatch(batch: readonly SealedChunk[]): Promise<ChunkFrame[]> {

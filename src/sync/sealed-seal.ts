@@ -32,6 +32,7 @@ import type {
   SealedRecords,
   TreeStore,
 } from "./ports.ts";
+import { OwnCommit } from "./own-commit.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { readKeyEpoch, writeKeyEpoch } from "./settings.ts";
 import { unasked, type SealedRemote } from "./sealed-remote.ts";
@@ -75,6 +76,7 @@ const INLINE_AT_ONCE = 500;
 /** A sealed space's seal (SPEC SL1, SL9). */
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
+  readonly #own = new OwnCommit();
   readonly inlineBytes = MAX_INLINE_BYTES;
   readonly hashes = true;
   readonly trusts = false;
@@ -85,12 +87,15 @@ export class SealedSeal implements Seal {
 
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key: string } {
     const { primitives, folding, keys } = this.#world;
-    return sealName(primitives, keys().current, { node, parent, folding }, name);
+    const closed = sealName(primitives, keys().current, { node, parent, folding }, name);
+    this.#own.addName(closed.name, { node, parent, name });
+    return closed;
   }
 
   openName(node: NodeId, parent: NodeId, name: string): string {
     const { primitives, keys } = this.#world;
-    return openName(primitives, keys().epochs, { node, parent }, name);
+    const own = this.#own.name(name, node, parent);
+    return own ?? openName(primitives, keys().epochs, { node, parent }, name);
   }
 
   closeContent(
@@ -109,22 +114,25 @@ export class SealedSeal implements Seal {
     const closed = this.#closeBody(content, open.manifest);
     if (closed === null) return null;
     const { executable } = content;
-    const file = { kind: "file", executable, mtimeMs: Math.round(mtimeMs), body: closed.body };
+    const { body } = closed;
+    const file = { kind: "file", executable, mtimeMs: Math.round(mtimeMs), body } as const;
+    const meta = sealMeta(primitives, current, place, file);
+    this.#own.addContent(meta, { ...place, open: { ...open, mtimeMs: file.mtimeMs } });
     return {
-      meta: sealMeta(primitives, current, place, file as Parameters<typeof sealMeta>[3]),
-      ...nameChunks(digest, this.#namedBy(before), closed.chunks),
+      meta,
+      ...nameChunks(digest, before?.kind === "file" ? this.named(before) : [], closed.chunks),
     };
   }
 
-  /** What a content's revision names, as far as it can be told: nothing when it cannot. */
-  #namedBy(content: Content | undefined): readonly ChunkId[] {
-    if (content?.kind !== "file") return [];
+  named(content: FileContent): readonly ChunkId[] {
     const raw = this.#world.records.manifest(content.sha256);
     return raw === undefined ? [] : (this.#closeBody(content, raw)?.chunks ?? []);
   }
 
   openContent(node: NodeId, follows: number, { meta }: ClosedContent): OpenContent {
     const { primitives, keys, sealedRecords } = this.#world;
+    const own = this.#own.content(meta, node, follows);
+    if (own !== undefined) return own;
     const opened = openMeta(primitives, keys().epochs, { node, follows }, meta);
     const content = contentOf(primitives.hashes, opened);
     if (opened.kind !== "file" || content.kind !== "file") {
@@ -192,6 +200,7 @@ export class SealedSeal implements Seal {
   }
 
   rest(signal: AbortSignal): Promise<boolean> {
+    this.#own.forget();
     return this.#world.deltas.rest(signal);
   }
 
@@ -228,6 +237,7 @@ export class SealedSeal implements Seal {
     const { current, signingSeed } = keys();
     const facts = this.#facts(commit, this.#world.device, current.epoch);
     const signature = signCommit(primitives, signingSeed, facts);
+    this.#own.complete();
     return { ...commit, keyEpoch: current.epoch, signature };
   }
 

@@ -19,6 +19,8 @@ import { upload, type Outbound, type UploadProgress, type UploadWorld } from "./
 
 /** New content of one commit, so that a cut connection costs little. */
 const SLICE_BYTES = 64 * 1024 * 1024;
+/** Files with new content in one commit: the others begin with them while the next are read. */
+const SLICE_FILES = 256;
 /** A change that the server refuses although nothing is newer is tried again after this. */
 const REFUSED_RETRY_MS = 60_000;
 const CONCURRENT_LARGE = 2;
@@ -40,6 +42,9 @@ export type SendOutcome =
   | { readonly kind: "plan-again" }
   | { readonly kind: "diverged" };
 
+/** Files that are sent while the commit before theirs is on its way, and which of them changed. */
+type Ahead = { readonly files: readonly Outbound[]; readonly moved: Promise<NodeId[]> };
+
 /**
  * Commits what is on the disk and not at the server (SPEC SE1–SE4): contents first, then one commit
  * of as many changes as go together. Large files are sent beside the tick, and committed when they
@@ -48,6 +53,7 @@ export type SendOutcome =
 export class Sender {
   readonly #world: SendWorld;
   readonly #wake: () => void;
+  #ahead: Ahead = { files: [], moved: Promise.resolve([]) };
   readonly #uploading = new Map<ContentHash, Promise<void>>();
   readonly #uploaded = new Set<ContentHash>();
   readonly #refused = new Map<NodeId, number>();
@@ -79,6 +85,11 @@ export class Sender {
     this.#refused.clear();
   }
 
+  /** The server's lists of these files' chunks are of other chunks than this device knows now. */
+  nameInFull(nodes: readonly NodeId[]): void {
+    for (const node of nodes) this.#inFull.add(node);
+  }
+
   /** Sends again what was sent and never answered: the same id, so it lands once (SPEC SE3). */
   async resend(signal: AbortSignal): Promise<SendOutcome> {
     const sent = readSent(this.#world.records);
@@ -100,9 +111,7 @@ export class Sender {
     });
     const done = slice.length;
     if (ready.length === 0) return { outcome: { kind: "nothing" }, done };
-    const files = ready.flatMap((op) => this.#outbound(op));
-    const small = files.filter(({ content }) => content.sizeBytes <= LARGE_BYTES);
-    const moved = await upload(this.#uploadWorld, small, this.progress, signal);
+    const moved = await this.#uploadSmall(this.#smallOf(ready), signal);
     if (moved.length > 0) {
       this.#readAgain(moved);
       return { outcome: { kind: "plan-again" }, done };
@@ -110,7 +119,33 @@ export class Sender {
     const sent = this.#compose(ready, position);
     if (sent === null) return { outcome: { kind: "plan-again" }, done };
     this.#world.trees.transaction(() => writeSent(this.#world.records, sent));
-    return { outcome: await this.#commit(sent, signal), done };
+    const committing = this.#commit(sent, signal);
+    this.#uploadAhead(this.#smallOf(this.#slice(ops.slice(done))), signal);
+    return { outcome: await committing, done };
+  }
+
+  #smallOf(ops: readonly RemoteOp[]): Outbound[] {
+    const files = ops.flatMap((op) => this.#outbound(op));
+    return files.filter(({ content }) => content.sizeBytes <= LARGE_BYTES);
+  }
+
+  /** Sends what was not sent ahead; returns the files that changed meanwhile. */
+  async #uploadSmall(files: readonly Outbound[], signal: AbortSignal): Promise<NodeId[]> {
+    const { files: early, moved } = this.#ahead;
+    this.#ahead = { files: [], moved: Promise.resolve([]) };
+    const gone = new Set(await moved);
+    const sent = new Map(early.map(({ node, content }) => [node, content.sha256]));
+    const isSent = ({ node, content }: Outbound): boolean => sent.get(node) === content.sha256;
+    const rest = files.filter((file) => !isSent(file));
+    const late = await upload(this.#uploadWorld, rest, this.progress, signal);
+    return [...late, ...files.filter(isSent).flatMap(({ node }) => (gone.has(node) ? node : []))];
+  }
+
+  #uploadAhead(files: readonly Outbound[], signal: AbortSignal): void {
+    const moved = upload(this.#uploadWorld, files, this.progress, signal);
+    // The failure is met by whoever sends next; it must not count as unhandled before.
+    moved.catch(() => undefined);
+    this.#ahead = { files, moved };
   }
 
   get #uploadWorld(): UploadWorld {
@@ -118,7 +153,7 @@ export class Sender {
   }
 
   async settleLarge(): Promise<void> {
-    await Promise.allSettled(this.#uploading.values());
+    await Promise.allSettled([...this.#uploading.values(), this.#ahead.moved]);
   }
 
   /**
@@ -139,12 +174,16 @@ export class Sender {
   /** As many changes as one commit takes, ending where nothing needs what follows. */
   #slice(ops: readonly RemoteOp[]): RemoteOp[] {
     let bytes = 0;
+    let files = 0;
     let end = 0;
     for (let at = 0; at < ops.length && at < MAX_CHANGES; at++) {
       const op = ops[at];
       assert(op !== undefined, "an index within the list");
-      bytes += this.#outbound(op).reduce((sum, { content }) => sum + content.sizeBytes, 0);
-      if (bytes > SLICE_BYTES && end > 0) break;
+      for (const { content } of this.#outbound(op)) {
+        bytes += content.sizeBytes;
+        files++;
+      }
+      if ((bytes > SLICE_BYTES || files > SLICE_FILES) && end > 0) break;
       if (op.cut) end = at + 1;
     }
     // A ring longer than a commit cannot land whole: the server will say so.

@@ -42,19 +42,33 @@ export function stagePath({ node, content }: Wanted): string {
   return joinPath(STAGE_FOLDER, `${node}-${content.sha256.slice(0, 32)}`);
 }
 
-type Spot = { readonly path: string; readonly offset: number };
+/** A stage file on its way; a small one is opened when its first bytes are there. */
+type Filling = {
+  readonly wanted: Wanted;
+  readonly path: string;
+  lackingPieces: number;
+  isOpen: boolean;
+};
+
+type Spot = { readonly file: Filling; readonly offset: number };
 
 /** A chunk that a stage file lacks. */
 type Piece = { readonly chunk: ChunkId; readonly offset: number; readonly lengthBytes: number };
 
-/** One staging: which chunks are wanted where, and how many bytes each file still lacks. */
+/** One staging: which chunks are wanted where, and what each file still lacks. */
 class Staging {
+  readonly staged = new Map<NodeId, Staged>();
+  readonly failed = new Map<NodeId, unknown>();
   readonly #world: StageWorld;
   readonly #progress: StageProgress;
   readonly #signal: AbortSignal;
   readonly #spots = new Map<ChunkId, Spot[]>();
   /** Chunks that the server does not have. */
   readonly #lacking = new Set<ChunkId>();
+  readonly #begun: Filling[] = [];
+  /** Files that are complete are made durable while others are filled. */
+  readonly #finishing: Promise<void>[] = [];
+  #freeBytes: number | null = null;
 
   constructor(world: StageWorld, progress: StageProgress, signal: AbortSignal) {
     this.#world = world;
@@ -62,10 +76,16 @@ class Staging {
     this.#signal = signal;
   }
 
-  /**
-   * Opens the stage file and notes what it lacks; what a stopped staging left is verified and kept.
-   */
+  /** Notes what a stage file lacks; what a stopped staging left of a large one is kept. */
   async begin(wanted: Wanted): Promise<void> {
+    try {
+      await this.#begin(wanted);
+    } catch (error) {
+      this.failed.set(wanted.node, error);
+    }
+  }
+
+  async #begin(wanted: Wanted): Promise<void> {
     const { disk, records, seal, trees } = this.#world;
     const { content, node } = wanted;
     const before = trees.get(node)?.synced?.content;
@@ -75,19 +95,23 @@ class Staging {
       throw new WorldError("no-manifest", `The chunks of ${content.sha256} are not known.`);
     }
     const path = stagePath(wanted);
-    const presentBytes = await disk.stage.open(path);
-    const isSmall = content.sizeBytes <= LARGE_BYTES;
-    const pieces = await this.#lackingOf(path, manifest, isSmall ? 0 : presentBytes);
-    if (!this.#fits(pieces, (await disk.look.freeBytes()) - RESERVE_BYTES)) {
+    const isOpen = content.sizeBytes > LARGE_BYTES;
+    const presentBytes = isOpen ? await disk.stage.open(path) : 0;
+    const pieces = await this.#lackingOf(path, manifest, presentBytes);
+    this.#freeBytes ??= await disk.look.freeBytes();
+    if (!this.#fits(pieces, this.#freeBytes - RESERVE_BYTES)) {
       await disk.stage.close(path);
       const detail = `${content.sizeBytes} bytes do not fit; free some space`;
       throw new WorldError("no-space", `The disk is full: ${detail}.`, { retryable: true });
     }
+    const file = { wanted, path, lackingPieces: pieces.length, isOpen };
+    this.#begun.push(file);
     for (const { chunk, offset } of pieces) {
       const spots = this.#spots.get(chunk);
-      if (spots === undefined) this.#spots.set(chunk, [{ path, offset }]);
-      else spots.push({ path, offset });
+      if (spots === undefined) this.#spots.set(chunk, [{ file, offset }]);
+      else spots.push({ file, offset });
     }
+    if (pieces.length === 0) await this.#complete(file);
   }
 
   async #lackingOf(path: string, manifest: Manifest, presentBytes: number): Promise<Piece[]> {
@@ -159,14 +183,57 @@ class Staging {
 
   async #write(chunk: ChunkId, bytes: Uint8Array): Promise<void> {
     const spots = this.#spots.get(chunk) ?? [];
-    for (const { path, offset } of spots) {
-      await this.#world.disk.stage.write(path, offset, bytes);
-    }
     this.#spots.delete(chunk);
+    for (const { file, offset } of spots) {
+      if (!(await this.#isOpen(file))) continue;
+      await this.#world.disk.stage.write(file.path, offset, bytes);
+      if (--file.lackingPieces === 0) await this.#complete(file);
+    }
+  }
+
+  /** A file that cannot be opened fails by itself. */
+  async #isOpen(file: Filling): Promise<boolean> {
+    const { node } = file.wanted;
+    if (file.isOpen || this.failed.has(node)) return file.isOpen;
+    try {
+      await this.#world.disk.stage.open(file.path);
+      file.isOpen = true;
+    } catch (error) {
+      this.failed.set(node, error);
+    }
+    return file.isOpen;
+  }
+
+  async #complete(file: Filling): Promise<void> {
+    if (await this.#isOpen(file)) this.#finishing.push(this.#conclude(file));
+  }
+
+  /** Ends all stage files: those that lack what the server does not have fail by themselves. */
+  async end(): Promise<void> {
+    await Promise.all(this.#finishing);
+    for (const file of this.#begun) {
+      if (file.lackingPieces > 0 && !this.failed.has(file.wanted.node)) await this.#conclude(file);
+    }
+  }
+
+  async #conclude({ wanted }: Filling): Promise<void> {
+    try {
+      this.staged.set(wanted.node, await this.#finish(wanted));
+    } catch (error) {
+      this.failed.set(wanted.node, error);
+    }
+  }
+
+  /** Waits for what was begun, and closes what did not come to its end. */
+  async leave(): Promise<void> {
+    await Promise.all(this.#finishing);
+    for (const { wanted, path } of this.#begun) {
+      if (!this.staged.has(wanted.node)) await this.#world.disk.stage.close(path);
+    }
   }
 
   /** Makes a filled file durable and proves that it is what was wanted (SPEC DL3). */
-  async finish(wanted: Wanted): Promise<Staged> {
+  async #finish(wanted: Wanted): Promise<Staged> {
     const { disk } = this.#world;
     const { content, mtimeMs } = wanted;
     const { sizeBytes, executable } = content;
@@ -197,34 +264,17 @@ export async function stage(
   files: readonly Wanted[],
   progress: StageProgress,
   signal: AbortSignal,
-): Promise<{ staged: Map<NodeId, Staged>; failed: Map<NodeId, unknown> }> {
+): Promise<{
+  readonly staged: ReadonlyMap<NodeId, Staged>;
+  readonly failed: ReadonlyMap<NodeId, unknown>;
+}> {
   const staging = new Staging(world, progress, signal);
-  const staged = new Map<NodeId, Staged>();
-  const failed = new Map<NodeId, unknown>();
-  const open: Wanted[] = [];
   try {
-    for (const wanted of files) {
-      try {
-        await staging.begin(wanted);
-        open.push(wanted);
-      } catch (error) {
-        failed.set(wanted.node, error);
-      }
-    }
+    for (const wanted of files) await staging.begin(wanted);
     await staging.fill();
-    await Promise.all(
-      open.map(async (wanted) => {
-        try {
-          staged.set(wanted.node, await staging.finish(wanted));
-        } catch (error) {
-          failed.set(wanted.node, error);
-        }
-      }),
-    );
+    await staging.end();
   } finally {
-    for (const wanted of open) {
-      if (!staged.has(wanted.node)) await world.disk.stage.close(stagePath(wanted));
-    }
+    await staging.leave();
   }
-  return { staged, failed };
+  return staging;
 }

@@ -40,6 +40,7 @@ export class Ticking {
   async run(signal: AbortSignal): Promise<TickResult> {
     const { trees } = this.#world;
     const { root, looking, reading, following, planning, pauses, problems, life } = this.#parts;
+    const { refill, sender } = this.#parts;
     await root.beginTick();
     reading.verify(await looking.run(signal));
     if (!(await this.#isDurable())) return { progress: 0, more: true };
@@ -62,7 +63,9 @@ export class Ticking {
     const steps = await this.#execute(local, signal);
     if (steps === 0) this.#pending = { ...this.#pending, down: left() };
     if (!(await this.#isDurable())) return { progress: steps, more: true };
-    const sent = await this.#send(planned.remote, signal);
+    const relisted = refill.take();
+    sender.nameInFull(relisted.map(({ id }) => id));
+    const sent = await this.#send([...planned.remote, ...relisted], signal);
     const progress = steps + sent.progress;
     if (progress > 0) life.note(this.#world.clock.nowMs());
     return { progress, more: progress > 0 || sent.more || changed };

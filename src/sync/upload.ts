@@ -175,7 +175,8 @@ async function* framesOf(
     const frames = run.map(({ chunk, offset, length: size }): OutgoingChunk => {
       const alike = before.near(offset);
       const part = bytes.subarray(offset - first.offset, offset - first.offset + size);
-      return alike.length > 0 ? { id: chunk, bytes: part, alike } : { id: chunk, bytes: part };
+      if (alike.length === 0) return { id: chunk, bytes: part };
+      return { id: chunk, bytes: part, alike, nearest: before.nearest(offset + size / 2) };
     });
     if (!world.seal.hashes) mustBeSame(world, frames, file.node);
     yield frames;

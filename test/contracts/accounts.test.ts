@@ -25,6 +25,9 @@ const answer = (person: Person, locator: string, number: number, message = "mess
 const letIn = (person: Person, locator: string, device = "phone") =>
   person.call("POST", "/v1/join-codes/devices", { json: { locator, device } });
 
+const enrolBy = (world: ServerWorld, proof: object) =>
+  world.call("POST", "/v1/devices", { json: { proof, device: "desk" } });
+
 describe("accounts", () => {
   test("AC1: a name is taken once, in whatever case", async () => {
     await using world = await ServerWorld.open();
@@ -62,16 +65,31 @@ describe("accounts", () => {
     }
     const { length } = wrong.answer.json.loginResponse;
     assert.equal(none.answer.json.loginResponse.length, length);
-    const answers = await Promise.all(
-      [wrong, none].map(({ proof }) =>
-        world.call("POST", "/v1/devices", { json: { proof, device: "desk" } }),
-      ),
-    );
+    const answers = await Promise.all([wrong, none].map(({ proof }) => enrolBy(world, proof)));
     for (const { status, json } of answers) {
       assert.equal(status, 401);
       assert.deepEqual(json, answers[0]?.json);
       assert.equal(json.code, "bad-credentials");
     }
+  });
+
+  test("AC2: an account that does not exist has the server do what a wrong password does (T-KY-03)", async () => {
+    const told: string[] = [];
+    await using world = await ServerWorld.open(undefined, { told });
+    await world.signUp("alice");
+    const work: string[][] = [];
+    for (const account of ["alice", "bobby"]) {
+      told.length = 0;
+      const { proof } = await world.prove(account, "not her password");
+      assert.equal((await enrolBy(world, proof)).status, 401);
+      const { state } = (await world.call("POST", "/v1/recoveries", { json: { account } })).json;
+      const signature = "00".repeat(64);
+      assert.equal((await enrolBy(world, { kind: "recovery", state, signature })).status, 401);
+      work.push([...told]);
+    }
+    assert.deepEqual(work[1], work[0]);
+    const names = work[0]?.map((call) => call.split("(")[0]);
+    assert.ok(names?.includes("startLogin") && names.includes("finishLogin"), String(names));
   });
 
   test("AC4: after ten wrong passwords a name has to wait, others do not", async () => {

@@ -68,8 +68,8 @@ let accounts: Promise<Metadata> | undefined;
 /** Accounts are not what this is about: one database has them for all. */
 async function dreamed(): Promise<Metadata> {
   const shared = await (accounts ??= openSqliteMetadata(":memory:"));
-  const { journals, chunks, collection } = new MemoryMetadata();
-  const all = { accounts: shared.accounts, journals, chunks, collection };
+  const { journals, chunks, scrub, collection } = new MemoryMetadata();
+  const all = { accounts: shared.accounts, journals, chunks, scrub, collection };
   return { ...all, [Symbol.asyncDispose]: async () => {} };
 }
 
@@ -88,10 +88,11 @@ export class CollectorWorldUnderTest implements AsyncDisposable {
     this.writer = writer;
     writer.device = deviceId("d".repeat(32));
     writer.nowMs = this.clock.nowMs();
-    const { chunks } = metadata;
+    const { chunks, scrub } = metadata;
     this.intake = new Intake({
       packs: this.packs,
       chunks,
+      scrub,
       digest: nodeDigest,
       chance: this.#chance,
     });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { renameSync, symlinkSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +44,28 @@ async function openReal(walk?: Walk): Promise<DiskUnderTest & { root: string }> 
 
 diskContract("a real disk", () => openReal());
 diskContract("a real disk walked by names", () => openReal("names"));
+
+test(
+  "DK3: a folder that leaves the root is not used a moment later, in the same turn (T-FS-02)",
+  { skip: LINUX_ONLY },
+  async () => {
+    await using disk = await openReal();
+    const outside = await fs.mkdtemp(join(tmpdir(), "lockstep-outside-"));
+    const { change, look, person, root } = disk;
+    await change.makeFolder("folder");
+    await change.makeFolder("folder/inner");
+    await person.write("folder/inner/file", "");
+    // All calls come within one turn of the event loop.
+    assert.notEqual(await look.stat("folder/inner/file"), null);
+    renameSync(join(root, "folder"), join(outside, "folder"));
+    symlinkSync(join(outside, "folder"), join(root, "folder"));
+    for (const leftMs = performance.now(); performance.now() < leftMs + 2;);
+    assert.equal(await look.stat("folder/inner/file"), null);
+    await assert.rejects(change.makeFolder("folder/inner/new"), WorldError);
+    assert.deepEqual(await fs.readdir(join(outside, "folder", "inner")), ["file"]);
+    await fs.rm(outside, { recursive: true });
+  },
+);
 
 /** A path of about 4,000 bytes: 40 folders with names of 99. */
 const LONG_NAMES = Array.from({ length: 40 }, (_, depth) => String(depth).padStart(99, "d"));

@@ -293,6 +293,25 @@ function makeContract(name: string, open: OpenDisk): void {
 }
 
 function moveContract(name: string, open: OpenDisk): void {
+  test(`DK6: ${name}: after a move the old name is that of whatever takes it next`, async () => {
+    await using disk = await open();
+    const { look, change, person } = disk;
+    await change.makeFolder("one");
+    await change.makeFolder("one/inner");
+    await person.write("one/inner/file", "");
+    assert.notEqual(await look.stat("one/inner/file"), null);
+    await change.rename("one", "two");
+    assert.equal(await look.stat("one/inner/file"), null);
+    await change.makeFolder("one");
+    await change.makeFolder("one/inner");
+    assert.equal(await look.stat("one/inner/file"), null);
+    await change.removeFolder("one/inner");
+    await change.makeFolder("one/inner");
+    await change.rename("two/inner/file", "one/inner/file");
+    assert.deepEqual(await namesIn(disk, "one/inner"), ["file"]);
+    assert.deepEqual(await namesIn(disk, "two/inner"), []);
+  });
+
   test(`DK6: ${name}: a move keeps the inode, of files, links and whole folders`, async () => {
     await using disk = await open();
     const { change, look, person } = disk;

@@ -69,4 +69,63 @@ export function chunkContract(database: string, open: OpenMetadata): void {
     await metadata.chunks.renew(space.id, [...ids, newChunk()], 3_000);
     assert.equal((await metadata.chunks.held(space.id, ids)).length, 1);
   });
+
+  test(`QU1: a chunk in quarantine is missing to everybody, and asked for by its spaces (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const [mine, other] = [await newSpace(metadata), await newSpace(metadata)];
+    const places = await stageChunks(metadata, mine, [10, 20]);
+    const [bad, good] = places;
+    assert(bad !== undefined && good !== undefined);
+    const ids = places.map(({ id }) => id);
+    assert.equal(await metadata.scrub.quarantine([bad], true), 1);
+    assert.equal(await metadata.scrub.quarantine([bad], true), 0);
+    assert.deepEqual(await metadata.chunks.held(mine.id, ids), [good]);
+    assert.deepEqual(await metadata.chunks.stored(ids), new Set([good.id]));
+    assert.deepEqual(await metadata.scrub.quarantined(mine.id, 10), [bad.id]);
+    assert.deepEqual(await metadata.scrub.quarantined(other.id, 10), []);
+    const staging = metadata.chunks.stage(other.id, [], [bad.id], 1_000);
+    await assert.rejects(staging, { code: "chunk-gone" });
+    assert.equal(await metadata.scrub.quarantine([bad], false), 1);
+    assert.equal((await metadata.chunks.held(mine.id, ids)).length, 2);
+    assert.deepEqual(await metadata.scrub.quarantined(mine.id, 10), []);
+  });
+
+  test(`QU2: a chunk in quarantine that is sent again lies where it was written last (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const [mine, other] = [await newSpace(metadata), await newSpace(metadata)];
+    const [place] = await stageChunks(metadata, mine, [10]);
+    assert(place !== undefined);
+    await metadata.scrub.quarantine([place], true);
+    const again: ChunkPlace = { ...place, pack: "again", offsetBytes: 7 };
+    const used = await metadata.chunks.stage(other.id, [again], [place.id], 1_000);
+    assert.deepEqual(used, new Set(["again"]));
+    assert.deepEqual(await metadata.chunks.held(mine.id, [place.id]), [again]);
+    // What is known of the place before says nothing of this one.
+    assert.equal(await metadata.scrub.quarantine([place], true), 0);
+    assert.deepEqual(await metadata.scrub.quarantined(mine.id, 10), []);
+  });
+
+  test(`packs and what lies in them are read over in order (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const space = await newSpace(metadata);
+    const [one, two] = [newChunk(), newChunk()];
+    const place = (id: ChunkId, pack: string, offsetBytes: number): ChunkPlace => {
+      return { id, pack, offsetBytes, lengthBytes: 5 };
+    };
+    const three = newChunk();
+    const written = [place(one, "walrus", 5), place(two, "walrus", 0), place(three, "whale", 0)];
+    await metadata.chunks.stage(space.id, written, [one, two, three], 1_000);
+    await metadata.scrub.quarantine([place(one, "walrus", 5)], true);
+    assert.ok((await metadata.scrub.storedBytes()) >= 15);
+    const names = await metadata.scrub.packs("walru", 2);
+    assert.deepEqual(names, ["walrus", "whale"]);
+    assert.deepEqual(await metadata.scrub.packs("walrus", 1), ["whale"]);
+    assert.deepEqual(await metadata.scrub.inPack("walrus"), [
+      { ...place(two, "walrus", 0), isQuarantined: false },
+      { ...place(one, "walrus", 5), isQuarantined: true },
+    ]);
+  });
 }

@@ -177,6 +177,29 @@ export function answerContract(database: string, open: OpenMetadata): void {
     assert.equal((await journals.head(space.id)).sequence, 1);
   });
 
+  test(`JN3: a commit that one server refuses while another lands it has one answer (${database})`, async () => {
+    await using under = await open();
+    const peer = await under.peer();
+    const { journals } = under.metadata;
+    const space = await newSpace(under.metadata);
+    const refused = { outcome: "refused", code: "stale", detail: "Too late." } as const;
+    for (let round = 0; round < 20; round++) {
+      const { sequence } = await journals.head(space.id);
+      const late = folders(sequence + 1);
+      const { commitId } = late.entry;
+      // Whoever begins first, and which step of the one falls between which of the other, varies.
+      const refusing = async () => {
+        for (let turn = 0; turn < round; turn++) await Promise.resolve();
+        await peer.journals.rememberRefusal(space.id, commitId, refused, 10);
+        return peer.journals.answered(space.id, commitId);
+      };
+      const [appended, told] = await Promise.all([journals.append(space.id, late), refusing()]);
+      const answer = await journals.answered(space.id, commitId);
+      assert.deepEqual(told, answer);
+      assert.equal(answer?.outcome, appended === "appended" ? "committed" : "refused");
+    }
+  });
+
   test(`JN3: a refusal is remembered for a day (${database})`, async () => {
     await using under = await open();
     const { journals } = under.metadata;

@@ -37,7 +37,7 @@ function bytesOf(fields: Fields, name: string): Uint8Array {
 /** Our server with a vector's keys: what its library keeps is a seed, its key, and one of nobody's. */
 function serverOf({ inputs }: Vector): Opaque {
   const kept = ["oprf_seed", "server_private_key", "server_public_key"];
-  return new Opaque(base64(concat(kept.map((name) => bytesOf(inputs, name)))));
+  return new Opaque(base64(concat(kept.map((name) => bytesOf(inputs, name)))), "");
 }
 
 function clientOf({ inputs, context }: Vector): SecondOpaqueClient {

@@ -62,8 +62,8 @@ test("T-DD-13, CH16: neither names nor contents of what is stored tell which chu
   await using disk = await DiskPacks.open(folder.path);
   const metadata = await openSqliteMetadata(":memory:");
   const packs = new ClosedPacks(disk, new Uint8Array(32).fill(7));
-  const { chunks } = metadata;
-  const intake = new Intake({ packs, chunks, digest: nodeDigest, chance: systemChance });
+  const { chunks, scrub } = metadata;
+  const intake = new Intake({ packs, chunks, scrub, digest: nodeDigest, chance: systemChance });
   const texts = ["what everybody has", "what only one has", "x".repeat(5_000)].map(utf8);
   const frames = texts.map((bytes) => ({ id: sha256(bytes), bytes }));
   const spaces = [await newSpace(metadata), await newSpace(metadata)];

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
-import { accountId, nodeId } from "#core/ids.ts";
+import { accountId, commitId, nodeId, ROOT_NODE } from "#core/ids.ts";
 import { HttpAccount } from "#platform/account-http.ts";
 import { systemChance } from "#platform/chance.ts";
 import { systemClock } from "#platform/clock.ts";
@@ -14,6 +14,7 @@ import { HttpRemote } from "#platform/remote-http.ts";
 import { provePassword, registerPassword } from "#platform/sign-in.ts";
 import { readConfig } from "../../src/server/config.ts";
 import { startServer } from "../../src/server/main.ts";
+import { CHAIN_START } from "#protocol/chain.ts";
 import { remoteContract } from "./remote.ts";
 
 const world = { clock: systemClock, chance: systemChance, digest: systemDigest };
@@ -60,6 +61,22 @@ remoteContract("over HTTP", async () => {
     start,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+});
+
+test("HC9: a commit that a device made and does not remember is told to it whole", async () => {
+  await using server = await openServer();
+  await signUp(new HttpAccount({ ...world, url: server.url }));
+  const one = await signIn(server.url, "laptop");
+  const account = new HttpAccount({ ...world, ...one });
+  const { space, start } = await account.createSpace({ name: "Main", kind: "plain" });
+  const [remote, command] = [0, 1].map(() => new HttpRemote({ ...world, ...one, space }));
+  const folder = { kind: "create" as const, type: "folder" as const, parent: ROOT_NODE };
+  const node = nodeId(randomBytes(16).toString("hex"));
+  const change = { ...folder, node, name: "made", meta: '{"kind":"folder"}', chunks: [] };
+  const base = { sequence: 0, chain: CHAIN_START };
+  const id = commitId(randomBytes(16).toString("hex"));
+  await command?.commit({ commitId: id, base, changes: [change] });
+  assert.deepEqual((await remote?.changes(start, 1))?.entries[0]?.changes, [change]);
 });
 
 async function rejectsWith(code: string, work: Promise<unknown>): Promise<WorldError> {

@@ -182,6 +182,17 @@ function feedContract(way: string, open: OpenRemote): void {
     assert.deepEqual((await world.other.changes(feed.cursor, 0)).entries, []);
   });
 
+  test(`HC9: ${way}: a device hears of its own commit as it landed`, async () => {
+    await using world = await open();
+    const waiting = world.remote.changes(world.start, 20_000);
+    for (let trip = 0; trip < ROUND_TRIPS; trip++) await world.other.missing([newFrame(1).id]);
+    const commit = commitOf([makeFolder("own")]);
+    await world.remote.commit(commit);
+    const { entries } = await waiting;
+    assert.deepEqual(entries, (await world.other.changes(world.start, 0)).entries);
+    assert.deepEqual(entries[0]?.changes, commit.changes);
+  });
+
   test(`HC3: ${way}: a wait ends with nothing when its time is over, or its signal`, async () => {
     await using world = await open();
     assert.deepEqual((await world.remote.changes(world.start, 1)).entries, []);

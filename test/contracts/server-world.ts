@@ -20,6 +20,7 @@ import { Opaque } from "../../src/server/opaque.ts";
 import { Secrets } from "../../src/server/secrets.ts";
 import { AnswerCheck } from "./answer-check.ts";
 import { StandingClock } from "./clock.ts";
+import { watched } from "./watched.ts";
 
 export const PASSWORD = "correct horse battery";
 
@@ -75,6 +76,14 @@ export type Call = {
 
 export type LogLine = { readonly event: string } & LogFields;
 
+type More = {
+  readonly packs?: MemoryPacks;
+  readonly name?: string;
+  readonly metrics?: Metrics;
+  /** Gets what is asked of the database and of what knows the passwords. */
+  readonly told?: string[];
+};
+
 /** A whole server in this process, with a clock that stands until a test moves it. */
 export class ServerWorld implements AsyncDisposable {
   readonly clock = new StandingClock();
@@ -94,20 +103,16 @@ export class ServerWorld implements AsyncDisposable {
   }
 
   /** Over a database of its own, or as one more server, with a name of its own, over another's. */
-  static async open(
-    metadata?: Metadata,
-    more: { readonly packs?: MemoryPacks; readonly name?: string; readonly metrics?: Metrics } = {},
-  ): Promise<ServerWorld> {
+  static async open(metadata?: Metadata, more: More = {}): Promise<ServerWorld> {
     return ServerWorld.#over(metadata ?? (await openSqliteMetadata(":memory:")), more);
   }
 
-  static async #over(
-    metadata: Metadata,
-    more: { readonly packs?: MemoryPacks; readonly name?: string; readonly metrics?: Metrics },
-  ): Promise<ServerWorld> {
-    const { packs = new MemoryPacks(), name = "chance", metrics } = more;
+  static async #over(own: Metadata, more: More): Promise<ServerWorld> {
+    const { packs = new MemoryPacks(), name = "chance", metrics, told } = more;
     const secrets = new Secrets(MASTER_KEY, new CountedChance(`${name}'s secret`));
-    const opaque = await Opaque.open(metadata.journals, secrets);
+    const passwords = await Opaque.open(own.journals, secrets);
+    const [metadata, opaque] =
+      told === undefined ? [own, passwords] : [watched(own, told), watched(passwords, told)];
     const build = (world: Pick<ServerWorld, "clock" | "log" | "closing">, own?: Metrics): App => {
       const note = (event: string, fields?: LogFields): void =>
         void world.log.push({ event, ...fields });

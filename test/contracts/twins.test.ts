@@ -31,12 +31,13 @@ sealedRecordsContract("dreamed", async () => {
 });
 
 async function openDreamedMetadata() {
-  const { journals, chunks, collection } = new MemoryMetadata();
+  const { journals, chunks, scrub, collection } = new MemoryMetadata();
   const file = SqliteFile.open(":memory:");
   // A story's one account is nowhere: only spaces name it.
   const accounts = new SqliteAccounts(file);
   const close = async (): Promise<void> => file[Symbol.dispose]();
-  const metadata = { accounts, journals, chunks, collection, [Symbol.asyncDispose]: close };
+  const all = { accounts, journals, chunks, scrub, collection };
+  const metadata = { ...all, [Symbol.asyncDispose]: close };
   return { metadata, peer: async () => metadata, [Symbol.asyncDispose]: close };
 }
 

@@ -246,6 +246,20 @@ describe("the change feed", () => {
     await until(() => it.world.clock.sleeping === 0);
   });
 
+  test("JN26: a device that asks for it hears of its own commits without their changes", async () => {
+    await using it = await spaced();
+    const made = [makeFolder(testNode(1), ROOT_NODE, "folder")];
+    await it.alice.commit(it.row.space, made);
+    const [whole] = (await it.changes(it.row.start)).json.entries;
+    assert.deepEqual(whole.changes, made);
+    const [brief] = (await it.changes(it.row.start, "&own=brief")).json.entries;
+    assert.deepEqual(brief, { ...whole, changes: [], brief: true });
+    const { token } = (await it.world.enrol("alice", "desk")).json;
+    const path = `${fillRoute("changes", { space: it.row.space })}?cursor=${it.row.start}`;
+    const [told] = (await it.world.call("GET", `${path}&own=brief`, { token })).json.entries;
+    assert.deepEqual(told, whole);
+  });
+
   test("WI8: a cursor of no past of this journal is 410 reset", async () => {
     await using it = await spaced();
     const ahead = it.row.start.replace(/\.0$/, ".1");

@@ -105,8 +105,8 @@ export const DEFENCES: readonly Defence[] = [
     "a space holds what was sent to it alone",
     [
       "server/metadata/sqlite-chunks.ts",
-      "WHERE l.space = ? AND l.chunk = ?`",
-      "WHERE (l.space = ? OR 1) AND l.chunk = ?`",
+      "AND l.space = ? AND l.chunk = ?`",
+      "AND (l.space = ? OR 1) AND l.chunk = ?`",
     ],
   ),
   defence(
@@ -130,6 +130,11 @@ export const DEFENCES: readonly Defence[] = [
     "if (stored.has(id)) continue;\n      const { name, writer } = fresh;",
   ]),
   defence("T-DD-04", "test/contracts/timing.test.ts", "what others have is written all the same", [
+    "server/intake.ts",
+    "const offsetBytes = await writer.append(bytes);",
+    "const offsetBytes = stored.has(id) ? 0 : await writer.append(bytes);",
+  ]),
+  defence("T-DD-04", "test/contracts/timing.test.ts", "what others have takes as long", [
     "server/intake.ts",
     "const fresh = (this.#fresh ??= await this.#createPack());",
     "const had = await this.#world.chunks.stored(frames.map(({ id }) => id));\n" +
@@ -265,15 +270,30 @@ export const DEFENCES: readonly Defence[] = [
     "an account that is not there is answered",
     [
       "server/logins.ts",
-      "const row = await parts.accounts.accountByKey(key);\n  const started",
-      "const row = await parts.accounts.accountByKey(key);\n  if (row === undefined) throw wrong();\n  const started",
+      "const record = row?.opaqueRecord ?? parts.opaque.nobodys;",
+      "if (row === undefined) throw wrong();\n  const record = row.opaqueRecord;",
     ],
   ),
+  defence("T-KY-03", "test/contracts/accounts.test.ts", "a record is read either way", [
+    "server/logins.ts",
+    "const record = row?.opaqueRecord ?? parts.opaque.nobodys;",
+    "const record = row?.opaqueRecord as string;",
+  ]),
+  defence("T-KY-03", "test/contracts/accounts.test.ts", "a proof is checked either way", [
+    "server/logins.ts",
+    "const isProved = ",
+    "if (row === undefined) throw wrong();\n  const isProved = ",
+  ]),
   defence("T-KY-03", "test/contracts/timing.test.ts", "its answer takes as long", [
     "server/logins.ts",
-    "const started = parts.opaque.startLogin(key, startLoginRequest, row?.opaqueRecord);",
-    "const started = parts.opaque.startLogin(key, startLoginRequest, row?.opaqueRecord);\n" +
-      "  if (row === undefined) parts.opaque.startLogin(key, startLoginRequest, undefined);",
+    "const started = parts.opaque.startLogin(key, startLoginRequest, record);",
+    "const started = parts.opaque.startLogin(key, startLoginRequest, record);\n" +
+      "  if (row === undefined) parts.opaque.startLogin(key, startLoginRequest, record);",
+  ]),
+  defence("T-KY-03", "test/contracts/timing.test.ts", "a proof is checked either way", [
+    "server/logins.ts",
+    "const isProved = ",
+    "if (row === undefined) throw wrong();\n  const isProved = ",
   ]),
   defence("T-KY-04", CHEATING, "the old password's record is replaced", [
     "server/metadata/sqlite-accounts.ts",

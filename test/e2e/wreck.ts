@@ -3,6 +3,7 @@
 // scripts/soak.ts, for hundreds.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -18,12 +19,36 @@ export function chances(seed: number): () => number {
   };
 }
 
-type Kill = "A" | "B" | "both" | "server";
+type Kill = "A" | "B" | "both" | "server" | "key service";
 
-/** A server and two devices that are killed and started again. */
+/** Whom a number from 0 to 1 kills: the first whose limit it is below. */
+const WHOM: readonly (readonly [below: number, Kill])[] = [
+  [0.28, "A"],
+  [0.56, "B"],
+  [0.7, "both"],
+  [0.8, "key service"],
+  [1, "server"],
+];
+
+/** The processes that a process has started itself. */
+function childrenOf(pid: number): number[] {
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).split("\n");
+  const pairs = lines.map((line) => line.trim().split(/\s+/).map(Number));
+  return pairs.flatMap(([child, parent]) => (parent === pid && child ? [child] : []));
+}
+
+function killHard(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ESRCH", String(error));
+  }
+}
+
+/** A server, with its key service, and two devices that are killed and started again. */
 export class Wreck {
   readonly devices: readonly Device[];
-  readonly kills: Record<Kill, number> = { A: 0, B: 0, both: 0, server: 0 };
+  readonly kills: Record<Kill, number> = { A: 0, B: 0, both: 0, server: 0, "key service": 0 };
   readonly #world: World;
   readonly #engines = new Map<Device, Running>();
   #server: Server;
@@ -57,8 +82,13 @@ export class Wreck {
     const [a, b] = this.devices.map((device) => this.#engines.get(device));
     assert.ok(a && b);
     const draw = chance();
-    const what = draw < 0.3 ? "A" : draw < 0.6 ? "B" : draw < 0.75 ? "both" : "server";
+    const what = WHOM.find(([below]) => draw < below)?.[1] ?? "server";
     this.kills[what]++;
+    if (what === "key service") {
+      // The server starts it again; it may be dead at this moment.
+      for (const child of childrenOf(this.#server.process.pid)) killHard(child);
+      return;
+    }
     const killed = { A: [a], B: [b], both: [a, b], server: [this.#server.process] }[what];
     for (const each of killed) assert.ok(!each.hasEnded, `it ended by itself:\n${each.said}`);
     await Promise.all(killed.map((each) => each.stop("SIGKILL")));
@@ -111,6 +141,9 @@ function unions(home: string): string[] {
 
 /** Living files of one person: more are not made. So few are deleted that nobody is asked. */
 const MOST_FILES = 60;
+
+/** Of some ten letters each. */
+const MOST_WORDS = 20_000;
 
 /**
  * Makes, saves, appends to, moves and deletes files of their own, and moves folders of their own,
@@ -200,8 +233,19 @@ export class Person {
     this.#texts.set(id, before + more);
   }
 
+  /** So little that it travels with the file's name. */
+  #few(): string {
+    return "text ".repeat(Math.floor(this.#chance() * 50));
+  }
+
+  /** So much, and so unlike anything else, that it is chunks of its own. */
+  #many(): string {
+    const words = Math.floor(this.#chance() * MOST_WORDS);
+    return Array.from({ length: words }, () => this.#chance().toString(36).slice(2)).join(" ");
+  }
+
   #save(name: string, id: string, version: number): void {
-    const text = `${id}:${version}:${"text ".repeat(Math.floor(this.#chance() * 50))}`;
+    const text = `${id}:${version}:${this.#chance() < 0.8 ? this.#few() : this.#many()}`;
     const at = this.#device.at(name);
     if (this.#chance() < 0.5) fs.writeFileSync(at, text);
     else {

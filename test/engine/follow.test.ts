@@ -10,7 +10,7 @@ import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import type { Entry, Feed } from "#protocol/feed.ts";
 import { Follower } from "#sync/follow.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { Problems } from "#sync/problems.ts";
 import { expectCommit, writeSent } from "#sync/settings.ts";
 import { HOSTILE_NAMES } from "./hostile-names.ts";
@@ -56,7 +56,7 @@ function open(): { store: DeviceStore; follower: Follower; problems: Problems } 
   const follower = new Follower({
     ...store,
     problems,
-    seal: PLAIN_SEAL,
+    seal: plainSeal(store.records),
     digest: systemDigest,
     clock: systemClock,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },

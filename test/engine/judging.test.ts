@@ -10,7 +10,7 @@ import type { Change } from "#protocol/commit.ts";
 import { writePlainMeta } from "#protocol/meta.ts";
 import { DEVICE, OTHER_DEVICE } from "../contracts/sealing-world.ts";
 import { Follower } from "#sync/follow.ts";
-import { PLAIN_SEAL } from "#sync/plain-seal.ts";
+import { plainSeal } from "#sync/plain-seal.ts";
 import { Problems } from "#sync/problems.ts";
 
 const [A, B, C, D] = ["1", "2", "3", "4"].map((digit) => nodeId(digit.repeat(32)));
@@ -47,7 +47,7 @@ function followed(trusts: boolean, ...commits: Change[][]): { code: string; node
   const follower = new Follower({
     ...store,
     problems: new Problems(),
-    seal: { ...PLAIN_SEAL, trusts },
+    seal: { ...plainSeal(store.records), trusts },
     digest: systemDigest,
     clock: systemClock,
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },

@@ -88,6 +88,28 @@ suite("contents of a sealed space", () => {
     });
   }
 
+  test("SL1: what a device closed itself opens for it at its place and at no other", async () => {
+    using device = sealedDevice();
+    const { seal } = device;
+    const bytes = randomSample(1, 100);
+    const { content, manifest } = await prepared(device, bytes);
+    const closed = seal.closeContent(NODE, 3, { content, mtimeMs: 77.4, manifest });
+    const { name } = seal.closeName(NODE, ROOT_NODE, "name");
+    assert(closed !== null);
+    const base = { sequence: 0, chain: CHAIN_START };
+    seal.sign({ commitId: commitId("1".repeat(32)), base, changes: [] });
+    assert.equal(seal.openName(NODE, ROOT_NODE, name), "name");
+    assert.deepEqual(seal.openContent(NODE, 3, closed), { content, mtimeMs: 77, manifest });
+    for (const work of [
+      () => seal.openName(OTHER_NODE, ROOT_NODE, name),
+      () => seal.openName(NODE, FOLDER_NODE, name),
+      () => seal.openContent(OTHER_NODE, 3, closed),
+      () => seal.openContent(NODE, 4, closed),
+    ]) {
+      assert.throws(work, { code: "bad-seal" });
+    }
+  });
+
   for (const [chunks, pieces] of [
     [1, 0],
     [38, 0],

@@ -1,5 +1,5 @@
-// Three servers over one PostgreSQL database and one bucket, a device at each of them, and people
-// who work in all three folders while one server after the other is killed and started again.
+// Three servers over one PostgreSQL database and one bucket, two devices at each, and people who
+// work in all six folders while one server after the other is killed and started again.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -110,21 +110,44 @@ class Fleet {
   }
 }
 
-export type Voyage = { readonly kills: number; readonly deeds: number; readonly paths: number };
+export type Voyage = {
+  readonly kills: number;
+  readonly deeds: number;
+  readonly paths: number;
+  /** How long edits took from one server's device to another server's, sorted. */
+  readonly crossingsMs: readonly number[];
+};
+
+/** How often an edit is timed on its way across servers. */
+const CROSS_EVERY_MS = 500;
 
 /** On a machine that is busy a server takes long to start. */
 const LEAST_KILLS = 3;
+
+/** Saves one file again and again, and times when each version is on the other device. */
+async function cross(from: Device, to: Device, signal: AbortSignal): Promise<number[]> {
+  const name = "crossing.txt";
+  const timesMs: number[] = [];
+  for (let count = 0; !signal.aborted; count++) {
+    const beganMs = performance.now();
+    from.write(name, `${count}`);
+    await arrives(to, name, `${count}`);
+    timesMs.push(performance.now() - beganMs);
+    await pause(CROSS_EVERY_MS);
+  }
+  return timesMs.toSorted((a, b) => a - b);
+}
 
 /** Has people work at three servers for so long, one of which is always being killed. */
 export async function sail(backs: Backs, forMs: number, seed: number): Promise<Voyage> {
   await using world = await World.open();
   const fleet = await Fleet.start(world, backs, 3);
   const devices: Device[] = [];
-  for (const [at, name] of ["A", "B", "C"].entries()) {
+  for (const [at, name] of ["A", "B", "C", "D", "E", "F"].entries()) {
     const device = world.device(name);
-    const to = ["--server", fleet.at(at).url, "--account", "alice"];
+    const to = ["--server", fleet.at(at % 3).url, "--account", "alice"];
     if (at === 0) await device.ok("account", "create", ...to);
-    await device.link(fleet.at(at), "alice");
+    await device.link(fleet.at(at % 3), "alice");
     devices.push(device);
   }
   const engines = devices.map((device) => device.start("sync", device.dir));
@@ -132,6 +155,9 @@ export async function sail(backs: Backs, forMs: number, seed: number): Promise<V
   const chance = chances(seed);
   const over = new AbortController();
   const working = people.map((person) => person.work(150, over.signal));
+  const [a, b] = devices;
+  assert.ok(a !== undefined && b !== undefined);
+  const crossing = cross(a, b, over.signal);
   const endMs = performance.now() + forMs;
   let kills = 0;
   while (performance.now() < endMs || kills < LEAST_KILLS) {
@@ -141,17 +167,16 @@ export async function sail(backs: Backs, forMs: number, seed: number): Promise<V
   }
   over.abort();
   await Promise.all(working);
+  const crossingsMs = await crossing;
   for (const engine of engines) assert.ok(!engine.hasEnded, `an engine ended:\n${engine.said}`);
   const tree = await assertDevicesWhole(devices);
   for (const device of devices) assertLedger(device, people);
   // A device's question waits half a minute at its server: that of A hears of B's save at once.
-  const [a, b] = devices;
-  assert.ok(a !== undefined && b !== undefined);
   b.write("last.txt", "from B");
   await arrives(a, "last.txt", "from B");
   for (const { process } of fleet.servers) {
     for (const secret of [PASSWORD, ...fleet.secrets]) assert.ok(!process.said.includes(secret));
   }
   const deeds = people.reduce((sum, person) => sum + person.deeds, 0);
-  return { kills, deeds, paths: Object.keys(tree).length };
+  return { kills, deeds, paths: Object.keys(tree).length, crossingsMs };
 }

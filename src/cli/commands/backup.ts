@@ -1,10 +1,9 @@
-import { join } from "node:path";
 import type { Command } from "commander";
 import { WorldError } from "#core/errors.ts";
-import { readConfig, type Settings } from "#server/config.ts";
 import { backUp, beginAnew, putBack, type BackupCount } from "#server/backup.ts";
 import { counted, print, printJson } from "../output.ts";
-import { explain, folderArgument, jsonOption, thisHome } from "../usage.ts";
+import { serverConfig } from "../server-settings.ts";
+import { explain, folderArgument, jsonOption } from "../usage.ts";
 
 type Options = {
   readonly data?: string;
@@ -15,10 +14,7 @@ type Options = {
 
 /** Where the server that is meant keeps its data, by its own settings. */
 function placesOf({ data, database, chunks }: Options) {
-  const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = Object.entries({ data, database, chunks }).filter(([, value]) => value);
-  const flags: Settings = { ...standard, ...Object.fromEntries(given) };
-  const config = readConfig(flags, process.env);
+  const config = serverConfig({ data, database, chunks });
   if (config.database.kind !== "sqlite" || config.chunks.kind !== "file") {
     throw new WorldError(
       "bad-config",

@@ -1,24 +1,19 @@
-import { join } from "node:path";
 import type { Command } from "commander";
 import { collectOnce } from "#server/collecting.ts";
 import type { CollectionReport } from "#server/collector.ts";
-import { readConfig, SETTINGS, type Settings } from "#server/config.ts";
 import { openLog } from "#server/real-world.ts";
 import { CommandError } from "../exit.ts";
 import { bytesText, counted, note, print, printJson, table } from "../output.ts";
-import { explain, jsonOption, thisHome } from "../usage.ts";
+import { serverConfig, withKeeping, withStores, type ServerFlags } from "../server-settings.ts";
+import { explain, jsonOption } from "../usage.ts";
 
-type Options = Settings & { readonly dryRun?: true; readonly json?: true };
+type Options = ServerFlags & { readonly dryRun?: true; readonly json?: true };
 
 /** A run says what it is at so often. */
 const PROGRESS_MS = 5_000;
 
-async function gc({ dryRun, json, ...options }: Options): Promise<void> {
-  const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = Object.entries(options).filter(
-    ([name, value]) => value && SETTINGS.some((setting) => setting === name),
-  );
-  const config = readConfig({ ...standard, ...Object.fromEntries(given) }, process.env);
+async function gc({ dryRun, json, ...flags }: Options): Promise<void> {
+  const config = serverConfig(flags);
   const log = openLog("warn", undefined);
   let saidMs = performance.now();
   const onProgress = (what: string): void => {
@@ -66,14 +61,7 @@ function tell(report: CollectionReport): void {
 }
 
 export function register(command: Command): void {
-  command
-    .option("--data <dir>", "the server's data folder (default: in LOCKSTEP_HOME)")
-    .option("--database <url>", "sqlite:PATH, postgres://… (default: inside --data)")
-    .option("--chunks <url>", "file:PATH or s3://BUCKET?endpoint=… (default: inside --data)")
-    .option("--key-file <path>", "what contents are closed with (default: inside --data)")
-    .option("--keep-all <time>", "keep every version so long: 30d, 12h, forever (default: 30d)")
-    .option("--keep-daily <time>", "and of each day the last so long (default: 365d)")
-    .option("--collect-grace <time>", "how long chunks stay after that (default: 72h)")
+  withKeeping(withStores(command))
     .option("--dry-run", "change nothing, and say what would go")
     .addOption(jsonOption())
     .action(gc);

@@ -1,35 +1,18 @@
 import { Option, type Command } from "commander";
-import { join } from "node:path";
-import { DEFAULT_PORT, readConfig, SETTINGS, type Settings } from "#server/config.ts";
+import { DEFAULT_PORT } from "#server/config.ts";
 import { startServer } from "#server/main.ts";
 import { print } from "../output.ts";
 import { stopSignal } from "../stopping.ts";
-import { explain, thisHome } from "../usage.ts";
+import { serverConfig, withKeeping, type ServerFlags } from "../server-settings.ts";
+import { explain } from "../usage.ts";
 import { readVersion } from "../version.ts";
 
-type Options = {
-  readonly data?: string;
-  readonly host?: string;
-  readonly port?: string;
-  readonly database?: string;
-  readonly chunks?: string;
-  readonly keyFile?: string;
-  readonly keyService?: string;
-  readonly keepAll?: string;
-  readonly keepDaily?: string;
-  readonly collectEvery?: string;
-  readonly collectGrace?: string;
-};
+type Options = Omit<ServerFlags, "metricsToken" | "log" | "logFile">;
 
 /** Begins to listen for signals first: one that comes while the server starts is not lost. */
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
-  const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = Object.entries(options).filter(
-    ([name, value]) => value && SETTINGS.some((setting) => setting === name),
-  );
-  const flags: Settings = { ...standard, ...Object.fromEntries(given) };
-  const server = await startServer(readConfig(flags, process.env), readVersion());
+  const server = await startServer(serverConfig(options), readVersion());
   print(`listening on ${server.address.url}`);
   await new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
@@ -39,7 +22,7 @@ export async function serve(options: Options): Promise<void> {
 }
 
 export function register(command: Command): void {
-  command
+  withKeeping(command)
     .addOption(new Option("--data <dir>", "where everything is kept (default: in LOCKSTEP_HOME)"))
     .option("--host <host>", "the address to listen on (default: 127.0.0.1)")
     .option("--port <port>", `the port, 0 for any free one (default: ${DEFAULT_PORT})`)
@@ -50,10 +33,7 @@ export function register(command: Command): void {
       "--key-service <path>",
       "the key service's own key file, or off (default: inside --data)",
     )
-    .option("--keep-all <time>", "keep every version so long: 30d, 12h, forever (default: 30d)")
-    .option("--keep-daily <time>", "and of each day the last so long (default: 365d)")
     .option("--collect-every <time>", "how often to free what nobody needs, or off (default: 24h)")
-    .option("--collect-grace <time>", "how long to wait before that (default: 72h)")
     .action(serve);
   explain(command, {
     examples: [

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
-import { utf8 } from "#core/bytes.ts";
+import { release, utf8 } from "#core/bytes.ts";
 import type { PackStore, PackWriter } from "./port.ts";
 
 const CIPHER = "aes-256-ctr";
@@ -26,7 +26,12 @@ export class ClosedPacks implements PackStore {
     const writer = await this.#packs.create(name);
     const cipher = createCipheriv(CIPHER, this.#keyOf(name), counterAt(0));
     return {
-      append: (bytes) => writer.append(cipher.update(bytes)),
+      async append(bytes) {
+        const closed = cipher.update(bytes);
+        const offsetBytes = await writer.append(closed);
+        release(closed);
+        return offsetBytes;
+      },
       finish: () => writer.finish(),
       discard: () => writer.discard(),
     };
@@ -37,7 +42,9 @@ export class ClosedPacks implements PackStore {
     const counter = counterAt(Math.floor(offsetBytes / BLOCK_BYTES));
     const cipher = createDecipheriv(CIPHER, this.#keyOf(name), counter);
     cipher.update(new Uint8Array(offsetBytes % BLOCK_BYTES));
-    return cipher.update(closed);
+    const bytes = cipher.update(closed);
+    release(closed);
+    return bytes;
   }
 
   list(): AsyncIterable<string> {

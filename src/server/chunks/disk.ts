@@ -72,8 +72,8 @@ class Folders {
 }
 
 /**
- * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it open: what
- * is unfinished when it opens is removed.
+ * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it `open`: what
+ * is unfinished then is removed. Others may be `beside` it.
  */
 export class DiskPacks implements PackStore, AsyncDisposable {
   readonly #folder: string;
@@ -97,7 +97,7 @@ export class DiskPacks implements PackStore, AsyncDisposable {
     return packs;
   }
 
-  /** The packs of a folder that another process may have open: of that nothing is touched. */
+  /** For a program beside the server: what that one is writing is left alone. */
   static beside(folder: string): DiskPacks {
     return new DiskPacks(resolve(folder));
   }

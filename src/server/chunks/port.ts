@@ -19,7 +19,7 @@ export interface PackStore {
 }
 
 export interface PackWriter {
-  /** Appends and returns the offset that the bytes begin at. */
+  /** Appends and returns the offset that the bytes begin at; keeps none of them itself. */
   append(bytes: Uint8Array): Promise<number>;
   /** Makes all that was appended durable, then visible. */
   finish(): Promise<void>;

@@ -1,12 +1,18 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import type { Clock } from "#core/world.ts";
-import { FetchQuestion, MissingAnswer, MissingQuestion, StoredAnswer } from "#protocol/chunks.ts";
+import {
+  FetchQuestion,
+  LackingAnswer,
+  MissingAnswer,
+  MissingQuestion,
+  StoredAnswer,
+} from "#protocol/chunks.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames, type ChunkFrame } from "#protocol/frames.ts";
 import { SpaceId } from "#protocol/ids.ts";
-import { MAX_BATCH_BYTES, MAX_JSON_BYTES } from "#protocol/limits.ts";
+import { MAX_BATCH_BYTES, MAX_CHUNK_IDS, MAX_JSON_BYTES } from "#protocol/limits.ts";
 import { ROUTES } from "#protocol/routes.ts";
 import { LEASE_MS, type Intake } from "../intake.ts";
-import type { ChunkIndex, JournalStore } from "../metadata/port.ts";
+import type { ChunkIndex, JournalStore, ScrubIndex } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
 import { readBody } from "./body.ts";
 import { BODY_PROBLEMS, ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
@@ -16,6 +22,7 @@ import { streamOf } from "./stream.ts";
 export type ChunkParts = {
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  readonly scrub: ScrubIndex;
   readonly intake: Intake;
   readonly clock: Clock;
 };
@@ -38,6 +45,21 @@ const missingRoute = createRoute({
       content: { "application/json": { schema: MissingAnswer } },
     },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
+  },
+});
+
+const lackingRoute = createRoute({
+  method: "get",
+  path: ROUTES.chunksLacking,
+  summary: "Chunks of the space whose copy at the server is damaged: send them again",
+  security: WITH_TOKEN,
+  request: { params },
+  responses: {
+    200: {
+      description: "By id, perhaps not all",
+      content: { "application/json": { schema: LackingAnswer } },
+    },
+    ...problems("no-token", "bad-token", "not-found"),
   },
 });
 
@@ -65,7 +87,7 @@ const fetchRoute = createRoute({
   },
   responses: {
     200: { description: "The frames", content: frames },
-    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
+    ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found", "chunk-damaged"),
   },
 });
 
@@ -79,17 +101,26 @@ async function* written(
 }
 
 export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
-  const { journals, chunks, intake, clock } = parts;
+  const { journals, chunks, scrub, intake, clock } = parts;
   const withJson = [gates.session, gates.json(MAX_JSON_BYTES)];
 
   app.openapi({ ...missingRoute, middleware: withJson }, async (context) => {
     const { space: id } = context.req.valid("param");
     const space = await ownSpace(journals, context.get("session"), id);
     const asked = [...new Set(context.req.valid("json").chunks)];
+    // Whoever asks again, because a connection broke, is not to send again what came over it.
+    await intake.salvaged(space.id);
     // Renewed before the look: what is there then stays for a lease.
     await chunks.renew(space.id, asked, clock.nowMs() + LEASE_MS);
     const held = new Set((await chunks.held(space.id, asked)).map((place) => place.id));
     return context.json({ missing: asked.filter((chunk) => !held.has(chunk)) }, 200);
+  });
+
+  app.openapi({ ...lackingRoute, middleware: [gates.session] }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    const lacking = await scrub.quarantined(space.id, MAX_CHUNK_IDS);
+    return context.json({ lacking }, 200);
   });
 
   app.openapi({ ...storeRoute, middleware: [gates.session] }, async (context) => {

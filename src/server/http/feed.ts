@@ -1,7 +1,8 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
 import { utf8 } from "#core/bytes.ts";
 import type { Clock } from "#core/world.ts";
-import { Cursor, Feed } from "#protocol/feed.ts";
+import type { DeviceId } from "#core/ids.ts";
+import { Cursor, Feed, type Entry } from "#protocol/feed.ts";
 import { SpaceId } from "#protocol/ids.ts";
 import { MAX_FEED_ENTRIES, MAX_FEED_WAIT_MS } from "#protocol/limits.ts";
 import { ROUTES } from "#protocol/routes.ts";
@@ -42,11 +43,14 @@ const changesRoute = createRoute({
       cursor: Cursor,
       waitMs: queryInteger(0, MAX_FEED_WAIT_MS).optional(),
       limit: queryInteger(1, MAX_FEED_ENTRIES).optional(),
+      own: z.literal("brief").optional(),
     }),
   },
   responses: {
     200: {
-      description: "The entries, oldest first, and the cursor behind them",
+      description:
+        "The entries, oldest first, and the cursor behind them; with `own=brief` those that the " +
+        "asking device made come without their changes",
       content: { "application/json": { schema: Feed } },
     },
     ...problems("bad-request", "no-token", "bad-token", "not-found", "reset"),
@@ -84,6 +88,15 @@ async function readFeed(
     "reset",
     `The cursor ${cursor} is of no past of this space; begin again from the space's start cursor.`,
   );
+}
+
+/** What a device sent need not come back to it. */
+function briefFor(device: DeviceId | null, feed: Feed): Feed {
+  const isOwn = (entry: Entry): boolean => device !== null && entry.device === device;
+  const entries = feed.entries.map((entry): Entry => {
+    return isOwn(entry) ? { ...entry, changes: [], brief: true } : entry;
+  });
+  return { ...feed, entries };
 }
 
 /** True when something was appended, false when the time or the wait is over. */
@@ -152,10 +165,11 @@ async function* events(
 export function mountFeed(app: OpenAPIHono<Env>, parts: FeedParts, gates: Gates): void {
   app.openapi({ ...changesRoute, middleware: [gates.session] }, async (context) => {
     const session = context.get("session");
-    const { cursor, waitMs = 0, limit = MAX_FEED_ENTRIES } = context.req.valid("query");
+    const { cursor, waitMs = 0, limit = MAX_FEED_ENTRIES, own } = context.req.valid("query");
     const space = await ownSpace(parts.journals, session, context.req.valid("param").space);
     const asked = { session, space, cursor, waitMs, limit };
-    return context.json(await longPoll(parts, asked, context.req.raw.signal), 200);
+    const feed = await longPoll(parts, asked, context.req.raw.signal);
+    return context.json(own === "brief" ? briefFor(session.device, feed) : feed, 200);
   });
 
   app.openapi({ ...eventsRoute, middleware: [gates.session] }, async (context) => {

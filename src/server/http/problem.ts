@@ -17,6 +17,7 @@ const TITLES: Readonly<Record<ProblemCode, string>> = {
   "bad-credentials": "Account or password is wrong",
   forbidden: "Not allowed",
   "not-found": "Not found",
+  "chunk-damaged": "The server's copy of a chunk is damaged",
   timeout: "Too slow",
   conflict: "In conflict with what is there",
   "account-taken": "The account's name is taken",

@@ -2,6 +2,12 @@ import { accountId, deviceId } from "#core/ids.ts";
 import type { AccountRow, DeviceRow, JoinRow, TokenRow, VaultRow } from "./port.ts";
 import { hexOf, integerOf, orNull, textOf, type Row } from "./rows.ts";
 
+/**
+ * What `accountOf` reads. A bundle and a keyring are long: reading them along would tell by the
+ * time of a sign-in which accounts there are.
+ */
+export const ACCOUNT_COLUMNS = "id, name, key, opaque_record, recovery_key, created_ms";
+
 export function accountOf(row: Row): AccountRow {
   return {
     id: accountId(hexOf(row, "id")),

@@ -1,6 +1,5 @@
 import { chunkId, nodeId } from "#core/ids.ts";
 import type { ContentRow, LinkRow, PackRow, StoredChunk } from "./collection.ts";
-import type { ChunkPlace } from "./port.ts";
 import { blobOf, hexOf, integerOf, orNull, textOf, unpackChunkIds, type Row } from "./rows.ts";
 
 /** The one turn that there is. */
@@ -48,10 +47,4 @@ export function packRowOf(row: Row): PackRow {
 
 export function storedOf(row: Row): StoredChunk {
   return { id: chunkId(hexOf(row, "id")), lengthBytes: integerOf(row, "length_bytes") };
-}
-
-export function placeOf(row: Row): ChunkPlace {
-  const { id, lengthBytes } = storedOf(row);
-  const pack = textOf(row, "name");
-  return { id, pack, offsetBytes: integerOf(row, "offset_bytes"), lengthBytes };
 }

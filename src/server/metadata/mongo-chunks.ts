@@ -1,5 +1,5 @@
-import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkGone } from "./chunk-rows.ts";
 import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { integerOf, textOf } from "./rows.ts";
@@ -58,15 +58,15 @@ export class MongoChunks implements ChunkIndex {
     // What somebody has stored before is written again, and dropped: the first place stays.
     const places = written.map(({ id, ...place }) => ({ _id: id, ...place }));
     await this.#database.insertNew("chunks", places);
+    for (const { _id, ...place } of places) {
+      const update = { $set: place, $unset: { isQuarantined: "" } };
+      await this.#database.change("chunks", { _id, isQuarantined: true }, update);
+    }
     const wanted = [...new Set(ids)];
     const found = await this.#places([...new Set([...wanted, ...written.map(({ id }) => id)])]);
     const stored = new Set(found.map(({ _id }) => _id));
     const gone = wanted.find((id) => !stored.has(id));
-    if (gone !== undefined) {
-      throw new WorldError("chunk-gone", `Chunk ${gone} is stored no more: send it again.`, {
-        retryable: true,
-      });
-    }
+    if (gone !== undefined) throw chunkGone(gone);
     const links = wanted.map((id) => ({ _id: linkId(space, id), leaseMs }));
     await this.#database.insertNew("links", links);
     await this.renew(space, wanted, leaseMs);
@@ -87,7 +87,10 @@ export class MongoChunks implements ChunkIndex {
     });
   }
 
+  /** What is quarantined has no place. */
   #places(ids: readonly string[]): Promise<Stored[]> {
-    return inBatches(ids, (some) => this.#database.many("chunks", { _id: { $in: some } }));
+    return inBatches(ids, (some) =>
+      this.#database.many("chunks", { _id: { $in: some }, isQuarantined: { $ne: true } }),
+    );
   }
 }

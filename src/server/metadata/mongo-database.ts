@@ -51,15 +51,17 @@ function worldError(error: unknown): unknown {
   return say("unavailable", "MongoDB cannot be reached.");
 }
 
+type Index = { readonly key: Record<string, 1>; readonly unique?: true; readonly sparse?: true };
+
 /** What each collection is looked up by, beside its ids. */
-const INDEXES: Readonly<Record<string, readonly { key: Record<string, 1>; unique?: true }[]>> = {
+const INDEXES: Readonly<Record<string, readonly Index[]>> = {
+  chunks: [{ key: { pack: 1, offsetBytes: 1 } }, { key: { isQuarantined: 1 }, sparse: true }],
   accounts: [{ key: { key: 1 }, unique: true }],
   devices: [{ key: { tokenHash: 1 }, unique: true }, { key: { account: 1, createdMs: 1 } }],
   joins: [{ key: { expiresMs: 1 } }],
   attempts: [{ key: { untilMs: 1 } }],
   spaces: [{ key: { account: 1, name: 1 }, unique: true }],
-  journal: [{ key: { commit: 1 }, unique: true }],
-  refusals: [{ key: { atMs: 1 } }],
+  journal: [{ key: { commit: 1 }, unique: true }, { key: { atMs: 1 } }],
   nodes: [
     { key: { slot: 1 } },
     { key: { folder: 1, id: 1 } },
@@ -120,14 +122,17 @@ export class MongoDatabase implements AsyncDisposable {
 
   /** False when its id, or what else is unique, is taken. */
   async insert(name: string, document: Stored): Promise<boolean> {
-    return this.ask(async () => {
-      try {
-        await this.collection(name).insertOne(document);
-        return true;
-      } catch (error) {
-        if (isDuplicate(error)) return false;
-        throw error;
-      }
+    return this.#unlessTaken(async () => {
+      await this.collection(name).insertOne(document);
+      return true;
+    });
+  }
+
+  /** False when no document is as the filter says, or what is unique in the new one is taken. */
+  async replace(name: string, filter: Where, document: Omit<Stored, "_id">): Promise<boolean> {
+    return this.#unlessTaken(async () => {
+      const { matchedCount } = await this.collection(name).replaceOne(filter, document);
+      return matchedCount === 1;
     });
   }
 
@@ -169,6 +174,17 @@ export class MongoDatabase implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client.close();
+  }
+
+  async #unlessTaken(work: () => Promise<boolean>): Promise<boolean> {
+    return this.ask(async () => {
+      try {
+        return await work();
+      } catch (error) {
+        if (isDuplicate(error)) return false;
+        throw error;
+      }
+    });
   }
 
   async #recognise(): Promise<void> {

@@ -87,7 +87,9 @@ export class MongoShared implements Shared, AsyncDisposable {
   /** Until the stream breaks, or there is none. */
   async #watch(): Promise<void> {
     const { signal } = this.#stopping;
-    const kinds = { $match: { operationType: { $in: ["insert", "replace"] } } };
+    // Refused commits stand beside the entries.
+    const entries = { "fullDocument.answer": { $exists: false } };
+    const kinds = { $match: { operationType: { $in: ["insert", "replace"] }, ...entries } };
     const stream = this.#database.collection("journal").watch([kinds]);
     const close = (): void => void stream.close().catch(() => {});
     signal.addEventListener("abort", close, { once: true });

@@ -3,6 +3,7 @@ import { MongoAccounts } from "./mongo-accounts.ts";
 import { MongoChunks } from "./mongo-chunks.ts";
 import { MongoDatabase } from "./mongo-database.ts";
 import { MongoJournals } from "./mongo-journals.ts";
+import { MongoScrub } from "./mongo-scrub.ts";
 import { MongoShared } from "./mongo-shared.ts";
 import type { Metadata } from "./port.ts";
 
@@ -23,6 +24,7 @@ export async function openMongoMetadata(
     accounts: new MongoAccounts(database),
     journals: new MongoJournals(database),
     chunks: new MongoChunks(database),
+    scrub: new MongoScrub(database),
     shared,
     [Symbol.asyncDispose]: () => stores.disposeAsync(),
   };

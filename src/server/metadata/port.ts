@@ -13,6 +13,7 @@ export interface Metadata extends AsyncDisposable {
   readonly accounts: AccountStore;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  readonly scrub: ScrubIndex;
   /** What several processes over one database tell each other; none where there is only one. */
   readonly shared?: Shared;
   /** Absent where what is stored cannot be collected. */
@@ -275,7 +276,10 @@ export type ChunkPlace = {
 };
 
 export interface ChunkIndex {
-  /** Which of these the space holds, staged or linked, and where they lie; in no order. */
+  /**
+   * Which of these the space holds, staged or linked, and where they lie; in no order. What is
+   * quarantined is left out, here and in `stored`: it is to be sent again.
+   */
   held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]>;
   /**
    * Which of these are stored for anybody: only for choosing where to write, never for an answer.
@@ -283,8 +287,8 @@ export interface ChunkIndex {
   stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>>;
   /**
    * Records durable chunks and stages them all in the space until `leaseMs`; all or nothing. Of a
-   * chunk that has a place already the first stays. Gives the packs of `written` in which any chunk
-   * lies afterwards.
+   * chunk that has a place already the first stays, unless it is quarantined there. Gives the packs
+   * of `written` in which any chunk lies afterwards.
    */
   stage(
     space: SpaceId,
@@ -294,4 +298,28 @@ export interface ChunkIndex {
   ): Promise<ReadonlySet<string>>;
   /** Renews staged leases of what the space holds. */
   renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void>;
+}
+
+/** A chunk's place, and whether its bytes there are not to be given out. */
+export type KeptChunk = ChunkPlace & { readonly isQuarantined: boolean };
+
+/**
+ * What there is to be read over, and what was found to be wrong. A chunk in quarantine is no longer
+ * given out and not named by new commits; its bytes stay where they are until somebody sends them
+ * again.
+ */
+export interface ScrubIndex {
+  /** Bytes of all recorded chunks. */
+  storedBytes(): Promise<number>;
+  /** Names of recorded packs after `after`, in their order, at most so many. */
+  packs(after: string, most: number): Promise<string[]>;
+  /** The chunks of a pack, by offset. */
+  inPack(pack: string): Promise<KeptChunk[]>;
+  /**
+   * Puts chunks into quarantine, or takes them out of it: those that still lie where they are said
+   * to. Gives how many were not in that state before.
+   */
+  quarantine(places: readonly ChunkPlace[], isQuarantined: boolean): Promise<number>;
+  /** Chunks in quarantine that the space holds, by id, at most so many. */
+  quarantined(space: SpaceId, most: number): Promise<ChunkId[]>;
 }

@@ -1,5 +1,5 @@
 import type { AccountId, DeviceId } from "#core/ids.ts";
-import { accountOf, deviceOf, joinOf, tokenOf, vaultOf } from "./account-rows.ts";
+import { ACCOUNT_COLUMNS, accountOf, deviceOf, joinOf, tokenOf, vaultOf } from "./account-rows.ts";
 import type {
   AccountRow,
   AccountStore,
@@ -82,12 +82,14 @@ export class PostgresAccounts implements AccountStore {
   }
 
   async accountByKey(key: string): Promise<AccountRow | undefined> {
-    const [row] = await this.#database.read("SELECT * FROM accounts WHERE key = $1", [key]);
+    const sql = `SELECT ${ACCOUNT_COLUMNS} FROM accounts WHERE key = $1`;
+    const [row] = await this.#database.read(sql, [key]);
     return row && accountOf(row);
   }
 
   async account(id: AccountId): Promise<AccountRow | undefined> {
-    const [row] = await this.#database.read("SELECT * FROM accounts WHERE id = $1", [raw(id)]);
+    const sql = `SELECT ${ACCOUNT_COLUMNS} FROM accounts WHERE id = $1`;
+    const [row] = await this.#database.read(sql, [raw(id)]);
     return row && accountOf(row);
   }
 

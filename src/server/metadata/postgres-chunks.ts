@@ -1,8 +1,8 @@
-import { WorldError } from "#core/errors.ts";
 import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { lockSpace, type PostgresDatabase, type Run } from "./postgres-database.ts";
-import { hexOf, integerOf, packSizes, raw, textOf } from "./rows.ts";
+import { hexOf, packSizes, raw, textOf } from "./rows.ts";
 
 /**
  * Where chunks lie and which space holds them, in a PostgreSQL database. Whoever writes locks the
@@ -18,21 +18,14 @@ export class PostgresChunks implements ChunkIndex {
   async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
     if (ids.length === 0) return [];
     const rows = await this.#database.read(
-      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
-       JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack
-       WHERE l.space = $1 AND l.chunk = ANY ($2::bytea[])`,
+      `${HELD} AND l.space = $1 AND l.chunk = ANY ($2::bytea[])`,
       [raw(space), rawSet(ids)],
     );
-    return rows.map((row) => ({
-      id: chunkId(hexOf(row, "id")),
-      pack: textOf(row, "name"),
-      offsetBytes: integerOf(row, "offset_bytes"),
-      lengthBytes: integerOf(row, "length_bytes"),
-    }));
+    return rows.map(placeOf);
   }
 
   async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
-    const sql = "SELECT id FROM chunks WHERE id = ANY ($1::bytea[])";
+    const sql = "SELECT id FROM chunks WHERE id = ANY ($1::bytea[]) AND quarantined = 0";
     const rows = await this.#database.read(sql, [rawSet(ids)]);
     return new Set(rows.map((row) => chunkId(hexOf(row, "id"))));
   }
@@ -53,14 +46,11 @@ export class PostgresChunks implements ChunkIndex {
       const used = await place(run, written);
       const gone = await run(
         `SELECT w.id FROM unnest($1::bytea[]) AS w (id)
-         WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = w.id) LIMIT 1`,
+         WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.id = w.id AND c.quarantined = 0) LIMIT 1`,
         [wanted],
       );
       if (gone.rows[0] !== undefined) {
-        const id = hexOf(gone.rows[0], "id");
-        throw new WorldError("chunk-gone", `Chunk ${id} is stored no more: send it again.`, {
-          retryable: true,
-        });
+        throw chunkGone(hexOf(gone.rows[0], "id"));
       }
       await run(
         `INSERT INTO links (space, chunk, lease_ms)
@@ -105,7 +95,9 @@ async function place(run: Run, written: readonly ChunkPlace[]): Promise<Set<stri
      FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[])
        AS w (id, pack, offset_bytes, length_bytes)
      JOIN packs p ON p.name = w.pack ORDER BY w.id
-     ON CONFLICT (id) DO NOTHING`,
+     ON CONFLICT (id) DO UPDATE SET pack = excluded.pack, offset_bytes = excluded.offset_bytes,
+       length_bytes = excluded.length_bytes, quarantined = 0
+     WHERE chunks.quarantined = 1`,
     [
       places.map(({ id }) => raw(id)),
       places.map(({ pack }) => pack),

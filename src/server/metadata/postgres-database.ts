@@ -2,6 +2,7 @@ import { DatabaseError, Pool, TypeOverrides, type ClientConfig } from "pg";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
+import { noSpace } from "./answers.ts";
 import { MIGRATIONS } from "./postgres-schema.ts";
 import { integerOf, raw, type Row } from "./rows.ts";
 
@@ -241,7 +242,7 @@ export async function lockSpace(run: Run, space: SpaceId): Promise<Row> {
     raw(space),
   ]);
   const [row] = rows;
-  if (row === undefined) throw new WorldError("not-found", `There is no space ${space}.`);
+  if (row === undefined) throw noSpace(space);
   return row;
 }
 

@@ -1,10 +1,16 @@
 import { assert } from "#core/assert.ts";
-import { WorldError } from "#core/errors.ts";
 import type { AccountId, CommitId, NodeId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
-import { CommitAnswer } from "#protocol/commit.ts";
+import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
-import { withRestore } from "../restores.ts";
+import {
+  committed,
+  MAX_READ_BYTES,
+  noSpace,
+  REFUSAL_LIFE_MS,
+  refusalOf,
+  restoresAfter,
+} from "./answers.ts";
 import { readEntry } from "./entries.ts";
 import type {
   Append,
@@ -20,13 +26,14 @@ import { appendTo } from "./postgres-append.ts";
 import { lockSpace, type PostgresDatabase, type Run } from "./postgres-database.ts";
 import {
   blobOf,
+  headOf,
   hexOf,
+  landedOf,
   integerOf,
   keyEpochOf,
   nodeOf,
   NODES,
   raw,
-  restoresOf,
   revisionOf,
   REVISIONS,
   spaceOf,
@@ -34,14 +41,8 @@ import {
   TOMBSTONES,
 } from "./rows.ts";
 
-/** How long a refusal is remembered: longer than any request may be under way. */
-const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
-
 /** Refusals that are forgotten at a time. */
 const MAX_FORGOTTEN = 1_000;
-
-/** What one read of the journal may hold in memory, as stored. */
-const MAX_READ_BYTES = 32 * 1024 * 1024;
 
 /** Spaces, their journals, nodes and revisions in a PostgreSQL database. */
 export class PostgresJournals implements JournalStore {
@@ -115,14 +116,9 @@ export class PostgresJournals implements JournalStore {
       const { rows } = await run("SELECT * FROM spaces ORDER BY id FOR NO KEY UPDATE");
       for (const row of rows) {
         const epoch = draw();
-        const head = { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
-        const { restores: before } = restoresOf(row);
-        const restores = isAnnounced ? withRestore(before, { epoch, ...head }) : [];
-        await run("UPDATE spaces SET epoch = $2, restores = $3 WHERE id = $1", [
-          raw(hexOf(row, "id")),
-          epoch,
-          JSON.stringify(restores),
-        ]);
+        const restores = isAnnounced ? restoresAfter(row, { ...headOf(row), epoch }) : "[]";
+        const values = [raw(hexOf(row, "id")), epoch, restores];
+        await run("UPDATE spaces SET epoch = $2, restores = $3 WHERE id = $1", values);
       }
       return rows.length;
     });
@@ -131,8 +127,8 @@ export class PostgresJournals implements JournalStore {
   async head(space: SpaceId): Promise<Head> {
     const sql = "SELECT head, chain FROM spaces WHERE id = $1";
     const [row] = await this.#database.read(sql, [raw(space)]);
-    if (row === undefined) throw new WorldError("not-found", `There is no space ${space}.`);
-    return { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+    if (row === undefined) throw noSpace(space);
+    return headOf(row);
   }
 
   async chainAt(space: SpaceId, sequence: number): Promise<string | undefined> {
@@ -310,10 +306,7 @@ async function answerOf(
     [raw(space), raw(commit)],
   );
   const accepted = rows.find((row) => integerOf(row, "sequence") > 0);
-  if (accepted !== undefined) {
-    const [sequence, chain] = [integerOf(accepted, "sequence"), hexOf(accepted, "chain")];
-    return { outcome: "committed", sequence, chain };
-  }
+  if (accepted !== undefined) return committed(landedOf(accepted));
   const [refused] = rows;
-  return refused && CommitAnswer.parse(JSON.parse(textOf(refused, "answer")));
+  return refused && refusalOf(refused);
 }

@@ -2,7 +2,8 @@ import type { ChunkId } from "#core/ids.ts";
 import type { Moved, PackCollection, PackRow, StoredChunk } from "./collection.ts";
 import type { ChunkPlace } from "./port.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
-import { packRowOf, placeOf, storedOf } from "./collection-rows.ts";
+import { placeOf } from "./chunk-rows.ts";
+import { packRowOf, storedOf } from "./collection-rows.ts";
 import { integerOf, raw, textOf } from "./rows.ts";
 
 const EMPTY = "NOT EXISTS (SELECT FROM chunks c WHERE c.pack = p.number)";

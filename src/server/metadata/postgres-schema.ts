@@ -171,6 +171,12 @@ CREATE INDEX links_chunk ON links (chunk);
 CREATE INDEX links_lease ON links (lease_ms) WHERE lease_ms IS NOT NULL;
 `;
 
+/** Chunks whose bytes were found damaged or gone. */
+const QUARANTINE = `
+ALTER TABLE chunks ADD COLUMN quarantined integer NOT NULL DEFAULT 0;
+CREATE INDEX chunks_quarantined ON chunks (id) WHERE quarantined = 1;
+`;
+
 /**
  * What collecting needs: which entry named a chunk last, which contents are forgotten, how large a
  * pack is and since when nothing lies in it, objects without a row, and whose turn it is.
@@ -194,4 +200,4 @@ CREATE TABLE turns (
 );
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, COLLECTION];
+export const MIGRATIONS: readonly string[] = [FIRST, QUARANTINE, COLLECTION];

@@ -7,6 +7,7 @@ import { PostgresChunks } from "./postgres-chunks.ts";
 import { clientConfig, PostgresDatabase } from "./postgres-database.ts";
 import { PostgresJournals } from "./postgres-journals.ts";
 import { PostgresLinks } from "./postgres-links.ts";
+import { PostgresScrub } from "./postgres-scrub.ts";
 import { PostgresNews } from "./postgres-news.ts";
 import { PostgresPacks } from "./postgres-packs.ts";
 
@@ -28,6 +29,7 @@ export async function openPostgresMetadata(
     journals: new PostgresJournals(database),
     chunks: new PostgresChunks(database),
     collection: { links: new PostgresLinks(database), packs: new PostgresPacks(database) },
+    scrub: new PostgresScrub(database),
     shared: {
       listen: (heard) => news.listen(heard),
       takeAttempt: (key, limit, nowMs) => takeAttempt(database, key, limit, nowMs),

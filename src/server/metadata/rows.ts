@@ -2,7 +2,7 @@ import { assert } from "#core/assert.ts";
 import { accountId, chunkId, deviceId, nodeId, spaceId, type ChunkId } from "#core/ids.ts";
 import type { NodeKind } from "#core/node.ts";
 import type { Restored } from "#protocol/feed.ts";
-import type { ChunkPlace, NodeRow, RevisionRow, SpaceKeys, SpaceRow } from "./port.ts";
+import type { ChunkPlace, Head, NodeRow, RevisionRow, SpaceKeys, SpaceRow } from "./port.ts";
 
 /** A row as a SQL database gives it: ids and hashes as bytes, flags as 0 and 1. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -72,7 +72,7 @@ export function packLengths(lengths: readonly number[]): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-export function unpackLengths(bytes: Uint8Array): number[] {
+function unpackLengths(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true));
 }
@@ -86,7 +86,7 @@ export function packSizes(written: readonly ChunkPlace[]): Map<string, number> {
   return sizes;
 }
 
-export function kindOf(row: Row): NodeKind {
+function kindOf(row: Row): NodeKind {
   const kind = textOf(row, "type");
   assert(kind === "file" || kind === "folder" || kind === "symlink", `node kind ${kind}`);
   return kind;
@@ -115,33 +115,56 @@ export const TOMBSTONES = `SELECT ${NODE_COLUMNS}, ${FOLLOWS}, r.sequence, r.tim
   JOIN contents c ON c.space = n.space AND c.node = n.id AND c.sequence = n.content
   JOIN revisions r ON r.space = n.space AND r.id = n.id AND r.sequence = n.changed`;
 
-export function nodeOf(row: Row): NodeRow {
-  const lengths = orNull(blobOf, row, "lengths");
-  return {
-    id: nodeId(hexOf(row, "id")),
-    type: kindOf(row),
-    parent: nodeId(hexOf(row, "parent")),
-    name: textOf(row, "name"),
-    key: textOf(row, "key"),
-    meta: textOf(row, "meta"),
-    chunks: unpackChunkIds(blobOf(row, "chunks")),
-    lengths: lengths === null ? undefined : unpackLengths(lengths),
-    crev: integerOf(row, "crev"),
-    lrev: integerOf(row, "lrev"),
-    deleted: integerOf(row, "deleted") !== 0,
+/** Reads an id: SQL databases keep it as bytes, documents as text. */
+type IdReader = (row: Row, column: string) => string;
+
+function nodeBy(idOf: IdReader): (row: Row) => NodeRow {
+  return (row) => {
+    const lengths = orNull(blobOf, row, "lengths");
+    return {
+      id: nodeId(idOf(row, "id")),
+      type: kindOf(row),
+      parent: nodeId(idOf(row, "parent")),
+      name: textOf(row, "name"),
+      key: textOf(row, "key"),
+      meta: textOf(row, "meta"),
+      chunks: unpackChunkIds(blobOf(row, "chunks")),
+      lengths: lengths === null ? undefined : unpackLengths(lengths),
+      crev: integerOf(row, "crev"),
+      lrev: integerOf(row, "lrev"),
+      deleted: integerOf(row, "deleted") !== 0,
+    };
   };
 }
 
-export function revisionOf(row: Row): RevisionRow {
-  const device = orNull(hexOf, row, "device");
-  return {
-    ...nodeOf(row),
-    sequence: integerOf(row, "sequence"),
-    follows: integerOf(row, "follows"),
-    timeMs: integerOf(row, "time_ms"),
-    device: device === null ? undefined : deviceId(device),
-    ...(integerOf(row, "forgotten") === 0 ? {} : { forgotten: true }),
+function revisionBy(idOf: IdReader, time: string): (row: Row) => RevisionRow {
+  const readNode = nodeBy(idOf);
+  return (row) => {
+    const device = orNull(idOf, row, "device");
+    return {
+      ...readNode(row),
+      sequence: integerOf(row, "sequence"),
+      follows: integerOf(row, "follows"),
+      timeMs: integerOf(row, time),
+      device: device === null ? undefined : deviceId(device),
+      ...(row["forgotten"] === 1 ? { forgotten: true } : {}),
+    };
   };
+}
+
+export const nodeOf = nodeBy(hexOf);
+export const revisionOf = revisionBy(hexOf, "time_ms");
+export const nodeOfDocument = nodeBy(textOf);
+export const revisionOfDocument = revisionBy(textOf, "timeMs");
+
+/** Where a space's journal is, by the space's row. */
+export function headOf(row: Row): Head {
+  return { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+}
+
+/** Where the journal was with an entry, by the entry's row. */
+export function landedOf(row: Row): Head {
+  return { sequence: integerOf(row, "sequence"), chain: hexOf(row, "chain") };
 }
 
 function keysOf(row: Row): SpaceKeys {

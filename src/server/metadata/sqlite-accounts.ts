@@ -1,5 +1,5 @@
 import type { AccountId, DeviceId } from "#core/ids.ts";
-import { accountOf, deviceOf, joinOf, tokenOf, vaultOf } from "./account-rows.ts";
+import { ACCOUNT_COLUMNS, accountOf, deviceOf, joinOf, tokenOf, vaultOf } from "./account-rows.ts";
 import type {
   AccountRow,
   AccountStore,
@@ -38,8 +38,8 @@ function statements(file: SqliteFile) {
       `UPDATE accounts SET keyring = $keyring, keyring_version = $version
        WHERE id = $id AND keyring_version = $replaces AND $version > $replaces`,
     ),
-    accountByKey: file.prepare("SELECT * FROM accounts WHERE key = ?"),
-    account: file.prepare("SELECT * FROM accounts WHERE id = ?"),
+    accountByKey: file.prepare(`SELECT ${ACCOUNT_COLUMNS} FROM accounts WHERE key = ?`),
+    account: file.prepare(`SELECT ${ACCOUNT_COLUMNS} FROM accounts WHERE id = ?`),
     addDevice: file.prepare(
       `INSERT INTO devices (id, account, name, created_ms, last_seen_ms, revoked)
        VALUES (?, ?, ?, ?, ?, ?)`,

@@ -1,17 +1,13 @@
-import { WorldError } from "#core/errors.ts";
-import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import type { ChunkId, SpaceId } from "#core/ids.ts";
+import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
-import { hexOf, integerOf, packSizes, raw, textOf } from "./rows.ts";
+import { integerOf, packSizes, raw } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {
-    held: file.prepare(
-      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM links l
-       JOIN chunks c ON c.id = l.chunk JOIN packs p ON p.number = c.pack
-       WHERE l.space = ? AND l.chunk = ?`,
-    ),
-    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ?"),
+    held: file.prepare(`${HELD} AND l.space = ? AND l.chunk = ?`),
+    stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ? AND quarantined = 0"),
     addPack: file.prepare(
       "INSERT INTO packs (name, size_bytes) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
     ),
@@ -21,7 +17,9 @@ function statements(file: SqliteFile) {
     // What somebody has stored before is written again, and dropped: the first place stays.
     addChunk: file.prepare(
       `INSERT INTO chunks (id, pack, offset_bytes, length_bytes) VALUES (?, ?, ?, ?)
-       ON CONFLICT (id) DO NOTHING`,
+       ON CONFLICT (id) DO UPDATE SET pack = excluded.pack, offset_bytes = excluded.offset_bytes,
+         length_bytes = excluded.length_bytes, quarantined = 0
+       WHERE quarantined = 1`,
     ),
     stage: file.prepare(
       `INSERT INTO links (space, chunk, lease_ms) VALUES (?, ?, ?)
@@ -51,13 +49,7 @@ export class SqliteChunks implements ChunkIndex {
       const places: ChunkPlace[] = [];
       for (const id of new Set(ids)) {
         const row = this.#sql.held.get(owner, raw(id));
-        if (row === undefined) continue;
-        places.push({
-          id: chunkId(hexOf(row, "id")),
-          pack: textOf(row, "name"),
-          offsetBytes: integerOf(row, "offset_bytes"),
-          lengthBytes: integerOf(row, "length_bytes"),
-        });
+        if (row !== undefined) places.push(placeOf(row));
       }
       return places;
     });
@@ -81,9 +73,7 @@ export class SqliteChunks implements ChunkIndex {
       for (const id of ids) {
         const chunk = raw(id);
         if (this.#sql.stored.get(chunk) === undefined) {
-          throw new WorldError("chunk-gone", `Chunk ${id} is stored no more: send it again.`, {
-            retryable: true,
-          });
+          throw chunkGone(id);
         }
         this.#sql.stage.run(owner, chunk, leaseMs);
       }

@@ -1,7 +1,6 @@
-import { WorldError } from "#core/errors.ts";
 import type { AccountId, CommitId, NodeId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
-import { CommitAnswer } from "#protocol/commit.ts";
+import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type {
   Append,
@@ -13,31 +12,33 @@ import type {
   RevisionRow,
   SpaceRow,
 } from "./port.ts";
-import { withRestore } from "../restores.ts";
+import {
+  committed,
+  MAX_READ_BYTES,
+  noSpace,
+  REFUSAL_LIFE_MS,
+  refusalOf,
+  restoresAfter,
+} from "./answers.ts";
 import { SqliteAppender } from "./sqlite-append.ts";
 import { readEntry } from "./entries.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 import {
   blobOf,
+  headOf,
   hexOf,
+  landedOf,
   integerOf,
   keyEpochOf,
   nodeOf,
   NODES,
   raw,
   revisionOf,
-  restoresOf,
   REVISIONS,
   spaceOf,
   textOf,
   TOMBSTONES,
 } from "./rows.ts";
-
-/** How long a refusal is remembered: longer than any request may be under way. */
-const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
-
-/** What one read of the journal may hold in memory, as stored. */
-const MAX_READ_BYTES = 32 * 1024 * 1024;
 
 function reading(file: SqliteFile) {
   return {
@@ -177,11 +178,8 @@ export class SqliteJournals implements JournalStore {
       const rows = this.#read.everySpace.all();
       for (const row of rows) {
         const epoch = draw();
-        const { restores: before } = restoresOf(row);
-        const head = { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
-        const restores = isAnnounced ? withRestore(before, { epoch, ...head }) : [];
-        const values = { id: raw(hexOf(row, "id")), epoch, restores: JSON.stringify(restores) };
-        this.#write.restart.run(values);
+        const restores = isAnnounced ? restoresAfter(row, { ...headOf(row), epoch }) : "[]";
+        this.#write.restart.run({ id: raw(hexOf(row, "id")), epoch, restores });
       }
       return rows.length;
     });
@@ -318,8 +316,8 @@ export class SqliteJournals implements JournalStore {
 
   #head(space: SpaceId): Head {
     const row = this.#read.head.get(raw(space));
-    if (row === undefined) throw new WorldError("not-found", `There is no space ${space}.`);
-    return { sequence: integerOf(row, "head"), chain: hexOf(row, "chain") };
+    if (row === undefined) throw noSpace(space);
+    return headOf(row);
   }
 
   #keyEpoch(owner: Uint8Array): number {
@@ -328,11 +326,8 @@ export class SqliteJournals implements JournalStore {
 
   #answered(owner: Uint8Array, commit: CommitId): CommitAnswer | undefined {
     const accepted = this.#read.accepted.get(owner, raw(commit));
-    if (accepted !== undefined) {
-      const [sequence, chain] = [integerOf(accepted, "sequence"), hexOf(accepted, "chain")];
-      return { outcome: "committed", sequence, chain };
-    }
+    if (accepted !== undefined) return committed(landedOf(accepted));
     const refused = this.#read.refused.get(owner, raw(commit));
-    return refused && CommitAnswer.parse(JSON.parse(textOf(refused, "answer")));
+    return refused && refusalOf(refused);
   }
 }

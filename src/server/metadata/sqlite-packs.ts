@@ -1,7 +1,8 @@
 import type { ChunkId } from "#core/ids.ts";
 import type { Moved, PackCollection, PackRow, StoredChunk } from "./collection.ts";
 import type { ChunkPlace } from "./port.ts";
-import { packRowOf, placeOf, storedOf } from "./collection-rows.ts";
+import { placeOf } from "./chunk-rows.ts";
+import { packRowOf, storedOf } from "./collection-rows.ts";
 import { integerOf, raw } from "./rows.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 

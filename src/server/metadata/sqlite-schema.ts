@@ -186,6 +186,12 @@ const RESTORES = `
 ALTER TABLE spaces ADD COLUMN restores TEXT NOT NULL DEFAULT '[]';
 `;
 
+/** Chunks whose bytes were found damaged or gone. */
+const QUARANTINE = `
+ALTER TABLE chunks ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX chunks_quarantined ON chunks (id) WHERE quarantined = 1;
+`;
+
 /**
  * What collecting needs: which entry named a chunk last, which contents are forgotten, how large a
  * pack is and since when nothing lies in it, objects without a row, and whose turn it is.
@@ -214,6 +220,7 @@ export const MIGRATIONS: readonly string[] = [
   SEALED_ACCOUNTS,
   JOIN_MESSAGES,
   RESTORES,
+  QUARANTINE,
   COLLECTION,
 ];
 

@@ -5,6 +5,7 @@ import { SqliteFile } from "./sqlite-file.ts";
 import { SqliteJournals } from "./sqlite-journals.ts";
 import { SqliteLinks } from "./sqlite-links.ts";
 import { SqlitePacks } from "./sqlite-packs.ts";
+import { SqliteScrub } from "./sqlite-scrub.ts";
 
 /**
  * Metadata in one SQLite file (WAL, every write synced before its promise resolves), or in memory
@@ -19,6 +20,7 @@ export async function openSqliteMetadata(path: string): Promise<Metadata> {
     journals: new SqliteJournals(file),
     chunks: new SqliteChunks(file),
     collection: { links: new SqliteLinks(file), packs: new SqlitePacks(file) },
+    scrub: new SqliteScrub(file),
     [Symbol.asyncDispose]: async () => file[Symbol.dispose](),
   };
 }

@@ -1,0 +1,163 @@
+// A server and devices as processes of ./lockstep, and what they use of the machine. Linux only: it
+// reads /proc.
+
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const TICKS_A_SECOND = 100;
+const POLL_MS = 10;
+const LOCKSTEP = join(import.meta.dirname, "..", "lockstep");
+const PASSWORD = "correct horse battery staple";
+
+/** What a process and those that it started use. */
+export type Usage = { readonly cpuSeconds: number; readonly residentMib: number };
+
+function childrenOf(pid: number): number[] {
+  const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
+}
+
+export function usageOf(pid: number): Usage {
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  const resident = /VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"));
+  const own = {
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND,
+    residentMib: Number(resident?.[1]) / 1024,
+  };
+  return childrenOf(pid)
+    .map(usageOf)
+    .reduce((sum, { cpuSeconds, residentMib }) => {
+      return {
+        cpuSeconds: sum.cpuSeconds + cpuSeconds,
+        residentMib: sum.residentMib + residentMib,
+      };
+    }, own);
+}
+
+/** Polls until it is true; gives the seconds that it took. Throws when that is too long. */
+export async function secondsUntil(
+  what: string,
+  isTrue: () => boolean,
+  most = 7_200,
+): Promise<number> {
+  const beganMs = performance.now();
+  for (;;) {
+    const seconds = (performance.now() - beganMs) / 1_000;
+    if (isTrue()) return seconds;
+    assert.ok(seconds < most, `it never came true: ${what}`);
+    await sleep(POLL_MS);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/** One LOCKSTEP_HOME, and at most one process of it that goes on. */
+export class Machine implements AsyncDisposable {
+  readonly home: string;
+  /** The folder that it syncs. */
+  readonly folder: string;
+  readonly #name: string;
+  readonly #log: string;
+  #child: ChildProcess | null = null;
+
+  constructor(outer: string, name: string) {
+    this.#name = name;
+    this.home = join(outer, `home-${name}`);
+    this.#log = join(outer, `${name}.log`);
+    this.folder = join(outer, name);
+    fs.mkdirSync(this.folder, { recursive: true });
+  }
+
+  #spawn(args: readonly string[]): ChildProcess {
+    const environment = { ...process.env, LOCKSTEP_PASSWORD: PASSWORD, LOCKSTEP_HOME: this.home };
+    const log = fs.openSync(this.#log, "a");
+    try {
+      return spawn(LOCKSTEP, args, { env: environment, stdio: ["ignore", log, log] });
+    } finally {
+      fs.closeSync(log);
+    }
+  }
+
+  async run(...args: readonly string[]): Promise<void> {
+    const [code] = (await once(this.#spawn(args), "exit")) as [number | null];
+    assert.equal(code, 0, `lockstep ${args.join(" ")}: see ${this.#log}`);
+  }
+
+  /** Starts a command that goes on. */
+  start(...args: readonly string[]): void {
+    assert.equal(this.#child, null, `${this.#name} runs already`);
+    this.#child = this.#spawn(args);
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null) return;
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  }
+
+  /** Starts to keep its folder in sync. */
+  sync(): void {
+    this.start("sync", this.folder);
+  }
+
+  async inSync(mostSeconds = 7_200): Promise<void> {
+    await this.run("wait", this.folder, "--timeout", String(mostSeconds));
+  }
+
+  usage(): Usage {
+    assert.ok(this.#child?.pid !== undefined, `${this.#name} does not run`);
+    return usageOf(this.#child.pid);
+  }
+
+  get database(): string {
+    const folders = join(this.home, "folders");
+    const [name] = fs.readdirSync(folders);
+    assert.ok(name !== undefined, `${this.#name} has no linked folder`);
+    return join(folders, name, "device.sqlite");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+export type Scene = {
+  readonly server: Machine;
+  readonly url: string;
+  /**
+   * Links a machine's folder to the account's space, which it makes the first time; `by`: where the
+   * machine finds the server.
+   */
+  readonly link: (machine: Machine, name: string, by?: string) => Promise<void>;
+};
+
+/** A server that runs, and an account at it. */
+export async function openScene(outer: string, isPlain: boolean): Promise<Scene> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const server = new Machine(outer, "S");
+  server.start("serve", "--data", join(outer, "data"), "--host", "127.0.0.1", "--port", `${port}`);
+  while (!(await fetch(`${url}/v1/server`).catch(() => null))) await sleep(POLL_MS);
+  const who = ["--account", "anna"];
+  const space = isPlain ? ["--space", "plain"] : [];
+  await server.run("account", "create", "--server", url, ...who);
+  return {
+    server,
+    url,
+    link: async (machine, name, by = url) =>
+      machine.run("link", machine.folder, "--server", by, ...who, "--device", name, ...space),
+  };
+}
