@@ -45,6 +45,7 @@ function collectorOf(
 ): Collector {
   const world: CollectorWorld = {
     journals: metadata.journals,
+    scrub: metadata.scrub,
     collection: collectionOf(metadata),
     packs,
     clock: realClock,

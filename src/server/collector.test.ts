@@ -106,10 +106,10 @@ test("GC4: a chunk whose bytes are damaged stays where it is when the others are
   await writer.finish();
   for (let run = 0; run < 5; run++) await world.collect();
   const rows = await world.collection.packs.packs(100);
-  const places = await Promise.all(rows.map((row) => world.collection.packs.chunksIn(row.name)));
+  const places = await Promise.all(rows.map((row) => world.metadata.scrub.inPack(row.name)));
   assert.deepEqual(new Set(places.flat().map(({ id }) => id)), new Set([bad, good]));
   assert.deepEqual(
-    (await world.collection.packs.chunksIn(name)).map(({ id }) => id),
+    (await world.metadata.scrub.inPack(name)).map(({ id }) => id),
     [bad],
   );
 });

@@ -5,7 +5,7 @@ import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { ChunkMarks } from "./chunk-marks.ts";
 import type { PackStore } from "./chunks/port.ts";
 import type { Collection, ContentKey, ContentRow } from "./metadata/collection.ts";
-import type { JournalStore } from "./metadata/port.ts";
+import type { JournalStore, ScrubIndex } from "./metadata/port.ts";
 import { PackCollector, type PackCount } from "./pack-collector.ts";
 import { outlived, type Retention } from "./retention.ts";
 
@@ -40,6 +40,7 @@ export const STANDARD_RULES: CollectorRules = {
 export type CollectorWorld = {
   readonly journals: Pick<JournalStore, "head">;
   readonly collection: Collection;
+  readonly scrub: Pick<ScrubIndex, "inPack">;
   readonly packs: PackStore;
   readonly clock: Clock;
   readonly chance: Chance;

@@ -100,13 +100,13 @@ export class PackCollector {
 
   /** Copies chunks, makes the copy durable, and only then says that they lie there. */
   async #merge(packs: readonly PackRow[]): Promise<number> {
-    const { collection, clock } = this.#world;
+    const { collection, scrub, clock } = this.#world;
     let merge: Merge | null = null;
     try {
       for (const [at, { name }] of packs.entries()) {
         await this.#step(`pack ${at + 1} of ${packs.length} to merge`);
-        for (const place of await collection.packs.chunksIn(name)) {
-          const bytes = await this.#read(place);
+        for (const { isQuarantined, ...place } of await scrub.inPack(name)) {
+          const bytes = isQuarantined ? null : await this.#read(place);
           if (bytes === null) continue;
           merge ??= await this.#begin();
           const offsetBytes = await merge.writer.append(bytes);

@@ -106,7 +106,7 @@ export class CollectorAtWork {
    * something that nobody needs is still there, or something that is needed is not.
    */
   async faults(): Promise<string[]> {
-    const { collection, space, packs } = this.#server;
+    const { collection, space, packs, scrub } = this.#server;
     const contents = await collection.links.contents(space, 1_000_000);
     const wrong = this.#tooEarly(contents);
     for (let run = 0; run < LAST_RUNS; run++) {
@@ -123,7 +123,7 @@ export class CollectorAtWork {
     const rows = await collection.packs.packs(1_000_000);
     const stored = new Set<ChunkId>();
     for (const { name } of rows) {
-      for (const { id } of await collection.packs.chunksIn(name)) stored.add(id);
+      for (const { id } of await scrub.inPack(name)) stored.add(id);
     }
     for (const id of stored) {
       if (!needed.has(id)) wrong.push(`chunk ${id} is stored and nobody needs it`);
@@ -179,8 +179,9 @@ export class CollectorAtWork {
   }
 
   #collector(collection: Collection, rules: CollectorRules): Collector {
-    const { packs, journals } = this.#server;
-    const world = { packs, journals, collection, clock: this.#clock, chance: this.#draw };
+    const { packs, journals, scrub } = this.#server;
+    const stores = { packs, journals, scrub, collection };
+    const world = { ...stores, clock: this.#clock, chance: this.#draw };
     return new Collector({ ...world, digest: nodeDigest, log: SILENT }, rules);
   }
 

@@ -177,10 +177,6 @@ export class MemoryPackRows implements PackCollection {
     });
   }
 
-  async chunksIn(pack: string): Promise<ChunkPlace[]> {
-    return this.#chunksIn(pack).sort((a, b) => a.offsetBytes - b.offsetBytes);
-  }
-
   async move(
     to: { readonly name: string; readonly sizeBytes: number },
     moved: readonly Moved[],

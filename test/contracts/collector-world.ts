@@ -116,6 +116,7 @@ export class CollectorWorldUnderTest implements AsyncDisposable {
     return new Collector(
       {
         journals: this.metadata.journals,
+        scrub: this.metadata.scrub,
         collection: { links: watched(links, between), packs: watched(packs, between) },
         packs: this.packs,
         clock: this.clock,

@@ -94,7 +94,6 @@ export interface PackCollection {
   removeUnheld(ids: readonly ChunkId[]): Promise<readonly StoredChunk[]>;
   /** At most `limit` packs by name, after `after`. */
   packs(limit: number, after?: string): Promise<PackRow[]>;
-  chunksIn(pack: string): Promise<ChunkPlace[]>;
   /**
    * Records a durable pack, and that these chunks lie there, of those that lie still where they
    * were copied from; all at once. Returns how many.

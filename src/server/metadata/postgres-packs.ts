@@ -1,8 +1,6 @@
 import type { ChunkId } from "#core/ids.ts";
 import type { Moved, PackCollection, PackRow, StoredChunk } from "./collection.ts";
-import type { ChunkPlace } from "./port.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
-import { placeOf } from "./chunk-rows.ts";
 import { packRowOf, storedOf } from "./collection-rows.ts";
 import { integerOf, raw, textOf } from "./rows.ts";
 
@@ -58,15 +56,6 @@ export class PostgresPacks implements PackCollection {
       [after, limit],
     );
     return rows.map(packRowOf);
-  }
-
-  async chunksIn(pack: string): Promise<ChunkPlace[]> {
-    const rows = await this.#database.read(
-      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM chunks c
-       JOIN packs p ON p.number = c.pack WHERE p.name = $1 ORDER BY c.offset_bytes`,
-      [pack],
-    );
-    return rows.map(placeOf);
   }
 
   async move(

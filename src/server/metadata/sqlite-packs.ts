@@ -1,7 +1,5 @@
 import type { ChunkId } from "#core/ids.ts";
 import type { Moved, PackCollection, PackRow, StoredChunk } from "./collection.ts";
-import type { ChunkPlace } from "./port.ts";
-import { placeOf } from "./chunk-rows.ts";
 import { packRowOf, storedOf } from "./collection-rows.ts";
 import { integerOf, raw } from "./rows.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
@@ -22,10 +20,6 @@ function statements(file: SqliteFile) {
          coalesce(sum(c.length_bytes), 0) AS live_bytes
        FROM packs p LEFT JOIN chunks c ON c.pack = p.number
        WHERE p.name > ? GROUP BY p.name ORDER BY p.name LIMIT ?`,
-    ),
-    chunksIn: file.prepare(
-      `SELECT c.id, p.name, c.offset_bytes, c.length_bytes FROM chunks c
-       JOIN packs p ON p.number = c.pack WHERE p.name = ? ORDER BY c.offset_bytes`,
     ),
     addPack: file.prepare("INSERT INTO packs (name, size_bytes) VALUES (?, ?) RETURNING number"),
     moveChunk: file.prepare(
@@ -74,10 +68,6 @@ export class SqlitePacks implements PackCollection {
 
   async packs(limit: number, after = ""): Promise<PackRow[]> {
     return this.#file.read(() => this.#sql.packs.all(after, limit).map(packRowOf));
-  }
-
-  async chunksIn(pack: string): Promise<ChunkPlace[]> {
-    return this.#file.read(() => this.#sql.chunksIn.all(pack).map(placeOf));
   }
 
   async move(
