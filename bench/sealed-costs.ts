@@ -1,8 +1,8 @@
 // What sealing costs: the same files from a device to another through a plain space, a sealed one
 // that shares chunks with other accounts, and a sealed one that shares them with nobody:
 // `node_modules/.bin/node bench/sealed-costs.ts [--mib 64] [--files 1000] [--rounds 3]
-// [--folder DIR]`. The kinds take turns in each round; of times and processor seconds the middle one
-// is told, with the bytes on both lines and on the server's disk. Linux only.
+// [--folder DIR]`. The kinds take turns in each round; of times and processor seconds the middle
+// one is told, with the bytes on both lines and on the server's disk. Linux only.
 
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
