@@ -119,10 +119,10 @@ function isBlock({ signature }: Signed, block: number, hash: Uint8Array): boolea
   return true;
 }
 
-type Copy = { readonly base: number; readonly offset: number; readonly length: number };
+export type Copy = { readonly base: number; readonly offset: number; readonly length: number };
 
 /** What stands in a chunk between two literals, and how many literals stand before it. */
-type Turn = { readonly literals: Uint8Array; readonly copy: Copy | null };
+export type Turn = { readonly literals: Uint8Array; readonly copy: Copy | null };
 
 /** Finds what a chunk shares with the bases, greedily from its start. */
 function* turnsOf(strong: StrongHash, index: BaseIndex, raw: Uint8Array): Generator<Turn> {
@@ -205,6 +205,31 @@ class Writer {
   }
 }
 
+/** The bases that turns copy from, those first from which most is copied. */
+function usedBy(turns: readonly Turn[]): number[] {
+  const shares = new Map<number, number>();
+  for (const { copy } of turns) {
+    if (copy !== null) shares.set(copy.base, (shares.get(copy.base) ?? 0) + copy.length);
+  }
+  return [...shares].toSorted(([, a], [, b]) => b - a).map(([base]) => base);
+}
+
+/** Turns as they are stored; the last of them is what stands behind the last copy. */
+export function writeTurns(turns: readonly Turn[]): Delta {
+  const used = usedBy(turns);
+  const writer = new Writer();
+  for (const { literals, copy } of turns) {
+    if (copy === null && literals.length === 0) break;
+    writer.number(literals.length);
+    writer.bytes(literals);
+    if (copy === null) break;
+    writer.number(copy.length);
+    writer.number(used.indexOf(copy.base));
+    writer.number(copy.offset);
+  }
+  return { bytes: writer.end(), used };
+}
+
 /**
  * The delta of a chunk that shares a block with at least one base, else null. It copies from the at
  * most `most` bases that share most with it.
@@ -216,29 +241,13 @@ export function encodeDelta(
   most: number,
 ): Delta | null {
   const turns = [...turnsOf(strong, index, raw)];
-  const shares = new Map<number, number>();
-  for (const { copy } of turns) {
-    if (copy !== null) shares.set(copy.base, (shares.get(copy.base) ?? 0) + copy.length);
-  }
-  if (shares.size === 0) return null;
-  const best = [...shares].toSorted(([, a], [, b]) => b - a).map(([base]) => base);
-  if (best.length > most) {
-    const kept = best.slice(0, most);
-    const few = new BaseIndex(kept.map((base) => index.bases[base]!));
-    const delta = encodeDelta(strong, few, raw, most);
-    return delta && { bytes: delta.bytes, used: delta.used.map((base) => kept[base]!) };
-  }
-  const writer = new Writer();
-  for (const { literals, copy } of turns) {
-    if (copy === null && literals.length === 0) break;
-    writer.number(literals.length);
-    writer.bytes(literals);
-    if (copy === null) break;
-    writer.number(copy.length);
-    writer.number(best.indexOf(copy.base));
-    writer.number(copy.offset);
-  }
-  return { bytes: writer.end(), used: best };
+  const used = usedBy(turns);
+  if (used.length === 0) return null;
+  if (used.length <= most) return writeTurns(turns);
+  const kept = used.slice(0, most);
+  const few = new BaseIndex(kept.map((base) => index.bases[base]!));
+  const delta = encodeDelta(strong, few, raw, most);
+  return delta && { bytes: delta.bytes, used: delta.used.map((base) => kept[base]!) };
 }
 
 /**

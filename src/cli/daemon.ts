@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import { fromHex } from "#core/bytes.ts";
 import type { DeviceId, SpaceId } from "#core/ids.ts";
 import type { Log } from "#core/world.ts";
@@ -9,6 +10,7 @@ import { openDeviceStore, type DeviceStore } from "#platform/device-store.ts";
 import { systemDigest } from "#platform/digest.ts";
 import { openDisk } from "#platform/disk.ts";
 import { openFileReader } from "#platform/file-reader.ts";
+import { FileKeptBytes, keptLimit } from "#platform/kept-bytes.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { Threads } from "#platform/threads.ts";
@@ -60,13 +62,15 @@ type Surroundings = {
   readonly tell?: Tell;
   /** When deletions are so many that a person is asked first; null: never. */
   readonly holdLimits: HoldLimits | null;
+  /** The most bytes that are kept to tell edits from; undefined: as many as there may be. */
+  readonly keptBytes?: number | undefined;
 };
 
 /** Wires the real world to the engine for one linked folder; nothing runs before `engine.run`. */
 export function openFolder(
   link: Link,
   databasePath: string,
-  { log, tell, holdLimits, sealed }: Surroundings,
+  { log, tell, holdLimits, sealed, keptBytes }: Surroundings,
 ): OpenFolder {
   const store = openDeviceStore(databasePath, { folding: link.folding });
   const disk = openDisk(link.dir);
@@ -79,13 +83,17 @@ export function openFolder(
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;
   const remote = new HttpRemote({ ...shared, url, token, space });
+  const keptPath = join(dirname(databasePath), "kept.sqlite");
+  const kept =
+    sealed === undefined ? null : new FileKeptBytes(keptPath, keptLimit(keptPath, keptBytes));
   const doors =
-    sealed === undefined
+    sealed === undefined || kept === null
       ? { remote, seal: plainSeal(store.records) }
       : openSealedSpace({
           ...link,
           ...sealed,
           ...store,
+          kept,
           primitives: systemPrimitives,
           work: chunkWorkIn(threads),
           digest: systemDigest,
@@ -103,6 +111,7 @@ export function openFolder(
       await reader[Symbol.asyncDispose]();
       await threads[Symbol.asyncDispose]();
       await disk[Symbol.asyncDispose]();
+      kept?.close();
       store.close();
     },
   };

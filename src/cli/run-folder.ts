@@ -5,6 +5,7 @@ import { lockFolder } from "#platform/folder-lock.ts";
 import { giveMemoryBack } from "#platform/idle-memory.ts";
 import { rootGone } from "#sync/root.ts";
 import { HOLD_LIMITS, type HoldLimits } from "#sync/mass.ts";
+import { CommandError, EXIT } from "./exit.ts";
 import { openControl } from "./control.ts";
 import { openFolder, type OpenFolder } from "./daemon.ts";
 import { openSealedDoor } from "./sealed-door.ts";
@@ -20,6 +21,17 @@ import { engineAnswers } from "./answers.ts";
 /** `LOCKSTEP_HOLD=off`: this machine deletes without asking, however much it is. */
 function holdLimits(environment: NodeJS.ProcessEnv): HoldLimits | null {
   return environment["LOCKSTEP_HOLD"] === "off" ? null : HOLD_LIMITS;
+}
+
+/** `LOCKSTEP_KEEP_MIB`: how many MiB of a folder's chunks are kept to tell edits from; 0: none. */
+function keptBytes(environment: NodeJS.ProcessEnv): number | undefined {
+  const mebibytes = environment["LOCKSTEP_KEEP_MIB"];
+  if (mebibytes === undefined) return undefined;
+  if (/^\d{1,6}$/.test(mebibytes)) return Number(mebibytes) * 1024 * 1024;
+  throw new CommandError(
+    `LOCKSTEP_KEEP_MIB is "${mebibytes}": give it a number of MiB, or 0 to keep nothing.`,
+    EXIT.wrongUsage,
+  );
 }
 
 /** What was displaced by the engine is looked at this often. */
@@ -57,6 +69,7 @@ export async function runFolder(
         log,
         tell: events.tell,
         holdLimits: holdLimits(process.env),
+        keptBytes: keptBytes(process.env),
       }),
     );
     stack.use(

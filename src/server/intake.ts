@@ -20,7 +20,7 @@ const MAX_QUARANTINED = 10_000;
 
 type World = {
   readonly packs: PackStore;
-  readonly chunks: ChunkIndex;
+  readonly chunks: Omit<ChunkIndex, "heldBytes">;
   readonly scrub: Pick<ScrubIndex, "quarantine" | "quarantined">;
   readonly digest: Digest;
   readonly chance: Chance;

@@ -38,7 +38,21 @@ export const CHEAT_WAYS: readonly CheatWay[] = [
   ...WAYS,
 ];
 
-/** How a server cheats one device, and from when on. */
+/**
+ * After these a device goes on: a chunk is asked for again until it is the right one, and what is
+ * said of missing ones only costs time.
+ */
+export const HARMLESS_WAYS: ReadonlySet<CheatWay> = new Set([
+  "other-chunk",
+  "chunk-order",
+  "flip-chunk",
+  "cut-chunk",
+  "chunk-twice",
+  "missing-none",
+  "missing-all",
+]);
+
+/** How a server cheats one device, or with `land-all` all of them, and from when on. */
 export type Cheat = {
   readonly way: CheatWay;
   readonly device: number;
@@ -52,14 +66,46 @@ const CHUNK_LIES = 0.6;
 
 const AT = /^at:(\d+)$/;
 
-/** Stands between the server and one of its devices, and lies to that device. */
+/**
+ * True of a commit that the server was right to refuse by what stands in the journal: when new keys
+ * began nobody can tell before the first entry that is closed with them.
+ */
+function isForbidden(
+  answer: CommitAnswer,
+  { keyEpoch = 0, base }: Commit,
+  shown: readonly Entry[],
+): boolean {
+  if (answer.outcome !== "refused") return false;
+  if (answer.code !== "epoch-old") return true;
+  const first = shown.find((entry) => (entry.keyEpoch ?? 0) >= keyEpoch);
+  const latest = shown.at(-1)?.keyEpoch ?? 0;
+  const since = first === undefined ? 0 : first.sequence - 1;
+  return latest > keyEpoch || (latest === keyEpoch && base.sequence < since);
+}
+
+/** A device that is lied to, and its way to the server's honest part. */
+type Side = { readonly honest: Remote; readonly victim: DeviceId };
+
+/** What a cheater asks of the server that it is a part of, and tells the story. */
+type Accomplice = {
+  readonly draw: Draw;
+  /** Hears of what a victim commits, whether or not anybody else ever does. */
+  readonly claim: (commit: Commit) => void;
+  /** The server's own journal. */
+  readonly entries: () => Promise<readonly Entry[]>;
+  /** Wakes who waits for the journal to grow. */
+  readonly announce: (sequence: number) => void;
+};
+
+/** Stands between the server and a device, or each of them, and lies to that one. */
 export class Cheater {
   readonly #cheat: Cheat;
-  readonly #victim: DeviceId;
   readonly #draw: Draw;
-  readonly #claim: (commit: Commit) => void;
-  /** The journal as the victim is shown it. */
+  readonly #accomplice: Accomplice;
+  /** The journal as victims are shown it. */
   readonly #shown: Entry[] = [];
+  /** How much of the server's own one was made use of. */
+  #taken = 0;
   /** Behind the last entry that the server itself told. */
   #cursor: string = CURSOR_START;
   #held: Entry | null = null;
@@ -67,16 +113,19 @@ export class Cheater {
   /** A lie was told. */
   told = false;
 
-  /** `claim` hears of what the victim commits, whether or not anybody else ever does. */
-  constructor(cheat: Cheat, victim: DeviceId, draw: Draw, claim: (commit: Commit) => void) {
+  constructor(cheat: Cheat, accomplice: Accomplice) {
     this.#cheat = cheat;
-    this.#victim = victim;
-    this.#draw = draw;
-    this.#claim = claim;
+    this.#draw = accomplice.draw;
+    this.#accomplice = accomplice;
   }
 
   get way(): CheatWay {
     return this.#cheat.way;
+  }
+
+  /** True where everybody is told the same lies. */
+  get liesToAll(): boolean {
+    return this.way === "land-all";
   }
 
   /** The chain of the journal that the victim is shown. */
@@ -94,10 +143,11 @@ export class Cheater {
   }
 
   /** The victim's remote, in the place of the honest one. */
-  wrap(honest: Remote): Remote {
+  wrap(honest: Remote, victim: DeviceId): Remote {
     return {
-      changes: (cursor, waitMs, signal) => this.#changes(honest, cursor, waitMs, signal),
-      commit: (commit, signal) => this.#commit(honest, commit, signal),
+      changes: (cursor, waitMs, signal) =>
+        this.#changes({ honest, victim }, cursor, waitMs, signal),
+      commit: (commit, signal) => this.#commit({ honest, victim }, commit, signal),
       missing: async (chunks, signal) => {
         const missing = await honest.missing(chunks, signal);
         if (this.way === "missing-none" && this.#lies()) return [];
@@ -116,7 +166,7 @@ export class Cheater {
   }
 
   async #changes(
-    honest: Remote,
+    { honest, victim }: Side,
     cursor: string,
     waitMs: number,
     signal?: AbortSignal,
@@ -130,16 +180,24 @@ export class Cheater {
       if (cursor !== CURSOR_START) throw new WorldError("reset", "The cursor is of no past.");
     }
     if (feed.entries.length > 0) this.#cursor = feed.cursor;
-    for (const entry of feed.entries) this.#take(entry);
-    const last = feed.entries.at(-1)?.sequence ?? feed.head;
+    const isGoingOn = this.liesToAll && this.told;
+    for (const entry of isGoingOn ? [] : feed.entries) this.#takeNew(entry, victim);
     const entries = this.#shown.slice(from);
     const reached = from + entries.length;
     // What the honest server has beyond this page.
-    return { entries, cursor: `at:${reached}`, head: reached + Math.max(0, feed.head - last) };
+    const left = isGoingOn ? 0 : Math.max(0, feed.head - this.#taken);
+    return { entries, cursor: `at:${reached}`, head: reached + left };
+  }
+
+  /** Two who are shown one journal may ask for the same page. */
+  #takeNew(entry: Entry, victim: DeviceId): void {
+    if (entry.sequence <= this.#taken) return;
+    this.#taken = entry.sequence;
+    this.#take(entry, victim);
   }
 
   /** What the server tells next, and what is made of it. */
-  #take(entry: Entry): void {
+  #take(entry: Entry, victim: DeviceId): void {
     const { way, rechained } = this.#cheat;
     if (way === "fork" && this.#hides(entry)) return;
     if (way === "swap" && this.#began) {
@@ -157,14 +215,14 @@ export class Cheater {
     }
     const lie = (LIES as Readonly<Record<string, Lie>>)[way];
     const isDue = this.#began && !this.told && lie !== undefined;
-    const told = isDue ? lie(entry, this.#telling()) : null;
+    const told = isDue ? lie(entry, this.#telling(victim)) : null;
     if (told !== null) this.told = true;
-    const isNew = rechained || way === "land-all" || way === "one-way";
+    const isNew = rechained || way === "one-way";
     for (const each of told ?? [entry]) this.#show(each, this.told && isNew);
   }
 
-  #telling() {
-    return { draw: this.#draw, victim: this.#victim, shown: this.#shown };
+  #telling(victim: DeviceId) {
+    return { draw: this.#draw, victim, shown: this.#shown };
   }
 
   #show(entry: Entry, rechained: boolean): void {
@@ -187,19 +245,21 @@ export class Cheater {
     return true;
   }
 
-  async #commit(honest: Remote, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
-    this.#claim(commit);
+  async #commit(side: Side, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    this.#accomplice.claim(commit);
     const { way } = this.#cheat;
-    const goesOn = way === "one-way" && this.told;
+    const { honest } = side;
+    const goesOn = (way === "one-way" || this.liesToAll) && this.told;
     if (!this.#began && !goesOn) return honest.commit(commit, signal);
     if (way === "say-diverged") {
       this.told = true;
       return { outcome: "refused", code: "diverged", detail: "Never heard of it." };
     }
-    if (way === "fork" || way === "one-way" || (way === "forget" && !this.told))
-      return this.#swallow(honest, commit, signal);
+    if (way === "fork" || way === "one-way" || (way === "forget" && !this.told) || goesOn)
+      return this.#swallow(side, commit, signal);
     const answer = await honest.commit(commit, signal);
-    if (way === "land-all" && answer.outcome === "refused") return this.#land(commit);
+    if (way === "land-all" && (this.told || isForbidden(answer, commit, this.#shown)))
+      return this.#landForAll(side, commit);
     if (answer.outcome !== "committed" || this.told) return answer;
     if (way === "other-chain") {
       this.told = true;
@@ -210,21 +270,31 @@ export class Cheater {
     return { ...answer, sequence: answer.sequence + this.#draw.pick([-1, 1]) };
   }
 
-  /** Answers a commit of which nobody else will ever hear. */
-  async #swallow(honest: Remote, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+  /** Answers a commit of which nobody else will ever hear, or that nobody judges. */
+  async #swallow(side: Side, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
     // It takes as long as any other call.
-    await honest.missing([], signal);
-    if (this.way !== "forget") return this.#land(commit);
+    await side.honest.missing([], signal);
+    if (this.liesToAll) return this.#landForAll(side, commit);
+    if (this.way !== "forget") return this.#land(side, commit);
     this.told = true;
-    const { sequence, chain } = this.#chained({ ...commit, device: this.#victim, timeMs: 0 });
+    const { sequence, chain } = this.#chained({ ...commit, device: side.victim, timeMs: 0 });
     return { outcome: "committed", sequence, chain };
   }
 
+  /** From now on everybody is shown what the journal's rules forbid, and more of it. */
+  async #landForAll(side: Side, commit: Commit): Promise<CommitAnswer> {
+    const entries = this.told ? [] : await this.#accomplice.entries();
+    for (const entry of entries) this.#takeNew(entry, side.victim);
+    const answer = this.#land(side, commit);
+    this.#accomplice.announce(this.#shown.length);
+    return answer;
+  }
+
   /** Lets land, for the victim, what the journal's rules forbid. */
-  #land(commit: Commit): CommitAnswer {
+  #land({ victim }: Side, commit: Commit): CommitAnswer {
     this.told = true;
     const known = this.#shown.find(({ commitId }) => commitId === commit.commitId);
-    const entry = known ?? this.#chained({ ...commit, device: this.#victim, timeMs: 0 });
+    const entry = known ?? this.#chained({ ...commit, device: victim, timeMs: 0 });
     if (known === undefined) this.#shown.push(entry);
     return { outcome: "committed", sequence: entry.sequence, chain: entry.chain };
   }

@@ -20,10 +20,12 @@ import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
+import { EditOracle } from "./edit-oracle.ts";
 import { Forgotten } from "./forgotten.ts";
 import { openDoors, type Gate, type Gates } from "./disk-doors.ts";
 import { isKnownName, Unhinted } from "./double-lives.ts";
 import { limitsOf } from "./holding.ts";
+import { MemoryKeptBytes } from "./memory-kept-bytes.ts";
 import { Crashed, MemoryStore, type StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
 import { Person } from "./people.ts";
@@ -34,9 +36,9 @@ import { CHUNKS, SIZES } from "./sealing.ts";
 import { isIgnored } from "./oracle.ts";
 import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
-import { TICK_MS, VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
+import { VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 import { VirtualRemote, type RemoteWorld, type Traffic } from "./virtual-remote.ts";
 import type { VirtualServer } from "./virtual-server.ts";
@@ -45,10 +47,13 @@ import { WireRemote } from "./wire-remote.ts";
 
 const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
+/** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
+const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
+const DAMAGED_SHARE = 0.3;
+/** A disk whose times are whole seconds. */
+const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */
 const MOST_REFUSALS = 100;
-/** What makes a device or the server forget: only then are both sides united anew. */
-const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
 const STOPS = new Set([
   "journal-broken",
@@ -127,8 +132,10 @@ export class Device {
   /** Set while its database is an older one that nobody has noticed. */
   #forgot: Forgotten | null = null;
   readonly #unhinted: Unhinted;
+  readonly #edits: EditOracle;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
+  readonly #kept: MemoryKeptBytes;
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
   crashDue = false;
@@ -142,14 +149,23 @@ export class Device {
     const { account } = world;
     this.#keyring = account === null ? null : new Keyring(account, this.id);
     this.#draw = new Draw(swarm.seed, `device ${index}`);
+    const keeping = new Draw(swarm.seed, `kept ${index}`);
+    const isDamaged = (): boolean => keeping.chance(DAMAGED_SHARE);
+    this.#kept = new MemoryKeptBytes(keeping.pick(KEPT_BYTES), isDamaged);
     this.time = new MachineTime(scheduler);
     this.time.skewMs = swarm.skewsMs[index] ?? 0;
     const folding = swarm.foldingDisks[index] ?? false;
     this.disk = new VirtualDisk(`disk${index}`, this.time, folding, witness);
     this.disk.reuseNumbers = swarm.reuseInodes;
+    if (swarm.coarseDisks[index] === true) this.disk.tickMs = COARSE_TICK_MS;
     const { disk, time, name } = this;
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
-    const touch = (path: string): void => world.conflicts.touched(this, path);
+    const { past, accuse } = world;
+    this.#edits = new EditOracle({ id: this.id, name, disk, past, accuse });
+    const touch = (path: string): void => {
+      world.conflicts.touched(this, path);
+      this.#edits.touched(path, this.store);
+    };
     this.#unhinted = new Unhinted(disk, witness);
     this.person = new Person(this.disk, witness, swarm.names, touch, {
       ...(swarm.sealed === null ? {} : { sizes: SIZES }),
@@ -276,7 +292,7 @@ export class Device {
   /** As this machine's clock has it; in the tick in which it came up nobody writes. */
   #boot(): { id: string; beganMs: number } {
     const upMs = this.#world.scheduler.nowMs - this.#bootedAtMs;
-    return { id: String(this.#boots), beganMs: this.time.nowMs - upMs - TICK_MS };
+    return { id: String(this.#boots), beganMs: this.time.nowMs - upMs - this.disk.tickMs };
   }
 
   /** The process ends by itself, in order. */
@@ -317,6 +333,7 @@ export class Device {
     this.#world.scheduler.note(`${this.name} gets an older database`);
     this.store = this.#openStore(image);
     this.#forgot = new Forgotten(this.store, this.#sent);
+    this.#edits.forget();
     const { disk, store } = this;
     this.oracle.forgot((folder) => {
       return folder === disk.root || store.holding(folder.file).length > 0;
@@ -333,8 +350,10 @@ export class Device {
     const store = new MemoryStore(this.#nameKey, image);
     const { name, disk, oracle } = this;
     const isCheated = (): boolean => this.cheater?.told === true;
-    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void =>
+    const changed = (before: ReadonlyMap<NodeId, NodeRow | undefined>): void => {
       this.#unhinted.count(store, before);
+      this.#edits.changed(before.keys(), store);
+    };
     const nameKey = this.#nameKey;
     const listsSlowly = this.#world.swarm.slowListing > 0;
     const judged = { name, disk, oracle, past, nameKey, isCheated, listsSlowly, accuse, changed };
@@ -373,6 +392,7 @@ export class Device {
     const { scheduler, happened } = this.#world;
     scheduler.note(`${this.name} is told of a restored server`);
     happened.add("sealed: announced restore");
+    this.#edits.forget();
     this.#end();
     acceptRestore(this.store);
     const person = new Actor(`${this.name}'s person`, 1);
@@ -429,14 +449,14 @@ export class Device {
       token === null
         ? new VirtualRemote(line)
         : new WireRemote(line, virtualClock(line.scheduler, actor, this.time), token);
-    const remote = this.cheater?.wrap(honest) ?? honest;
+    const remote = this.cheater?.wrap(honest, this.id) ?? honest;
     const keyring = this.#keyring;
     const { sealed: sealing, folding } = swarm;
     if (account === null || keyring === null || sealing === null) {
       return { seal: plainSeal(this.store), remote };
     }
     const { id: device, store } = this;
-    const own = { device, folding, store, disk, remote, line, happened };
+    const own = { device, folding, store, kept: this.#kept, disk, remote, line, happened };
     return sealedDoors({ account, keyring, sealing, ...own });
   }
 
@@ -470,6 +490,7 @@ export class Device {
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
     this.#judged.add(commit.commitId);
+    this.#edits.judge(commit, this.store);
     this.#judgeMany(commit);
     for (const change of commit.changes) {
       if (change.kind !== "delete") continue;
@@ -557,12 +578,14 @@ export class Device {
   }
 
   #log(): Log {
-    const { scheduler, swarm, accuse } = this.#world;
-    const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
+    const { scheduler, swarm, server, accuse } = this.#world;
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
       if (event === "uniting") this.#forgot = null;
+      if (event === "uniting") this.#edits.forget();
+      // Only where a device or the server forgets are both sides united anew.
+      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

@@ -64,10 +64,10 @@ test("a journal's replay has nothing against a tree", () => {
 
 test("the past of a server has each state of each line of its history", () => {
   const past = new Past();
-  past.append(1, "c1", made);
-  past.append(2, "c2", [move(b, 1, ROOT_NODE)]);
+  past.append({ sequence: 1, chain: "c1" }, made);
+  past.append({ sequence: 2, chain: "c2" }, [move(b, 1, ROOT_NODE)]);
   past.rewindTo("c1");
-  past.append(2, "d2", [del(b, 1)]);
+  past.append({ sequence: 2, chain: "d2" }, [del(b, 1)]);
   const parents = ["c1", "c2", "d2"].map((chain) => {
     const moment = past.moment(chain);
     assert.ok(moment);

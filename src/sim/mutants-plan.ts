@@ -153,4 +153,33 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "A file that a person put in place of the synced one counts as that one (N2', N3).",
     ...ANY_INODE,
   ),
+  mutant(
+    "bytes-vouch-for-revision",
+    "What was changed and changed back counts as unchanged where somebody edited it (PL18).",
+    [
+      NORMALISE,
+      "  if (bodyMoved && remote.crev !== synced.crev && !sameBody(local.content, remote.content)) {",
+      `  const isTheirs = !sameBody(remote.content, synced.content);
+  if (bodyMoved && isTheirs && !sameBody(local.content, remote.content)) {`,
+    ],
+  ),
+  mutant(
+    "undone-edit-is-level",
+    "Whoever has the bytes of a revision is level with it, whatever came between (PL18).",
+    [
+      "sync/tree.ts",
+      "  const isAsAgreed = synced?.crev === before.crev && sameBody(before.content, after.content);",
+      "  const isAsAgreed = synced !== null && sameBody(synced.content, after.content);",
+    ],
+  ),
+  mutant(
+    "undone-edit-is-deleted",
+    "A deletion takes what was changed and changed back meanwhile (PL18).",
+    [NORMALISE, "    remote.crev !== synced.crev ||\n    remote.lrev", "    remote.lrev"],
+  ),
+  mutant("undone-move-is-level", "A move undoes what was moved and moved back meanwhile (PL18).", [
+    TARGET,
+    "return !samePlace(mine, synced) && remote.lrev === synced.lrev ? mine : remote;",
+    "return !samePlace(mine, synced) && samePlace(remote, synced) ? mine : remote;",
+  ]),
 ];

@@ -83,6 +83,12 @@ export function isLasting({ code }: Problem): boolean {
   return LASTING.has(code);
 }
 
+/** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
+export function isAtRest({ engine }: Device): boolean {
+  const status = engine?.status(0);
+  return status?.state === "in-sync" && status.problems.every(isLasting);
+}
+
 /** Of what people name in a story, Word's temporary files are ignored, and such folders. */
 export function isIgnored(path: string): boolean {
   return splitPath(path).some((name) => name.endsWith(".tmp"));

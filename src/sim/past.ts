@@ -1,11 +1,16 @@
-import type { NodeId } from "#core/ids.ts";
+import type { DeviceId, NodeId } from "#core/ids.ts";
 import { sameBody, type Content, type Place } from "#core/node.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
 import type { RemoteSide } from "#sync/tree.ts";
 
-type State = { readonly sequence: number; readonly side: RemoteSide | null };
+type State = {
+  readonly sequence: number;
+  readonly side: RemoteSide | null;
+  /** Who made it so; null where nobody said. */
+  readonly author: DeviceId | null;
+};
 
 /** One line of a journal's history: a restore of the server begins another one. */
 class Line {
@@ -26,6 +31,13 @@ class Line {
     return this.states.get(node)?.findLast((state) => state.sequence <= sequence)?.side ?? null;
   }
 }
+
+/** Where a commit landed, and who sent it. */
+type Landed = {
+  readonly sequence: number;
+  readonly chain: string;
+  readonly author?: DeviceId | null;
+};
 
 /** A moment of the server: all that it knew then, in whichever line of its history. */
 export type Moment = { readonly line: Line; readonly sequence: number };
@@ -68,7 +80,7 @@ export class Past {
   }
 
   /** A commit landed; the same one told twice changes nothing. */
-  append(sequence: number, chain: string, changes: readonly Change[]): void {
+  append({ sequence, chain, author = null }: Landed, changes: readonly Change[]): void {
     this.claim(changes);
     if (this.#moments.has(chain)) return;
     const nodes = new Set<NodeId>();
@@ -78,7 +90,7 @@ export class Past {
       const before = this.#line.at(node, sequence);
       const side = applied(before, change, sequence);
       const states = this.#line.states.get(node) ?? [];
-      states.push({ sequence, side });
+      states.push({ sequence, side, author });
       this.#line.states.set(node, states);
       if (side !== null) this.#ever.set(node, [...(this.#ever.get(node) ?? []), side]);
     }
@@ -99,6 +111,11 @@ export class Past {
   /** What the server had of a node at that moment. */
   at(node: NodeId, { line, sequence }: Moment): RemoteSide | null {
     return line.at(node, sequence);
+  }
+
+  /** All that a node was up to that moment, in order. */
+  statesOf(node: NodeId, { line, sequence }: Moment): readonly State[] {
+    return (line.states.get(node) ?? []).filter((state) => state.sequence <= sequence);
   }
 
   /** The nodes that changed between two moments of one line; none when they are of two. */

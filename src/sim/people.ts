@@ -51,6 +51,7 @@ export const RARER_WAYS = [
   "make-outside-link",
   "nest",
   "save-unchanged",
+  "write-back",
 ] as const;
 
 /** What somebody may do to a thing in the moment in which an engine acts on it. */
@@ -115,7 +116,12 @@ export class Person {
     habits: Partial<Habits> = {},
   ) {
     this.#habits = { sizes: USUAL_SIZES, isKnownName: () => false, ...habits };
-    this.#touched = touched;
+    this.#touched = (path) => {
+      touched(path);
+      // What is written through one name of a file is there under the others, too.
+      const inode = disk.peek(path);
+      if (inode?.isShared === true) for (const name of disk.namesOf(inode)) touched(name);
+    };
     this.#disk = disk;
     this.#witness = witness;
     this.#names = names;
@@ -245,6 +251,8 @@ export class Person {
         return yield* this.#move(at.folder(), at.folder());
       case "save-unchanged":
         return yield* this.#saveUnchanged(at.file());
+      case "write-back":
+        return yield* this.#writeBack(at.file(), at.draw);
     }
   }
 
@@ -307,6 +315,13 @@ export class Person {
     const beside = `${path}.new`;
     yield* this.write(beside, bytes);
     yield* this.rename(beside, path);
+  }
+
+  /** Bytes that the file had before, as who undoes what was saved. */
+  *#writeBack(path: string, draw: Draw): Deed {
+    const { kind, bytes, past } = this.#disk.expect(path);
+    const earlier = past.filter((each) => each.length > 0 && each !== bytes);
+    if (kind === "file" && earlier.length > 0) yield* this.write(path, draw.pick(earlier));
   }
 
   *#vim(path: string, at: Attempt): Deed {

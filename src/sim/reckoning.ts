@@ -1,5 +1,6 @@
 import { utf8 } from "#core/bytes.ts";
 import { PRIVATE_FOLDER } from "#core/names.ts";
+import { HARMLESS_WAYS } from "./cheater.ts";
 import type { Device } from "./device.ts";
 import { disagreements, type Ledger } from "./oracle.ts";
 import { show } from "./people.ts";
@@ -51,6 +52,10 @@ export async function reckon(world: Reckoning): Promise<string[]> {
   }
   const going = devices.filter(({ stopped }) => stopped === null);
   const together = going.filter((device) => device !== apart);
+  const believers = going.filter((device) => device !== apart && isTaken(device));
+  if (believers.length > 0) {
+    return believers.map(({ name, cheater: by }) => `${name} went on after a lie: ${by?.way}`);
+  }
   const crimes = (await disagreements(together, server)).map((line) => `not the same: ${line}`);
   for (const device of going) {
     const { name, chain, engine } = device;
@@ -59,6 +64,11 @@ export async function reckon(world: Reckoning): Promise<string[]> {
     if (engine === null) crimes.push(`${name} does not run`);
   }
   return [...crimes, ...bytesOf(world)];
+}
+
+/** True of a device that was told what nobody who knows better goes on after. */
+function isTaken({ cheater }: Device): boolean {
+  return cheater !== null && cheater.told && !HARMLESS_WAYS.has(cheater.way);
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { DeviceId } from "#core/ids.ts";
 import { chunkWorkHere } from "#crypto/chunk-work.ts";
 import { nodeDigest } from "#server/digest.ts";
-import type { Disk, Remote, Seal } from "#sync/ports.ts";
+import type { Disk, KeptBytes, Remote, Seal } from "#sync/ports.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
 import { openSealedSpace } from "#sync/sealed-space.ts";
 import type { MemoryStore } from "./memory-store.ts";
@@ -41,6 +41,7 @@ type DoorsWorld = {
   readonly device: DeviceId;
   readonly folding: boolean;
   readonly store: MemoryStore;
+  readonly kept: KeptBytes;
   readonly disk: Pick<Disk, "look">;
   /** To the server that knows stored chunks only. */
   readonly remote: Remote;
@@ -51,6 +52,7 @@ type DoorsWorld = {
 /** A device's two doors to its sealed space; key service and keyring are behind the same line. */
 export function sealedDoors(world: DoorsWorld): { seal: Seal; remote: Remote } {
   const { account, keyring, sealing, store, disk, happened, device, folding, remote } = world;
+  const { kept } = world;
   const line = new VirtualLine(world.line);
   return openSealedSpace({
     space: account.space,
@@ -79,6 +81,7 @@ export function sealedDoors(world: DoorsWorld): { seal: Seal; remote: Remote } {
     trees: store,
     records: store,
     sealedRecords: store.sealed,
+    kept,
     disk,
     remote,
   });

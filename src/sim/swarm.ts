@@ -34,6 +34,8 @@ export type Swarm = {
   /** Which devices' disks fold case. */
   readonly foldingDisks: readonly boolean[];
   readonly reuseInodes: boolean;
+  /** Which devices' disks keep times in whole seconds. */
+  readonly coarseDisks: readonly boolean[];
   /** Everything rests between two people's steps, and nothing goes wrong. */
   readonly sequential: boolean;
   readonly names: readonly string[];
@@ -107,6 +109,26 @@ const ALL_NAMES = ["a", "b", "c.txt", "d", "A", "B", "\u00e4", "a\u0308"];
 /** What two people who move folders begin with, and when they meet again. */
 const FIRST_FOLDERS: readonly Way[] = ["make-folder", "make-folder", "make-folder", "write"];
 const PAIR_MS = 2_500;
+/** Deeds of one person that follow one another within the time that a look takes. */
+const HASTY_DEEDS = 4;
+const HASTY_MS = 60;
+
+/** … and two who work on few files. */
+const FIRST_FILES = 2;
+const FIRST_FILE: Way = "create";
+const FILE_WAYS: readonly Way[] = [
+  "append",
+  "overwrite-same-size",
+  "save-by-rename",
+  "save-unchanged",
+  "write-back",
+  "rename-over",
+  "rename-file",
+  "make-executable",
+  "swap",
+  "touch",
+  "delete",
+];
 
 /** Half of the time nothing, else something up to `most`. */
 function rate(draw: Draw, most: number): number {
@@ -126,8 +148,10 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
     new Draw(seed, "litter"),
   );
   const folders = withFolders(people, new Draw(seed, "folders"));
-  const moments = withMoments(folders, new Draw(seed, "moments"));
-  return withSealing(moments, new Draw(seed, "sealing"));
+  const files = withFiles(folders, new Draw(seed, "files"));
+  const moments = withMoments(files, new Draw(seed, "moments"));
+  const disks = withCoarseDisks(moments, new Draw(seed, "disks"));
+  return withSealing(disks, new Draw(seed, "sealing"));
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -174,6 +198,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
       return folding && (draw.chance(0.15) || sequential);
     }),
     reuseInodes: draw.chance(0.3),
+    coarseDisks: [],
     sequential,
     names,
     ways,
@@ -256,26 +281,67 @@ function withFolders(swarm: Swarm, draw: Draw): Swarm {
     "delete-all": draw.below(3),
   };
   const most = draw.pick([10, 100, 1_000]);
+  const latencyMs = draw.pick([20, 100, 300, 2_000]);
+  // Folders that move while all of them are listed.
+  const isSlow = draw.chance(0.4);
+  const slow = isSlow ? { overflow: 0.5, glances: 0, longestStepMs: 20 } : {};
+  const hasty = isSlow && draw.chance(0.5) ? HASTY_DEEDS : null;
   const deeds = swarm.deeds.map((deed, at) => {
     if (at < FIRST_FOLDERS.length) {
       return { ...deed, device: 0, waitMs: 0, way: FIRST_FOLDERS[at] ?? "write" };
+    }
+    // One person, quicker than any look.
+    if (hasty !== null) {
+      const waitMs = at % hasty === 0 ? PAIR_MS : draw.below(HASTY_MS);
+      return { ...deed, device: Math.floor(at / hasty) % 2, waitMs };
     }
     // In pairs: both begin from what both have, or one where the other's deletion is believed.
     const laterMs = draw.below(most) + draw.pick([0, 0, 1_000]);
     return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : laterMs };
   });
-  const latencyMs = draw.pick([20, 100, 300]);
-  // Folders that move while all of them are listed.
-  const slow = draw.chance(0.4) ? { overflow: 0.5, glances: 0, longestStepMs: 20 } : {};
   return { ...swarm, ways, deeds, latencyMs, ...slow, names: swarm.names.slice(0, 3) };
+}
+
+function movesFolders({ deeds }: Swarm): boolean {
+  return deeds[0]?.way === FIRST_FOLDERS[0];
+}
+
+function editsFiles({ deeds }: Swarm): boolean {
+  return deeds[0]?.way === FIRST_FILE;
+}
+
+/** Two people at the same few files, of whom one may be on the way for a while. */
+function withFiles(swarm: Swarm, draw: Draw): Swarm {
+  if (swarm.sequential || movesFolders(swarm) || !draw.chance(0.08)) return swarm;
+  const ways: Partial<Record<Way, number>> = { write: 2 };
+  for (const way of FILE_WAYS) if (draw.chance(0.5)) ways[way] = draw.between(1, 6);
+  const most = draw.pick([10, 300, 2_000]);
+  const deeds = swarm.deeds.map((deed, at) => {
+    if (at < FIRST_FILES) return { ...deed, device: 0, waitMs: 0, way: FIRST_FILE };
+    return { ...deed, device: at % 2, waitMs: at === FIRST_FILES ? PAIR_MS : draw.below(most) };
+  });
+  const away = draw.chance(0.6) ? [partitionAt(draw.between(PAIR_MS / 2, 2 * PAIR_MS))] : [];
+  const fates = [...away, ...swarm.fates].map((fate, id) => ({ ...fate, id }));
+  const latencyMs = draw.pick([swarm.latencyMs, 300, 2_000]);
+  return { ...swarm, ways, deeds, fates, latencyMs, names: swarm.names.slice(0, 2) };
+}
+
+function partitionAt(waitMs: number): Swarm["fates"][number] {
+  return { id: 0, fate: "partition", device: 1, waitMs };
+}
+
+/** Some disks cannot tell two edits of one second apart. */
+function withCoarseDisks(swarm: Swarm, draw: Draw): Swarm {
+  if (!draw.chance(0.06)) return swarm;
+  return { ...swarm, coarseDisks: Array.from({ length: swarm.devices }, () => draw.chance(0.6)) };
 }
 
 /** What happens right between two steps of an engine: people's deeds, and its end. */
 function withMoments(swarm: Swarm, draw: Draw): Swarm {
   if (swarm.sequential) return swarm;
   const ways = SURPRISES.filter(() => draw.chance(0.4));
-  const movesFolders = swarm.deeds[0]?.way !== undefined;
-  const isAmbushed = ways.length > 0 && draw.chance(movesFolders ? 0.5 : 0.15);
+  const isClose = movesFolders(swarm) || editsFiles(swarm);
+  const isAmbushed = ways.length > 0 && draw.chance(isClose ? 0.5 : 0.15);
   const ambush = isAmbushed ? { share: draw.pick([0.1, 0.3, 0.6]), ways } : null;
   // What is read within one tick of the disk's clock after it was written.
   const quick = isAmbushed && draw.chance(0.3) ? { longestStepMs: 1, hintLatencyMs: 0 } : {};
@@ -343,14 +409,20 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances, holding, ambush, server, sealed } = swarm;
+  const { skewsMs, glances, holding, ambush, server, sealed, coarseDisks } = swarm;
   return {
     ...swarm,
     skewsMs: skewsMs ?? skewsOf(swarm.devices),
     glances: glances ?? 0,
+    coarseDisks: coarseDisks ?? [],
     holding: holding ?? null,
     ambush: ambush ?? null,
     server: server ?? "sqlite",
     sealed: sealed ? { ...sealed, primitives: sealed.primitives ?? "real" } : null,
   };
+}
+
+/** True when a device or the server goes back to what it knew before. */
+export function isForgetful({ fates }: Pick<Swarm, "fates">): boolean {
+  return fates.some(({ fate }) => ["roll-back", "server-restore", "power-cut"].includes(fate));
 }

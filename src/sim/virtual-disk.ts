@@ -8,7 +8,7 @@ import type { Draw } from "./chance.ts";
 import type { MachineTime } from "./virtual-clock.ts";
 
 /** Times on this disk are kept in steps this long: two edits within one look alike. */
-export const TICK_MS = 4;
+const TICK_MS = 4;
 const NS_PER_MS = 1_000_000n;
 
 type Times = { mtimeNs: bigint; ctimeNs: bigint };
@@ -78,6 +78,8 @@ export class VirtualDisk {
   #unsyncedNames: (() => void)[][] = [];
   #group: (() => void)[] | null = null;
   #freeNumbers: number[] = [];
+  /** Its times are multiples of this. */
+  tickMs = TICK_MS;
   /** Numbers of inodes that are gone are given out again, as ext4 does. */
   reuseNumbers = false;
   /**
@@ -102,7 +104,7 @@ export class VirtualDisk {
   }
 
   tickNs(): bigint {
-    return BigInt(Math.floor(this.#time.nowMs / TICK_MS) * TICK_MS) * NS_PER_MS;
+    return BigInt(Math.floor(this.#time.nowMs / this.tickMs) * this.tickMs) * NS_PER_MS;
   }
 
   create(kind: EntryKind, target = ""): Inode {

@@ -69,7 +69,7 @@ export class VirtualRemote implements Remote {
         const fault = life === server.life ? server.answerFault(commit.commitId, answer) : null;
         if (fault !== null) accuse(fault);
         if (answer.outcome === "committed") {
-          past.append(answer.sequence, answer.chain, server.opened(commit.changes));
+          past.append({ ...answer, author: device }, server.opened(commit.changes));
         }
         return answer;
       },

@@ -40,6 +40,8 @@ export class VirtualServer {
   #intake: Intake;
   #app: App | null;
   #hasBackup = false;
+  /** An older copy was put back. */
+  hasGoneBack = false;
   /** Counts starts: what was asked of an earlier one is never answered. */
   life = 0;
   /** What each commit was answered with first. */
@@ -170,6 +172,7 @@ export class VirtualServer {
   restoreBackup(): boolean {
     if (!this.#hasBackup) return false;
     this.#database.restore();
+    this.hasGoneBack = true;
     const epoch = newEpoch(this.#draw);
     void this.#database.journals.restart(() => epoch, true);
     this.#answers.clear();

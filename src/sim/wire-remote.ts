@@ -119,8 +119,9 @@ export class WireRemote implements Remote {
     const answer = CommitAnswer.safeParse(jsonOf(answered));
     if (!answer.success || answer.data.outcome !== "committed") return;
     const { sequence, chain } = answer.data;
-    const { past, server } = this.#world;
-    past.append(sequence, chain, server.opened(Commit.parse(jsonOf(sent as Uint8Array)).changes));
+    const { past, server, device: author } = this.#world;
+    const { changes } = Commit.parse(jsonOf(sent as Uint8Array));
+    past.append({ sequence, chain, author }, server.opened(changes));
   }
 }
 

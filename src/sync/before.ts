@@ -47,12 +47,21 @@ export class Before {
     this.#ends = ends;
   }
 
+  /** The old chunk that stood at this offset, or nearest behind it. */
+  nearest(offsetBytes: number): ChunkId | undefined {
+    return this.#chunks[Math.min(this.#placeOf(offsetBytes), this.#chunks.length - 1)];
+  }
+
+  #placeOf(offsetBytes: number): number {
+    const place = this.#ends.findIndex((end) => end > offsetBytes);
+    return place < 0 ? this.#chunks.length : place;
+  }
+
   /** Old chunks that stood near this offset; equal lists are one and the same. */
   near(offsetBytes: number): readonly ChunkId[] {
     const count = this.#chunks.length;
     if (count === 0) return NOTHING;
-    const next = this.#ends.findIndex((end) => end > offsetBytes);
-    const middle = count <= WINDOW_CHUNKS ? 0 : next < 0 ? count : next;
+    const middle = count <= WINDOW_CHUNKS ? 0 : this.#placeOf(offsetBytes);
     const step = Math.floor(middle / STEP_CHUNKS);
     const known = this.#windows.get(step);
     if (known !== undefined) return known;

@@ -64,8 +64,9 @@ async function signAll({ seal }: Device): Promise<void> {
 /** A device with a chunk that was sent, lies on its disk, and was signed. */
 async function withFile(
   bytes = randomSample(1, 60_000),
+  keptBytes = 0,
 ): Promise<{ device: Device; old: ChunkFrame }> {
-  const device = sealedDevice();
+  const device = sealedDevice(keyring(), undefined, undefined, keptBytes);
   const old = frameOf(bytes);
   await device.remote.put([old]);
   keep(device, old);
@@ -73,7 +74,11 @@ async function withFile(
   return { device, old };
 }
 
-function edited(bytes: Uint8Array, at: number, put = Uint8Array.of(1, 2, 3)): ChunkFrame {
+function edited(
+  bytes: Uint8Array,
+  at: number,
+  put: Uint8Array = Uint8Array.of(1, 2, 3),
+): ChunkFrame {
   return frameOf(Uint8Array.from([...bytes.subarray(0, at), ...put, ...bytes.subarray(at)]));
 }
 
@@ -197,5 +202,49 @@ suite("deltas of a sealed space", () => {
     assert(bytes < 3_000, `${bytes} bytes`);
     const bases = sealed(device, frameOf(half)).bases?.map(({ raw }) => raw);
     assert.deepEqual(bases?.toSorted(), [old.id, strangers[1]!.id].toSorted());
+  });
+
+  test("SL17: what was kept of a file tells to the byte what is new in it", async () => {
+    const { device, old } = await withFile(randomSample(1, 60_000), 100_000);
+    device.disk.files.clear();
+    const first = edited(old.bytes, 30_000, randomSample(2, 4_000));
+    const sent = await send(device, first, [old.id]);
+    assert(sent < 4_500, `${sent} bytes`);
+    assert.deepEqual(sealed(device, first).bases, [sealed(device, old)]);
+    // What was edited is kept without a rest, in the place of what was there before.
+    const second = edited(first.bytes, 9_000);
+    assert.equal(await send(device, second, [first.id]), 312, "the least that is ever sent");
+    const frames = [first, second];
+    assert.deepEqual(await fetched(other(device, ...frames), ...frames), frames);
+  });
+
+  test("SL17: what other files still hold does as well", async () => {
+    const { device, old } = await withFile();
+    const now = edited(old.bytes, 30_000);
+    assert.equal(await send(device, now, [old.id]), 312);
+    assert.deepEqual(await fetched(other(device, now), now), [now]);
+  });
+
+  test("SL17: what was kept and is not what it was is no base", async () => {
+    const { device, old } = await withFile(randomSample(1, 60_000), 100_000);
+    device.disk.files.clear();
+    const now = edited(old.bytes, 30_000);
+    const damaged = old.bytes.slice();
+    damaged[10]! ^= 1;
+    device.kept.get = () => damaged;
+    const bytes = await send(device, now, [old.id]);
+    assert(bytes > 1_000, `${bytes} bytes`);
+    assert.deepEqual(await fetched(other(device, now), now), [now]);
+  });
+
+  test("SL17: without one equal block, what stood there before is a base", async () => {
+    const { device, old } = await withFile(randomSample(1, 60_000), 100_000);
+    const now = frameOf(old.bytes.map((byte, at) => (at % 700 === 0 ? byte ^ 1 : byte)));
+    device.disk.files.clear();
+    const before = new Set(device.shelf.chunks.keys());
+    await device.remote.put([{ ...now, alike: [old.id], nearest: old.id }]);
+    assert.equal(device.shelf.chunks.size, before.size + 1);
+    assert.deepEqual(sealed(device, now).bases, [sealed(device, old)]);
+    assert.deepEqual(await fetched(other(device, now), now), [now]);
   });
 });

@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import { fromHex, toHex } from "#core/bytes.ts";
 import type { ChunkId } from "#core/ids.ts";
 import { BaseIndex, encodeDelta, MAX_INDEXED } from "#chunking/delta.ts";
+import { encodeExactly } from "#chunking/exact-delta.ts";
 import { signChunk, type StrongHash } from "#chunking/signature.ts";
 import {
   allBases,
@@ -19,7 +20,7 @@ import {
 import { ENTRY_BYTES } from "#crypto/manifest.ts";
 import type { Primitives } from "#crypto/primitives.ts";
 import { readLocalChunk, type LocalChunksWorld } from "./local-chunks.ts";
-import type { DeviceRecords, OutgoingChunk, SealedRecords, TreeStore } from "./ports.ts";
+import type { DeviceRecords, KeptBytes, OutgoingChunk, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 
 export type DeltasWorld = LocalChunksWorld & {
@@ -27,6 +28,7 @@ export type DeltasWorld = LocalChunksWorld & {
   readonly trees: TreeStore;
   readonly records: DeviceRecords;
   readonly sealedRecords: SealedRecords;
+  readonly kept: KeptBytes;
   readonly keys: () => SealedKeys;
 };
 
@@ -41,9 +43,20 @@ const TURN_CHUNKS = 64;
 /** Bases that can be searched at once, and how they are sealed. */
 type Searchable = { readonly index: BaseIndex; readonly entries: readonly SealedEntry[] };
 
+/** It ends a chain of deltas: what it was made of is just as like, and can be a base. */
+export function isEnd(entry: SealedEntry): boolean {
+  return depthOf(entry) >= MAX_DEPTH || allBases(entry).length >= MAX_BASES_IN_ALL;
+}
+
+/** What these bases are listed as, with all of theirs. */
+export function countAll(bases: readonly SealedEntry[]): number {
+  return bases.reduce((sum, base) => sum + 1 + allBases(base).length, 0);
+}
+
 /**
- * Seals an edited chunk as what is new in it (SPEC SL16). What the old ones hold is known by their
- * signatures, which are made at rest: when a file has changed, its old bytes are gone.
+ * Seals an edited chunk as what is new in it (SPEC SL16). When a file has changed, its old bytes
+ * are gone from it: what of them was kept tells to the byte what is new. Of the others a signature
+ * tells it to the block; both are made at rest.
  */
 export class Deltas {
   readonly #world: DeltasWorld;
@@ -58,18 +71,60 @@ export class Deltas {
    * The chunk as a delta to some of those that it may be like, when that is worth it; else null.
    * What was a delta before and is sent again is none: the server may have lost its bases.
    */
-  seal({ id, bytes, alike = [] }: OutgoingChunk): SealedChunk | null {
+  async seal(chunk: OutgoingChunk): Promise<SealedChunk | null> {
     const { primitives, sealedRecords, keys } = this.#world;
+    const { id, bytes, alike = [] } = chunk;
     if (alike.length === 0 || sealedRecords.sealed(id)?.bases !== undefined) return null;
-    const to = this.#deltaTo(bytes, this.#search(alike));
+    const bySignature = this.#deltaTo(bytes, this.#search(alike));
+    const to = await this.#exactly(chunk, bySignature);
     if (to === null) return null;
     const { current } = keys();
     const sealing = { key: current.content, epoch: current.epoch };
     const framed = framePrivate(primitives, sealing, bytes, to);
-    const bases = to.bases.reduce((sum, base) => sum + 1 + allBases(base).length, 0);
     const whole = storedBytes(framePrivate(primitives, sealing, bytes));
-    if (storedBytes(framed) + bases * ENTRY_BYTES >= whole) return null;
+    if (storedBytes(framed) + countAll(to.bases) * ENTRY_BYTES >= whole) return null;
     return sealAlone(primitives, sealing, framed);
+  }
+
+  /** The delta to the byte, where the old bytes are at hand and it is shorter. */
+  async #exactly(
+    { bytes, nearest }: OutgoingChunk,
+    bySignature: DeltaTo | null,
+  ): Promise<DeltaTo | null> {
+    const bases: SealedEntry[] = [];
+    const present: Uint8Array[] = [];
+    for (const base of bySignature?.bases ?? this.#standingFor(nearest)) {
+      const old = await this.#atHand(base.raw);
+      if (old === null) continue;
+      bases.push(base);
+      present.push(old);
+    }
+    const delta = present.length === 0 ? null : encodeExactly(present, bytes);
+    if (delta === null) return bySignature;
+    if (bySignature !== null && bySignature.delta.length <= delta.bytes.length) return bySignature;
+    return { delta: delta.bytes, bases: delta.used.map((at) => entryAt(bases, at)) };
+  }
+
+  /** What can be a base in the place of a chunk: itself, or what it was made of. */
+  #standingFor(raw: ChunkId | undefined): readonly SealedEntry[] {
+    const entry = raw === undefined ? undefined : this.#world.sealedRecords.sealed(raw);
+    if (entry === undefined) return [];
+    const bases = isEnd(entry) ? (entry.bases ?? []) : [entry];
+    return countAll(bases) <= MAX_BASES_IN_ALL ? bases : bases.slice(0, 1);
+  }
+
+  /** A chunk's bytes, kept or elsewhere on this disk; null when they are gone. */
+  async #atHand(raw: ChunkId): Promise<Uint8Array | null> {
+    const { kept, digest } = this.#world;
+    const bytes = kept.get(raw);
+    if (bytes !== null && toHex(digest.sha256(bytes)) === raw) return bytes;
+    return readLocalChunk(this.#world, raw);
+  }
+
+  /** Signs what was edited just now and keeps its bytes: it is likely to be edited again. */
+  remember({ id, bytes }: OutgoingChunk): Uint8Array {
+    this.#world.kept.put(id, bytes, "edited");
+    return this.sign(bytes);
   }
 
   /** The signature by which parts of these bytes are found again on this device alone. */
@@ -79,7 +134,7 @@ export class Deltas {
 
   /** Signs a few chunks that lie on this disk; false when none is left. */
   async rest(signal: AbortSignal): Promise<boolean> {
-    const { trees, sealedRecords } = this.#world;
+    const { trees, sealedRecords, kept } = this.#world;
     const due = sealedRecords.unsigned(TURN_CHUNKS);
     const signed = new Map<ChunkId, Uint8Array | null>();
     let bytes = 0;
@@ -87,12 +142,18 @@ export class Deltas {
       if (signal.aborted || bytes >= TURN_BYTES) break;
       const found = await readLocalChunk(this.#world, raw);
       signed.set(raw, found && this.sign(found));
+      if (found !== null) kept.put(raw, found, this.#heatOf(raw));
       bytes += found?.length ?? 0;
     }
     trees.transaction(() => {
       for (const [raw, signature] of signed) sealedRecords.putSignature(raw, signature);
     });
     return due.length > 0;
+  }
+
+  /** What another device edited came as a delta. */
+  #heatOf(raw: ChunkId): "edited" | "at rest" {
+    return this.#world.sealedRecords.sealed(raw)?.bases === undefined ? "at rest" : "edited";
   }
 
   #search(alike: readonly ChunkId[]): Searchable {
@@ -106,9 +167,8 @@ export class Deltas {
       if (seen.has(entry.raw) || entries.length === MAX_INDEXED) return;
       seen.add(entry.raw);
       const signature = sealedRecords.signature(entry.raw);
-      const isEnd = depthOf(entry) >= MAX_DEPTH || allBases(entry).length >= MAX_BASES_IN_ALL;
-      // What it was made of is just as like, but others may not have it any more.
-      if (isEnd) entry.bases?.forEach(add);
+      // Others may not have any more what it was made of.
+      if (isEnd(entry)) entry.bases?.forEach(add);
       else if (signature !== undefined) {
         entries.push(entry);
         bases.push({ signature, lengthBytes: entry.lengthBytes });
@@ -128,13 +188,8 @@ export class Deltas {
     for (let most = MAX_BASES; most > 0; most--) {
       const delta = encodeDelta(this.#hash(), index, raw, most);
       if (delta === null) return null;
-      const bases = delta.used.map((at) => {
-        const entry = entries[at];
-        assert(entry !== undefined, "an entry for each base");
-        return entry;
-      });
-      const all = bases.reduce((sum, base) => sum + 1 + allBases(base).length, 0);
-      if (all <= MAX_BASES_IN_ALL) return { delta: delta.bytes, bases };
+      const bases = delta.used.map((at) => entryAt(entries, at));
+      if (countAll(bases) <= MAX_BASES_IN_ALL) return { delta: delta.bytes, bases };
     }
     return null;
   }
@@ -162,4 +217,10 @@ export class Deltas {
     };
     return this.#strong;
   }
+}
+
+function entryAt(entries: readonly SealedEntry[], at: number): SealedEntry {
+  const entry = entries[at];
+  assert(entry !== undefined, "an entry for each base");
+  return entry;
 }

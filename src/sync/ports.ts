@@ -161,8 +161,14 @@ export class ChunkChanged extends Error {
   }
 }
 
-/** A chunk to be sent, and those that it may be like: what its file had near it before. */
-export type OutgoingChunk = ChunkFrame & { readonly alike?: readonly ChunkId[] };
+/**
+ * A chunk to be sent, and those that it may be like: what its file had near it before, and of these
+ * the one that stood where it stands.
+ */
+export type OutgoingChunk = ChunkFrame & {
+  readonly alike?: readonly ChunkId[];
+  readonly nearest?: ChunkId | undefined;
+};
 
 /** The server, for one space. Throws WorldError: `offline` and others retryable or not. */
 export interface Remote {
@@ -170,6 +176,8 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** How many bytes the account may still send; null, or no such method: no limit is known. */
+  room?(signal?: AbortSignal): Promise<number | null>;
   /** Stored chunks of the space that the server has damaged or lost, perhaps not all. */
   lacking(signal?: AbortSignal): Promise<ChunkId[]>;
   /**
@@ -260,6 +268,18 @@ export interface SealedRecords {
   forgetEntriesAfter(sequence: number): void;
 }
 
+/**
+ * Bytes of chunks that a device had lately, to tell from them what is new in an edited file. It
+ * holds a limited number of bytes and drops the oldest first; none of its failures is anybody's.
+ */
+export interface KeptBytes {
+  /** What was kept for this chunk: not to be believed before it was hashed. Null: nothing. */
+  get(raw: ChunkId): Uint8Array | null;
+  /** What was `edited` makes room for itself; what is `at rest` is kept where there is room. */
+  put(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void;
+  close(): void;
+}
+
 /** The server's key service: it helps to seal and learns nothing of what. */
 export interface KeyService {
   /**
@@ -280,6 +300,8 @@ export interface Seal {
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;
+  /** Whether a commit can name this chunk although it was not put by this device. */
+  knows(chunk: ChunkId): boolean;
   /**
    * Does what has to be done before files' contents can be closed; their chunks are at the server
    * already.

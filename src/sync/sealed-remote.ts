@@ -16,7 +16,7 @@ import { fetchAhead, unasked } from "./fetch-ahead.ts";
 import { ChunkChanged } from "./ports.ts";
 import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
-import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
+import { isRestoreAccepted, noteShared, offerRestore, readPosition } from "./settings.ts";
 
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
@@ -97,7 +97,10 @@ export class SealedRemote implements Remote {
       trees.transaction(() => offerRestore(settings, latest.epoch));
       return wasRestored(seen, sequence);
     }
-    trees.transaction(() => records.forgetEntriesAfter(sequence));
+    trees.transaction(() => {
+      records.forgetEntriesAfter(sequence);
+      noteShared(settings, expected === chain && sequence > 0 ? sequence : null);
+    });
     return new WorldError("reset", "The server was put back to an older copy, as announced.");
   }
 
@@ -139,6 +142,10 @@ export class SealedRemote implements Remote {
     return epochs.has(keyEpoch) && signingKeyOf(device, keyEpoch) !== undefined;
   }
 
+  async room(signal?: AbortSignal): Promise<number | null> {
+    return (await this.#world.remote.room?.(signal)) ?? null;
+  }
+
   /** A chunk that was never sealed here is missing as far as anybody can tell. */
   async missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]> {
     const { records, remote } = this.#world;
@@ -170,10 +177,11 @@ export class SealedRemote implements Remote {
   /** Throws ChunkChanged when the bytes of a chunk are not those of its id. */
   async put(chunks: readonly OutgoingChunk[], signal?: AbortSignal): Promise<void> {
     const { records, trees, sealer, deltas } = this.#world;
-    const made = chunks.map((chunk) => deltas.seal(chunk));
-    // What was edited once is edited again. Sealing takes the bytes away.
-    const signatures = chunks.flatMap(({ id, bytes, alike }) =>
-      alike === undefined ? [] : [{ id, signature: deltas.sign(bytes) }],
+    const made: (SealedChunk | null)[] = [];
+    for (const chunk of chunks) made.push(await deltas.seal(chunk));
+    // Sealing takes the bytes away.
+    const signatures = chunks.flatMap((chunk) =>
+      chunk.alike === undefined ? [] : [{ id: chunk.id, signature: deltas.remember(chunk) }],
     );
     const whole = chunks.filter((_, at) => made[at] === null);
     const rest = (await sealer.seal(whole, signal)).values();
@@ -190,12 +198,15 @@ export class SealedRemote implements Remote {
   /** Sends what the space lacks of these: another device may have been here before. */
   async putSealed(chunks: readonly SealedChunk[], signal?: AbortSignal): Promise<void> {
     const { remote } = this.#world;
-    if (chunks.length === 0) return;
-    const ids = [...new Set(chunks.map(({ entry }) => entry.chunk))];
-    const missing = new Set(await remote.missing(ids, signal));
+    const fresh = new Set<ChunkId>();
+    const asked = new Set<ChunkId>();
+    // Nobody else makes the same delta: only after a try that broke off it would be there already.
+    for (const { entry } of chunks) (entry.bases === undefined ? asked : fresh).add(entry.chunk);
+    const missing = asked.size === 0 ? [] : await remote.missing([...asked], signal);
+    const lacking = new Set([...missing, ...fresh]);
     const frames: ChunkFrame[] = [];
     for (const { entry, stored } of chunks) {
-      if (missing.delete(entry.chunk)) frames.push({ id: entry.chunk, bytes: stored });
+      if (lacking.delete(entry.chunk)) frames.push({ id: entry.chunk, bytes: stored });
     }
     if (frames.length > 0) await remote.put(frames, signal);
   }

@@ -6,7 +6,15 @@ import type { Ristretto } from "#crypto/ristretto.ts";
 import { ChunkSealer } from "./chunk-sealer.ts";
 import { Deltas } from "./deltas.ts";
 import { readLocalChunk, type LocalChunksWorld } from "./local-chunks.ts";
-import type { DeviceRecords, KeyService, Remote, Seal, SealedRecords, TreeStore } from "./ports.ts";
+import type {
+  DeviceRecords,
+  KeptBytes,
+  KeyService,
+  Remote,
+  Seal,
+  SealedRecords,
+  TreeStore,
+} from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { SealedRemote } from "./sealed-remote.ts";
 import { SealedSeal } from "./sealed-seal.ts";
@@ -29,6 +37,7 @@ export type SealedSpaceWorld = {
   readonly disk: LocalChunksWorld["disk"];
   readonly records: DeviceRecords;
   readonly sealedRecords: SealedRecords;
+  readonly kept: KeptBytes;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
 };

@@ -11,6 +11,7 @@ import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import type { Entry, Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
+import { MemoryKeptBytes } from "#sim/memory-kept-bytes.ts";
 import { virtualRistretto as ristretto } from "#sim/virtual-ristretto.ts";
 import type { KeyService, Remote, Seal } from "#sync/ports.ts";
 import type { SealedKeys } from "#sync/sealed-keys.ts";
@@ -106,6 +107,7 @@ export class Shelf implements Remote {
 export type SealedDevice = Disposable & {
   readonly store: DeviceStore;
   readonly disk: FewFiles;
+  readonly kept: MemoryKeptBytes;
   readonly shelf: Shelf;
   readonly service: CountingEvaluator;
   readonly seal: Seal;
@@ -127,14 +129,21 @@ export class FewFiles {
 }
 
 /** One device of the sealed space; several may share a shelf. */
-export function sealedDevice(keys = keyring(), shelf = new Shelf(), id = DEVICE): SealedDevice {
+export function sealedDevice(
+  keys = keyring(),
+  shelf = new Shelf(),
+  id = DEVICE,
+  keptBytes = 0,
+): SealedDevice {
   const store = openDeviceStore(":memory:", { folding: true });
   const service = new CountingEvaluator();
   const fallBacks: [string, number][] = [];
   const disk = new FewFiles();
-  const device = { store, disk, shelf, service, fallBacks, keys, refreshed: 0 };
+  const kept = new MemoryKeptBytes(keptBytes);
+  const device = { store, disk, kept, shelf, service, fallBacks, keys, refreshed: 0 };
   const doors = openSealedSpace({
     ...store,
+    kept,
     space: SPACE,
     device: id,
     folding: true,
