@@ -392,6 +392,7 @@ export class Device {
     const { scheduler, happened } = this.#world;
     scheduler.note(`${this.name} is told of a restored server`);
     happened.add("sealed: announced restore");
+    this.#edits.forget();
     this.#end();
     acceptRestore(this.store);
     const person = new Actor(`${this.name}'s person`, 1);
