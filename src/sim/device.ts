@@ -49,7 +49,7 @@ const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
 /** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
 const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
-const DAMAGED_SHARE = 0.05;
+const DAMAGED_SHARE = 0.3;
 /** A disk whose times are whole seconds. */
 const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */
@@ -392,6 +392,7 @@ export class Device {
     const { scheduler, happened } = this.#world;
     scheduler.note(`${this.name} is told of a restored server`);
     happened.add("sealed: announced restore");
+    this.#edits.forget();
     this.#end();
     acceptRestore(this.store);
     const person = new Actor(`${this.name}'s person`, 1);
