@@ -1,9 +1,5 @@
-<<<<<<< HEAD
 import { dirname, join } from "node:path";
-import { fromHex, release } from "#core/bytes.ts";
-=======
 import { fromHex } from "#core/bytes.ts";
->>>>>>> bulk
 import type { DeviceId, SpaceId } from "#core/ids.ts";
 import type { Log } from "#core/world.ts";
 import { systemChance } from "#platform/chance.ts";
@@ -86,14 +82,10 @@ export function openFolder(
   const watcher = new FolderWatcher(link.dir);
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;
-<<<<<<< HEAD
-  const remote = new HttpRemote({ ...shared, url, token, space, release });
+  const remote = new HttpRemote({ ...shared, url, token, space });
   const keptPath = join(dirname(databasePath), "kept.sqlite");
   const kept =
     sealed === undefined ? null : new FileKeptBytes(keptPath, keptLimit(keptPath, keptBytes));
-=======
-  const remote = new HttpRemote({ ...shared, url, token, space });
->>>>>>> bulk
   const doors =
     sealed === undefined || kept === null
       ? { remote, seal: plainSeal(store.records) }

@@ -45,4 +45,14 @@ export class MemoryPacks implements PackStore {
   async remove(name: string): Promise<void> {
     this.#packs.delete(name);
   }
+
+  /** Puts packs back that are not there. */
+  restore(image: ReadonlyMap<string, Uint8Array>): void {
+    for (const [name, bytes] of image) if (!this.#packs.has(name)) this.#packs.set(name, bytes);
+  }
+
+  /** All packs as of now. */
+  image(): ReadonlyMap<string, Uint8Array> {
+    return new Map(this.#packs);
+  }
 }

@@ -190,16 +190,11 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
         `A batch of chunks is sent as ${FRAMES_MEDIA_TYPE}; set that Content-Type.`,
       );
     }
-<<<<<<< HEAD
-    const body = lent(readBody(context, clock, MAX_BATCH_BYTES));
-    const frames = quotas.within(space.account, readFrames(body));
-    const stored = await intake.store(space.id, frames, clock.nowMs());
-=======
     const body = readBody(context, clock, MAX_BATCH_BYTES);
     // Where the app is called without a socket the sender may look at its bytes again.
     const pieces = context.env?.incoming === undefined ? body : lent(body);
-    const stored = await intake.store(space.id, readFrames(pieces), clock.nowMs());
->>>>>>> bulk
+    const frames = quotas.within(space.account, readFrames(pieces));
+    const stored = await intake.store(space.id, frames, clock.nowMs());
     return context.json({ stored }, 200);
   });
 
