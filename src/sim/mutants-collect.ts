@@ -39,7 +39,8 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
   mutant("kept-unmarked", "Chunks of versions before the present one are not marked (GC3).", [
     COLLECTOR,
     "        else for (const chunk of chunks) marks.add(chunk);",
-    "        else if (contents.at(-1)?.sequence === sequence) for (const chunk of chunks) marks.add(chunk);",
+    "        else if (contents.at(-1)?.sequence === sequence) " +
+      "for (const chunk of chunks) marks.add(chunk);",
   ]),
   mutant(
     "living-forgotten",
@@ -68,11 +69,14 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
   mutant("doomed-unasked", "A pack goes while chunks lie in it (GC4).", [
     PACKS,
     "        if (chunks === 0) continue;\n",
-    "        if (chunks === 0) continue;\n        if (liveBytes < sizeBytes) await this.#world.packs.remove(pack.name);\n",
+    "        if (chunks === 0) continue;\n" +
+      "        if (liveBytes < sizeBytes) await this.#world.packs.remove(pack.name);\n",
   ]),
   mutant("forgotten-and-held", "What is forgotten is never condemned (GC3).", [
     COLLECTOR,
-    "        if (gone.has(sequence) && chunks.length > 0) due.push({ node, sequence });\n        else for",
-    "        if (gone.has(sequence) && chunks.length > 0) due.push({ node, sequence });\n        for",
+    "        if (gone.has(sequence) && chunks.length > 0) due.push({ node, sequence });\n" +
+      "        else for",
+    "        if (gone.has(sequence) && chunks.length > 0) due.push({ node, sequence });\n" +
+      "        for",
   ]),
 ];
