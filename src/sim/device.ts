@@ -46,7 +46,7 @@ const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
 /** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
 const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
-const DAMAGED_SHARE = 0.05;
+const DAMAGED_SHARE = 0.3;
 /** A disk whose times are whole seconds. */
 const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */

@@ -243,16 +243,6 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     "waiting?.has(id) === false;",
     "waiting?.has(id) === undefined;",
   ]),
-  mutant("rewind-deletes-waiting", "What had not come yet counts as deleted (SL18).", [
-    "sync/rewind.ts",
-    "      if (synced === null && row.local === null) waiting.push(id);\n",
-    "",
-  ]),
-  mutant("rewind-deletes-unread", "What was never read of counts as deleted (SL18).", [
-    "sync/rewind.ts",
-    "const knowsAll = pending === null && sequence >= shared && waiting.length <= MOST_WAITING;",
-    "const knowsAll = waiting.length <= MOST_WAITING;",
-  ]),
   mutant("union-deletes", "What was agreed on before a union still counts after it (EN3).", [
     "sync/union.ts",
     "      trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });",

@@ -1,3 +1,4 @@
+import type { CollectorAtWork } from "./collecting.ts";
 import { Draw } from "./chance.ts";
 import type { Device } from "./device.ts";
 import { differences, disagreements, isAtRest, treeOf } from "./oracle.ts";
@@ -20,6 +21,8 @@ type RestWorld = {
   readonly server: VirtualServer;
   readonly devices: readonly Device[];
   readonly people: Actor;
+  /** Nothing is collected from now on but when somebody looks. */
+  readonly collector: CollectorAtWork | null;
   /** What went wrong so far. */
   readonly wrong: readonly string[];
   readonly accuse: (crime: string) => void;
@@ -43,6 +46,7 @@ export class Rest {
 
   async mend(): Promise<void> {
     this.#world.scheduler.note("everything heals");
+    this.#world.collector?.end();
     this.#world.server.restart(true);
     for (const device of this.#world.devices) {
       device.plight.cutOff = false;

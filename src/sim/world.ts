@@ -18,7 +18,9 @@ import {
   withoutEmptied,
   verdict,
 } from "./oracle.ts";
+import type { Outcome } from "./outcome.ts";
 import { Past } from "./past.ts";
+import { CollectorAtWork } from "./collecting.ts";
 import { pickWay, watched } from "./deeds.ts";
 import type { Deed, Way } from "./people.ts";
 import { Rest } from "./rest.ts";
@@ -37,20 +39,13 @@ const MOST_STORY_STEPS = 40_000;
 /** Where one person does one thing, and nothing fails, everybody has it after this. */
 const LONGEST_REST_MS = 20_000;
 
-export type Outcome = {
-  readonly hash: number;
-  readonly steps: number;
-  readonly wrong: readonly string[];
-  /** Ways and fates of this story, and what its engines logged. */
-  readonly happened: readonly string[];
-};
-
 /** One story: machines, people, a server, and what befalls them. */
 export class World {
   readonly #swarm: Swarm;
   readonly #scheduler: Scheduler;
   readonly #server: VirtualServer;
   readonly #account: SealedAccount | null;
+  readonly #collector: CollectorAtWork | null;
   readonly #devices: Device[] = [];
   readonly #ledger = new Ledger();
   readonly #past = new Past();
@@ -93,8 +88,10 @@ export class World {
     const later = (delayMs: number, label: string, act: () => void): void =>
       this.#later(delayMs, label, act);
     this.#fates = new Fates({ ...world, draw: this.#draw, later });
+    this.#collector = CollectorAtWork.of(world);
     this.#rest = new Rest({
       ...world,
+      collector: this.#collector,
       devices: this.#devices,
       people: this.#people,
       wrong: this.#wrong,
@@ -160,7 +157,8 @@ export class World {
     return { server, past, account, scheduler: this.#scheduler, devices: this.#devices };
   }
 
-  #outcome(): Outcome {
+  async #outcome(): Promise<Outcome> {
+    if (this.#wrong.length === 0) this.#wrong.push(...((await this.#collector?.faults()) ?? []));
     for (const device of this.#devices) device.kill();
     const { hash, steps } = this.#scheduler;
     return { hash, steps, wrong: this.#wrong, happened: [...this.#happened] };

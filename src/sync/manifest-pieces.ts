@@ -20,7 +20,8 @@ import { Bases } from "./bases.ts";
 import { countAll, isEnd } from "./deltas.ts";
 import type { DeviceRecords, KeptBytes, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
-import { unasked, type SealedRemote } from "./sealed-remote.ts";
+import { unasked } from "./fetch-ahead.ts";
+import type { SealedRemote } from "./sealed-remote.ts";
 
 export type PiecesWorld = {
   readonly primitives: Primitives;
