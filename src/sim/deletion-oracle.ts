@@ -15,58 +15,29 @@ const PUT_BACK_NS = 4_000_000_000n;
 type Judged = {
   readonly name: string;
   readonly disk: VirtualDisk;
+  readonly store: MemoryStore;
+  /** Null: as many deletions as there are need nobody's approval. */
   readonly limits: HoldLimits | null;
   readonly accuse: (crime: string) => void;
 };
 
-/** A deletion is only ever sent for what is not at its place on this disk, and many by a yes. */
-export class DeletionOracle {
-  readonly #judged: Judged;
-
-  constructor(judged: Judged) {
-    this.#judged = judged;
-  }
-
-  /** Judges a commit before it is on its way, by the store that it was planned on. */
-  judge(commit: Commit, store: MemoryStore): void {
-    const { accuse, name, disk } = this.#judged;
-    this.#judgeMany(commit, store);
-    for (const change of commit.changes) {
-      if (change.kind !== "delete") continue;
-      const synced = store.get(change.node)?.synced;
-      const path = synced ? syncedPath(store, change.node) : null;
-      const inode = path === null ? null : disk.peek(path);
-      // A look believes at once what another thing has the name of.
-      if (inode === null && synced) this.#judgeMoved(synced, store);
-      if (inode === null || synced === undefined || synced === null) continue;
-      if (disk.statOf(inode).file !== synced.file) continue;
-      if (path !== null && isOthers(store, synced.file, path, commit)) continue;
-      // Whoever has just put it back is quicker than any look.
-      const nowNs = disk.tickNs();
-      if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
-      accuse(`${name} deletes ${path} although it stands there`);
-    }
-  }
-
-  /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
-  #judgeMoved({ file, name: moved }: SyncedSide, store: MemoryStore): void {
-    const { accuse, name, disk } = this.#judged;
-    const folder = disk.byKey(file);
-    if (folder?.kind !== "folder" || store.holding(file).length > 0) return;
-    for (const { path, inode } of disk.tree()) {
-      if (inode !== folder || isIgnored(path) || isBarred(disk, path)) continue;
-      accuse(`${name} deletes ${moved}, which stands at ${path}`);
-    }
-  }
-
-  /** So many deletions at once that somebody has to be asked were approved by somebody. */
-  #judgeMany({ changes }: Commit, store: MemoryStore): void {
-    const { accuse, name, limits } = this.#judged;
-    const deletes = changes.filter((each) => each.kind === "delete" && each.approved !== true);
-    if (limits === null || deletes.length < limits.nodes) return;
-    const of = store.count("remote");
-    if (deletes.length < limits.share * of) return;
-    accuse(`${name} sends ${deletes.length} deletions of ${of} and asked nobody`);
+/** A deletion is only ever sent for what is not at its place on this disk (I7). */
+export function judgeDeletions(judged: Judged, commit: Commit): void {
+  const { name, disk, store, accuse } = judged;
+  judgeMany(judged, commit);
+  for (const change of commit.changes) {
+    if (change.kind !== "delete") continue;
+    const synced = store.get(change.node)?.synced;
+    const path = synced ? syncedPath(store, change.node) : null;
+    const inode = path === null ? null : disk.peek(path);
+    // A look believes at once what another thing has the name of.
+    if (inode === null && synced) judgeMoved(judged, synced);
+    if (inode === null || synced === undefined || synced === null) continue;
+    if (disk.statOf(inode).file !== synced.file) continue;
+    if (path !== null && isOthers(store, synced.file, path, commit)) continue;
+    // Whoever has just put it back is quicker than any look.
+    if (disk.tickNs() - inode.ctimeNs < PUT_BACK_NS) continue;
+    accuse(`${name} deletes ${path} although it stands there`);
   }
 }
 
@@ -84,9 +55,29 @@ function isOthers(store: MemoryStore, file: FileKey, path: string, { changes }: 
   });
 }
 
+/** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
+function judgeMoved({ name: device, disk, store, accuse }: Judged, side: SyncedSide): void {
+  const { file, name } = side;
+  const folder = disk.byKey(file);
+  if (folder?.kind !== "folder" || store.holding(file).length > 0) return;
+  for (const { path, inode } of disk.tree()) {
+    if (inode !== folder || isIgnored(path) || isBarred(disk, path)) continue;
+    accuse(`${device} deletes ${name}, which stands at ${path}`);
+  }
+}
+
 function isBarred(disk: VirtualDisk, path: string): boolean {
   const names = splitPath(path);
   return names.some((_, at) => disk.peek(names.slice(0, at + 1).join("/"))?.barred === true);
+}
+
+/** So many deletions at once that somebody has to be asked were approved by somebody. */
+function judgeMany({ name, store, limits, accuse }: Judged, { changes }: Commit): void {
+  const deletes = changes.filter((each) => each.kind === "delete" && each.approved !== true);
+  if (limits === null || deletes.length < limits.nodes) return;
+  const of = store.count("remote");
+  if (deletes.length < limits.share * of) return;
+  accuse(`${name} sends ${deletes.length} deletions of ${of} and asked nobody`);
 }
 
 function syncedPath(store: MemoryStore, id: NodeId): string | null {

@@ -17,7 +17,7 @@ import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
-import { DeletionOracle } from "./deletion-oracle.ts";
+import { judgeDeletions } from "./deletion-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { EditOracle } from "./edit-oracle.ts";
 import { Forgotten } from "./forgotten.ts";
@@ -128,7 +128,6 @@ export class Device {
   #forgot: Forgotten | null = null;
   readonly #unhinted: Unhinted;
   readonly #edits: EditOracle;
-  readonly #deletions: DeletionOracle;
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
   readonly #kept: MemoryKeptBytes;
@@ -158,8 +157,6 @@ export class Device {
     this.oracle = new DiskOracle({ name, disk, time, witness, accuse: world.accuse });
     const { past, accuse } = world;
     this.#edits = new EditOracle({ id: this.id, name, disk, past, accuse });
-    const limits = limitsOf(world.swarm.holding, index);
-    this.#deletions = new DeletionOracle({ name, disk, limits, accuse });
     const touch = (path: string): void => {
       world.conflicts.touched(this, path);
       this.#edits.touched(path, this.store);
@@ -479,17 +476,19 @@ export class Device {
     };
   }
 
+  /** Judges what is sent for the first time. */
   #judgeCommit(commit: Commit): void {
-    this.#world.scheduler.note(
-      `${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`,
-    );
+    const { accuse, scheduler, swarm } = this.#world;
+    scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
     this.#sent.add(commit.commitId);
     // What is sent again was planned when it was first sent; what a power cut brings back was not
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
     this.#judged.add(commit.commitId);
-    this.#edits.judge(commit, this.store);
-    this.#deletions.judge(commit, this.store);
+    const { name, disk, store } = this;
+    this.#edits.judge(commit, store);
+    const limits = limitsOf(swarm.holding, this.index);
+    judgeDeletions({ name, disk, store, limits, accuse }, commit);
   }
 
   #sweepLater(engine: Engine, actor: Actor, delayMs: number): void {
