@@ -3,6 +3,7 @@ import { acceptRestore } from "#sync/settings.ts";
 import { DeviceKeys, keysFile } from "./device-keys.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import type { LinkedFolder } from "./links.ts";
+import { linkAgain } from "./next-step.ts";
 import { note } from "./output.ts";
 import { callAs } from "./server-calls.ts";
 import { openStored } from "./stored.ts";
@@ -30,13 +31,16 @@ export async function askingAfterRestore(
 }
 
 /** What the account has written into its keyring since the backup is at its devices alone. */
-async function putKeyringBack({ link, state }: LinkedFolder): Promise<void> {
+async function putKeyringBack(folder: LinkedFolder): Promise<void> {
+  const { link, state } = folder;
   try {
     await DeviceKeys.read(keysFile(state))?.overtake(callAs(link));
   } catch (error) {
     if (!["bad-bundle", "bad-seal", "bad-keyring"].includes(codeOf(error))) throw error;
-    const next = "link this folder again with the password, and revoke once more what was revoked";
-    const message = `The account's keys were renewed after the backup was made: ${next}.`;
+    const message =
+      "The account's keys were renewed after the backup was made, and the server has the earlier " +
+      `ones again. Sign in with ${linkAgain(folder)}, run this again, and then revoke once more ` +
+      "what was revoked.";
     throw new CommandError(message, EXIT.needsPerson, error);
   }
 }

@@ -6,6 +6,8 @@ import { ProgressBar } from "./progress-bar.ts";
 import type { RunningFolder } from "./run-folder.ts";
 
 const LOOK_MS = 250;
+/** Where nothing moves on a screen, a line may come later: a device at rest hardly wakes up. */
+const RESTING_LOOK_MS = 2_000;
 /** What is over sooner needs no bar. */
 const BAR_AFTER_MS = 1_000;
 /** Adding up what is left never takes more than this share of the time. */
@@ -43,21 +45,28 @@ export class LiveView implements Disposable {
 
   watch(running: RunningFolder): void {
     this.#running = running;
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
-    this.#timer.unref();
+    this.#lookIn(LOOK_MS);
+  }
+
+  #lookIn(delayMs: number): void {
+    this.#timer = setTimeout(() => {
+      const isMoving = this.#look() === "working" && process.stderr.isTTY;
+      this.#lookIn(isMoving ? LOOK_MS : RESTING_LOOK_MS);
+    }, delayMs).unref();
   }
 
   [Symbol.dispose](): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#endStretch();
   }
 
-  #look(): void {
-    if (this.#running === null) return;
+  #look(): Status["state"] | null {
+    if (this.#running === null) return null;
     const status = this.#running.open.engine.status(0);
     if (status.state === "working") this.#advance(status, this.#running.open.store.trees);
     else this.#endStretch();
     this.#tell(status);
+    return status.state;
   }
 
   /** A change of state, once; what passes within the bar's second is not worth a line. */

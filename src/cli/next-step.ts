@@ -10,12 +10,16 @@ export function startCommand(home: Home, { link }: LinkedFolder): string {
   return own.dir === link.dir ? "lockstep up" : `lockstep up ${quoted(link.dir)}`;
 }
 
+/** The command that makes this machine a device of its account once more, and goes on as it was. */
+export function linkAgain({ link: { dir, server, account } }: LinkedFolder): string {
+  return `lockstep link ${quoted(dir)} --server ${server} --account ${account}`;
+}
+
 function signInCommand(home: Home, folder: LinkedFolder): string {
-  const { dir, server, account } = folder.link;
+  const { dir } = folder.link;
   const start = startCommand(home, folder);
   if (start.startsWith("lockstep up")) return `lockstep unlink ${quoted(dir)}, then ${start}`;
-  const to = `--server ${server} --account ${account}`;
-  return `lockstep link ${quoted(dir)} ${to}, or lockstep join with a new code`;
+  return `${linkAgain(folder)}, or lockstep join with a new code`;
 }
 
 /** An engine's failure, with the next step as a person of this home can take it. */

@@ -40,6 +40,9 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
 /** Node makes small arrays of pieces of one buffer, a few bytes longer than 64 KiB. */
 const MOST_SHARED_BYTES = 65 * 1024;
 
+/** Smaller arrays lie in the heap itself, or hardly weigh. */
+const LEAST_RELEASED_BYTES = 1_024;
+
 /** True when these bytes may have others beside them in their buffer that are nobody's business. */
 export function isShared({ buffer }: Uint8Array): boolean {
   return !(buffer instanceof ArrayBuffer) || buffer.byteLength <= MOST_SHARED_BYTES;
@@ -52,9 +55,10 @@ export function isShared({ buffer }: Uint8Array): boolean {
  * and into fresh pages than into what is put there.
  */
 export function release(bytes: Uint8Array): void {
+  if (bytes.length < LEAST_RELEASED_BYTES) return;
   const { buffer } = bytes;
-  if (isShared(bytes) || !(buffer instanceof ArrayBuffer) || buffer.detached) return;
-  buffer.transfer(0);
+  const isAlone = bytes.length === buffer.byteLength || !isShared(bytes);
+  if (isAlone && buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0);
 }
 
 const encoder = new TextEncoder();

@@ -15,6 +15,10 @@ const PIECE_BYTES = 36;
 /** A chunk of zeros may lie in a million places; any few of them serve. */
 const MAX_SOURCES = 64;
 
+/** Manifests at hand, and the pieces of one at most: a few hundred kilobytes together. */
+const MAX_KEPT_MANIFESTS = 1_024;
+const MAX_KEPT_PIECES = 2;
+
 function packManifest(manifest: Manifest): Uint8Array {
   const packed = new Uint8Array(manifest.length * PIECE_BYTES);
   const view = new DataView(packed.buffer);
@@ -39,6 +43,8 @@ function unpackManifest(packed: Uint8Array): Manifest {
 export class SqliteDeviceRecords implements DeviceRecords {
   readonly #file: DeviceFile;
   readonly #trees: SqliteTreeStore;
+  /** Of small files, since they were last too many: what is sent is asked for several times. */
+  readonly #manifests = new Map<ContentHash, Manifest>();
   readonly #setting: StatementSync;
   readonly #setSetting: StatementSync;
   readonly #forgetSetting: StatementSync;
@@ -102,12 +108,23 @@ export class SqliteDeviceRecords implements DeviceRecords {
   }
 
   manifest(content: ContentHash): Manifest | undefined {
+    const known = this.#manifests.get(content);
+    if (known !== undefined) return known;
     const found = this.#file.guard(() => this.#manifest.get(content));
     const cells = found as unknown as [Uint8Array] | undefined;
-    return cells === undefined ? undefined : unpackManifest(cells[0]);
+    if (cells === undefined) return undefined;
+    const manifest = unpackManifest(cells[0]);
+    if (manifest.length <= MAX_KEPT_PIECES) this.#keep(content, manifest);
+    return manifest;
+  }
+
+  #keep(content: ContentHash, manifest: Manifest): void {
+    if (this.#manifests.size >= MAX_KEPT_MANIFESTS) this.#manifests.clear();
+    this.#manifests.set(content, manifest);
   }
 
   putManifest(content: ContentHash, manifest: Manifest): void {
+    this.#manifests.delete(content);
     this.#file.guard(() => this.#putManifest.run(content, packManifest(manifest)));
   }
 
@@ -130,6 +147,7 @@ export class SqliteDeviceRecords implements DeviceRecords {
   }
 
   dropUnnamed(): void {
+    this.#manifests.clear();
     this.#file.transaction(() => {
       this.#dropManifests.run();
       this.#dropSources.run();

@@ -7,8 +7,15 @@ import { WorldError } from "#core/errors.ts";
 // "LKST": tells this database from any other program's.
 const APPLICATION_ID = 0x4c4b5354;
 
-/** Pages that one open database keeps in memory. */
+/** Pages that one open database keeps in memory while it works. */
 const CACHE_KIB = 16 * 1024;
+
+/**
+ * Pages of 4 KiB that the write-ahead log holds before they are brought into the database. Rows are
+ * found by ids that are drawn: a few hundred of them touch thousands of pages, and the same ones
+ * again and again.
+ */
+const LOG_PAGES = 16 * 1024;
 
 /**
  * One row a node, one group of columns a side. A name or a content that equals the one on the side
@@ -219,7 +226,8 @@ export class DeviceFile {
       throw this.#damaged("it belongs to another program");
     }
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-      PRAGMA cache_size = -${CACHE_KIB}; PRAGMA journal_size_limit = 67108864;`);
+      PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${LOG_PAGES};
+      PRAGMA journal_size_limit = 67108864;`);
     // A full look takes seconds at a million rows: only where the last session did not end well.
     if (unclean) this.#check();
     for (let step = version; step < STEPS.length; step++) {

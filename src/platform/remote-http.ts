@@ -3,7 +3,7 @@ import { toHex } from "#core/bytes.ts";
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, CommitId, SpaceId } from "#core/ids.ts";
 import type { Digest } from "#core/world.ts";
-import { LackingAnswer, MissingAnswer, StoredAnswer } from "#protocol/chunks.ts";
+import { LackingAnswer, MissingAnswer, RoomAnswer, StoredAnswer } from "#protocol/chunks.ts";
 import { CommitAnswer } from "#protocol/commit.ts";
 import type { Commit } from "#protocol/commit.ts";
 import { Feed, type Entry } from "#protocol/feed.ts";
@@ -26,23 +26,18 @@ const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 /** Commits kept until they are read back. One is sent at a time; an answer may be late. */
 const MAX_SENT = 2;
 
-export type RemoteWorld = ServerWorld & {
-  readonly digest: Digest;
-  readonly space: SpaceId;
-  /** Told of bytes that were given away to be sent, when they were. */
-  readonly release?: (bytes: Uint8Array) => void;
-};
-
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
-  readonly #world: RemoteWorld;
+  readonly #world: ServerWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
+  /** The server said so: it is asked again when it refuses something for want of room. */
+  #hasNoLimit = false;
   /** Commits that were sent and not read back yet: their changes need not come back. */
   readonly #sent = new Map<CommitId, Commit>();
 
-  constructor(world: RemoteWorld) {
+  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
     this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
@@ -137,6 +132,19 @@ export class HttpRemote implements Remote {
     return missing;
   }
 
+  async room(signal?: AbortSignal): Promise<number | null> {
+    if (this.#hasNoLimit) return null;
+    const call = {
+      method: "GET",
+      path: fillRoute("chunksRoom", { space: this.#space }),
+      repeatable: true,
+      maxAnswerBytes: MAX_JSON_BYTES,
+    } as const;
+    const { roomBytes } = await this.#server.json(call, RoomAnswer, signal);
+    this.#hasNoLimit = roomBytes === null;
+    return roomBytes;
+  }
+
   async lacking(signal?: AbortSignal): Promise<ChunkId[]> {
     const path = fillRoute("chunksLacking", { space: this.#space });
     const call = { method: "GET", path, repeatable: true, maxAnswerBytes: MAX_JSON_BYTES } as const;
@@ -151,7 +159,6 @@ export class HttpRemote implements Remote {
       if (left.length > 0) await this.#putOnce(left, signal);
     };
     await retrying(this.#world, work, signal);
-    for (const { bytes } of chunks) this.#world.release?.(bytes);
   }
 
   async #lacking(
@@ -167,7 +174,7 @@ export class HttpRemote implements Remote {
     const parts = chunks.flatMap(({ id, bytes }) => [frameHead(id, bytes.length), bytes]);
     const batchBytes = parts.reduce((sum, { length }) => sum + length, 0);
     assert(batchBytes <= MAX_BATCH_BYTES, `a batch of ${batchBytes} bytes`);
-    const { stored } = await this.#server.json(
+    const storing = this.#server.json(
       {
         method: "POST",
         path: fillRoute("chunks", { space: this.#space }),
@@ -179,6 +186,10 @@ export class HttpRemote implements Remote {
       StoredAnswer,
       signal,
     );
+    const { stored } = await storing.catch((error: unknown) => {
+      if (codeOf(error) === "over-quota") this.#hasNoLimit = false;
+      throw error;
+    });
     if (stored !== chunks.length) throw strange(`stored ${stored} of ${chunks.length} chunks`);
   }
 

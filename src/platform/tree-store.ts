@@ -2,7 +2,7 @@ import type { StatementSync } from "node:sqlite";
 import type { NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import type { TreeStore } from "#sync/ports.ts";
-import { isEmpty } from "#sync/tree.ts";
+import { agrees, isEmpty } from "#sync/tree.ts";
 import type { FileKey, NodeRow } from "#sync/tree.ts";
 import type { DeviceFile } from "./device-schema.ts";
 import { READ_COLUMNS, readRow, WRITE_COLUMNS, writeRow } from "./node-columns.ts";
@@ -32,6 +32,12 @@ export class SqliteTreeStore implements TreeStore {
   readonly #counts = new Map<Side, number>();
   /** Rows by id, oldest first; this process alone writes rows. */
   readonly #cache = new Map<NodeId, NodeRow>();
+  /**
+   * Rows that do not agree, by id, from when they were first asked for: each turn of the engine asks
+   * for all of them again and again, and they are nobody's in a folder that is in sync.
+   */
+  #differing: Map<NodeId, NodeRow> | null = null;
+  #isInOrder = false;
   #changes = 0;
 
   constructor(file: DeviceFile, folding: boolean) {
@@ -68,14 +74,14 @@ export class SqliteTreeStore implements TreeStore {
       return this.#file.transaction(work);
     } catch (error) {
       this.#counts.clear();
-      this.#cache.clear();
+      this.forget();
       this.#changes++;
       throw error;
     }
   }
 
   get(id: NodeId): NodeRow | undefined {
-    const cached = this.#cache.get(id);
+    const cached = this.#differing?.get(id) ?? this.#cache.get(id);
     if (cached !== undefined) return cached;
     const cells = this.#first(this.#get, id);
     if (cells === undefined) return undefined;
@@ -95,13 +101,23 @@ export class SqliteTreeStore implements TreeStore {
       if (isEmpty(row)) this.#remove.run(row.id);
       else this.#put.run(...writeRow(row, this.#keyOf));
       this.#cache.delete(row.id);
+      this.#note(row);
     } catch (error) {
       throw this.#file.explain(error);
     }
   }
 
   changed(): NodeRow[] {
-    return this.#all(this.#changed);
+    if (this.#differing === null) {
+      this.#differing = new Map(this.#all(this.#changed).map((row) => [row.id, row]));
+      this.#isInOrder = true;
+    }
+    if (!this.#isInOrder) {
+      const rows = [...this.#differing].sort(([a], [b]) => (a < b ? -1 : 1));
+      this.#differing = new Map(rows);
+      this.#isInOrder = true;
+    }
+    return [...this.#differing.values()];
   }
 
   children(side: Side, parent: NodeId): NodeRow[] {
@@ -141,6 +157,7 @@ export class SqliteTreeStore implements TreeStore {
   /** Lets go of the rows that are kept at hand. */
   forget(): void {
     this.#cache.clear();
+    this.#differing = null;
   }
 
   /** Writes every row again, because names are now compared otherwise. */
@@ -149,6 +166,16 @@ export class SqliteTreeStore implements TreeStore {
     this.transaction(() => {
       for (const row of rows) this.put(row);
     });
+  }
+
+  #note(row: NodeRow): void {
+    if (this.#differing === null) return;
+    if (isEmpty(row) || agrees(row)) {
+      this.#differing.delete(row.id);
+      return;
+    }
+    if (!this.#differing.has(row.id)) this.#isInOrder = false;
+    this.#differing.set(row.id, row);
   }
 
   #remember(row: NodeRow): void {
@@ -171,7 +198,8 @@ export class SqliteTreeStore implements TreeStore {
 
   #all(statement: StatementSync, ...values: string[]): NodeRow[] {
     try {
-      return (statement.all(...values) as unknown as Cells[]).map(readRow);
+      const rows = statement.all(...values) as unknown as Cells[];
+      return rows.map((cells) => this.#differing?.get(cells[0] as NodeId) ?? readRow(cells));
     } catch (error) {
       throw this.#file.explain(error);
     }

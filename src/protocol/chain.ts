@@ -32,6 +32,18 @@ function canonicalChange(change: Change): unknown[] {
   }
 }
 
+/** A commit's changes are hashed when it is signed, when it is verified, and into the chain. */
+const canonicalTexts = new WeakMap<readonly Change[], string>();
+
+/** The JSON text of changes in their canonical form; a list of them is never altered. */
+function canonicalText(changes: readonly Change[]): string {
+  const known = canonicalTexts.get(changes);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(changes.map(canonicalChange));
+  canonicalTexts.set(changes, text);
+  return text;
+}
+
 /**
  * The chain value after `entry`: SHA-256 over a label, the value before it and the entry's
  * canonical bytes, so that two journals with one chain value have the same past.
@@ -39,20 +51,17 @@ function canonicalChange(change: Change): unknown[] {
 export function nextChain(digest: Digest, before: string, entry: Omit<Entry, "chain">): string {
   const { sequence, commitId, device, timeMs, changes } = entry;
   const { base, keyEpoch, signature } = entry;
-  const fields: unknown[] = [
-    sequence,
-    commitId,
-    device ?? null,
-    timeMs,
-    changes.map(canonicalChange),
-  ];
-  if (base !== undefined) fields.push([base.sequence, base.chain, keyEpoch, signature]);
-  const body = utf8(JSON.stringify(fields));
+  const fields = [sequence, commitId, device ?? null, timeMs].map((field) => JSON.stringify(field));
+  fields.push(canonicalText(changes));
+  if (base !== undefined) {
+    fields.push(JSON.stringify([base.sequence, base.chain, keyEpoch, signature]));
+  }
+  const body = utf8(`[${fields.join(",")}]`);
   return toHex(digest.sha256(concat([LABEL, fromHex(before), body])));
 }
 
 /** What a device signs of a commit's changes: SHA-256 over a label and their canonical bytes. */
 export function hashChanges(digest: Digest, changes: readonly Change[]): Uint8Array {
-  const body = utf8(JSON.stringify(changes.map(canonicalChange)));
+  const body = utf8(canonicalText(changes));
   return digest.sha256(concat([CHANGES_LABEL, body]));
 }

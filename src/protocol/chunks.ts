@@ -6,6 +6,9 @@ import { MAX_CHUNK_IDS } from "./limits.ts";
 export const MissingQuestion = z.object({ chunks: z.array(ChunkId).max(MAX_CHUNK_IDS) });
 export const MissingAnswer = z.object({ missing: z.array(ChunkId) });
 
+/** How many bytes the account may still send; null where nothing limits it but the disk. */
+export const RoomAnswer = z.object({ roomBytes: z.int().min(0).nullable() });
+
 /**
  * Chunks of this space whose only copy at the server is damaged or gone, by id: whoever has their
  * bytes is asked to send them again. Cut short where there are more.

@@ -27,6 +27,7 @@ export const PROBLEM_STATUS = {
   unavailable: 503,
   "key-service-away": 503,
   "storage-full": 507,
+  "over-quota": 507,
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEM_STATUS;

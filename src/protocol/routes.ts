@@ -33,6 +33,7 @@ export const ROUTES = {
   events: "/v1/spaces/{space}/events",
   chunks: "/v1/spaces/{space}/chunks",
   chunksMissing: "/v1/spaces/{space}/chunks/missing",
+  chunksRoom: "/v1/spaces/{space}/chunks/room",
   chunksLacking: "/v1/spaces/{space}/chunks/lacking",
   chunksFetch: "/v1/spaces/{space}/chunks/fetch",
   revisions: "/v1/spaces/{space}/nodes/{node}/revisions",

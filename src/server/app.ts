@@ -1,5 +1,6 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
+import { release } from "#core/bytes.ts";
 import { messageOf } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import { LOGIN_WINDOW_MS, MAX_WRONG_PASSWORDS } from "./accounts.ts";
@@ -7,6 +8,7 @@ import { Announcer } from "./announcer.ts";
 import { countAttempts } from "./attempts.ts";
 import { NO_EVALUATIONS, type Evaluations } from "./evaluations.ts";
 import type { PackStore } from "./chunks/port.ts";
+import { auditRequests } from "./http/audit.ts";
 import { mountAccounts } from "./http/accounts.ts";
 import { mountChunks } from "./http/chunks.ts";
 import { mountCommits } from "./http/commits.ts";
@@ -30,6 +32,8 @@ import type { Metrics } from "./metrics.ts";
 import type { Opaque } from "./opaque.ts";
 import { ProblemError } from "./problem-error.ts";
 import type { Secrets } from "./secrets.ts";
+import { Quotas } from "./quotas.ts";
+import { Rates } from "./rates.ts";
 import { Sessions } from "./tokens.ts";
 
 /** Long enough for the requests that come next not to be slower for it. */
@@ -43,6 +47,11 @@ export type AppWorld = {
   readonly chance: Chance;
   readonly digest: Digest;
   readonly log: Log;
+  /** Where it is written who was let in and what may be done since; with the rest unless given. */
+  readonly audit?: Log;
+  /** What an account may have stored, and how often it may ask; without limit unless given. */
+  readonly quotaBytes?: number | null;
+  readonly requestsPerSecond?: number | null;
   /** What GET /v1/server says. */
   readonly version?: string;
   readonly opaque: Opaque;
@@ -133,11 +142,15 @@ export function buildApp(world: AppWorld): App {
     chance,
     onAccepted,
     beforeRemoving,
+    release,
   });
-  const gates = buildGates(sessions, clock);
+  const { quotaBytes = null, requestsPerSecond = null, audit = log } = world;
+  const quotas = new Quotas({ chunks, clock, limitBytes: quotaBytes });
+  const gates = buildGates(sessions, new Rates(clock, requestsPerSecond), clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });
   app.use(logRequests(world));
+  app.use(auditRequests(audit));
   withErrors(app, log);
   refuseBadEscapes(app);
   metrics?.watch("lockstep_waiting", "Long polls and event streams", () => announcer.waiting);
@@ -151,8 +164,8 @@ export function buildApp(world: AppWorld): App {
   mountSpaces(app, { journals, clock, chance }, gates);
   mountCommits(app, { journals, journal, clock }, gates);
   mountFeed(app, { journals, journal, announcer, clock, sessions, closing }, gates);
-  mountChunks(app, { journals, chunks, scrub, intake, clock }, gates);
-  mountFiles(app, { journals, chunks, journal, intake, clock, chance, digest }, gates);
+  mountChunks(app, { journals, chunks, scrub, intake, quotas, clock }, gates);
+  mountFiles(app, { journals, chunks, journal, intake, quotas, clock, chance, digest }, gates);
   mountRevisions(app, metadata, gates);
   mountDocument(app, version);
   return app;

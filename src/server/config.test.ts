@@ -30,6 +30,21 @@ describe("the server's settings", () => {
     assert.equal(config.host, "127.0.0.1");
   });
 
+  test("LM1, LM3: a quota is a size, a rate requests a second, and either can be off", () => {
+    const at = (quota: string, rate: string) => {
+      const { quotaBytes, requestsPerSecond } = readConfig({ data: "x", quota, rate }, {});
+      return [quotaBytes, requestsPerSecond];
+    };
+    assert.deepEqual(at("50GiB", "7"), [50 * 1024 ** 3, 7]);
+    assert.deepEqual(at("off", "off"), [null, null]);
+    for (const quota of ["50", "50GB", "0GiB", "-1GiB", "9999999TiB"]) {
+      assert.throws(() => at(quota, "off"), /quota is .*a size such as 50GiB/, quota);
+    }
+    for (const rate of ["0", "1.5", "1000000", "many"]) {
+      assert.throws(() => at("off", rate), /rate is .*requests a second/, rate);
+    }
+  });
+
   test("WI19: everything that is wrong is told at once", () => {
     const flags = { port: "70000", host: "a b", database: "oracle://x", chunks: "tape:" };
     const environment = { LOCKSTEP_LOG: "loud" };

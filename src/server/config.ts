@@ -22,12 +22,15 @@ export const SETTINGS = [
   "keyFile",
   "keyService",
   "metricsToken",
+  "quota",
+  "rate",
   "keepAll",
   "keepDaily",
   "collectEvery",
   "collectGrace",
   "log",
   "logFile",
+  "auditFile",
 ] as const;
 export type Setting = (typeof SETTINGS)[number];
 export type Settings = Partial<Readonly<Record<Setting, string>>>;
@@ -41,12 +44,15 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
   keyFile: "LOCKSTEP_KEY_FILE",
   keyService: "LOCKSTEP_KEY_SERVICE",
   metricsToken: "LOCKSTEP_METRICS_TOKEN",
+  quota: "LOCKSTEP_QUOTA",
+  rate: "LOCKSTEP_RATE",
   keepAll: "LOCKSTEP_KEEP_ALL",
   keepDaily: "LOCKSTEP_KEEP_DAILY",
   collectEvery: "LOCKSTEP_COLLECT_EVERY",
   collectGrace: "LOCKSTEP_COLLECT_GRACE",
   log: "LOCKSTEP_LOG",
   logFile: "LOCKSTEP_LOG_FILE",
+  auditFile: "LOCKSTEP_AUDIT_FILE",
 };
 
 /** The file in the data folder that sets what neither a flag nor the environment does. */
@@ -78,9 +84,15 @@ export type ServerConfig = {
   readonly keyServiceFile: string | null;
   /** What opens /metrics; null: nothing does. */
   readonly metricsToken: string | null;
+  /** What an account may have stored; null: as much as there is room for. */
+  readonly quotaBytes: number | null;
+  /** Requests a second of an account, in the long run; null: as many as come. */
+  readonly requestsPerSecond: number | null;
   readonly collecting: Collecting;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
+  /** Where it is written who was let in; undefined: in the log, with the rest. */
+  readonly auditFile: string | undefined;
 };
 
 const MAX_VALUE = 4_096;
@@ -214,6 +226,34 @@ function tokenOf(value: string | undefined, problems: string[]): string | null {
   return null;
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+};
+
+function quotaOf(value: string | undefined, problems: string[]): number | null {
+  if (value === undefined || value === "off") return null;
+  const [, count = "", unit = ""] = /^(\d{1,7})(MiB|GiB|TiB)$/.exec(value) ?? [];
+  const bytes = Number(count) * (UNITS[unit] ?? 0);
+  if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+  problems.push(`quota is ${value}, it must be a size such as 50GiB, or off`);
+  return null;
+}
+
+/** More than devices need that have much to do; a program that never pauses makes thousands. */
+const DEFAULT_RATE = 200;
+const MOST_RATE = 100_000;
+
+function rateOf(value: string | undefined, problems: string[]): number | null {
+  if (value === undefined) return DEFAULT_RATE;
+  if (value === "off") return null;
+  const rate = /^\d{1,6}$/.test(value) ? Number(value) : 0;
+  if (rate >= 1 && rate <= MOST_RATE) return rate;
+  problems.push(`rate is ${value}, it must be requests a second, 1 to ${MOST_RATE}, or off`);
+  return null;
+}
+
 /** A duration; where a word stands for another value it may be that. */
 function timeOf<Other = never>(
   setting: Setting,
@@ -295,9 +335,12 @@ export function readConfig(
         : resolve(settings.keyService ?? join(data, "key-service.key")),
     keyFile: resolve(settings.keyFile ?? join(data, "master.key")),
     metricsToken: tokenOf(settings.metricsToken, problems),
+    quotaBytes: quotaOf(settings.quota, problems),
+    requestsPerSecond: rateOf(settings.rate, problems),
     collecting: collectingOf(settings, problems),
     logLevel: levelOf(settings.log, problems),
     logFile: settings.logFile,
+    auditFile: settings.auditFile,
   };
   if (problems.length === 0) return config;
   throw new WorldError("bad-config", `The server's settings are wrong: ${problems.join("; ")}.`);

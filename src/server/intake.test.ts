@@ -99,7 +99,7 @@ test("CH4: whoever asks again after a break waits until what came is stored", as
   const { space, metadata, world } = store;
   const other = await newSpace(metadata);
   const staging = Promise.withResolvers<void>();
-  const chunks: ChunkIndex = {
+  const chunks: Omit<ChunkIndex, "heldBytes"> = {
     stored: (ids) => metadata.chunks.stored(ids),
     held: (id, ids) => metadata.chunks.held(id, ids),
     renew: (id, ids, untilMs) => metadata.chunks.renew(id, ids, untilMs),
@@ -271,7 +271,7 @@ test("CH6: nobody gets chunks by knowing their ids", async () => {
 test("CH7: chunks are staged for 72 hours from when they came", async () => {
   await using store = await open();
   const leases: number[] = [];
-  const chunks: ChunkIndex = {
+  const chunks: Omit<ChunkIndex, "heldBytes"> = {
     held: (space, ids) => store.metadata.chunks.held(space, ids),
     stored: (ids) => store.metadata.chunks.stored(ids),
     renew: (space, ids, leaseMs) => store.metadata.chunks.renew(space, ids, leaseMs),
@@ -289,7 +289,7 @@ test("CH8: a crash between pack and record leaves chunks that can be sent again"
   await using store = await open();
   const { space, metadata, world } = store;
   const crash = new Error("killed");
-  const chunks: ChunkIndex = {
+  const chunks: Omit<ChunkIndex, "heldBytes"> = {
     held: (id, ids) => metadata.chunks.held(id, ids),
     stored: (ids) => metadata.chunks.stored(ids),
     renew: (id, ids, leaseMs) => metadata.chunks.renew(id, ids, leaseMs),
@@ -403,7 +403,7 @@ test("CH13: chunks that were merged into another pack meanwhile come all the sam
   const [a, b] = [frame("a"), frame("bb")];
   await store.intake.store(space.id, stream(a, b), 0);
   let merged = false;
-  const chunks: ChunkIndex = {
+  const chunks: Omit<ChunkIndex, "heldBytes"> = {
     stored: (ids) => metadata.chunks.stored(ids),
     stage: (id, written, ids, leaseMs) => metadata.chunks.stage(id, written, ids, leaseMs),
     renew: (id, ids, leaseMs) => metadata.chunks.renew(id, ids, leaseMs),

@@ -20,10 +20,12 @@ const MAX_QUARANTINED = 10_000;
 
 type World = {
   readonly packs: PackStore;
-  readonly chunks: ChunkIndex;
+  readonly chunks: Omit<ChunkIndex, "heldBytes">;
   readonly scrub: Pick<ScrubIndex, "quarantine" | "quarantined">;
   readonly digest: Digest;
   readonly chance: Chance;
+  /** Told of frames' bytes when they are written: without, their sources keep them. */
+  readonly release?: (bytes: Uint8Array) => void;
   /** Told of bytes that a space had not sent before, whoever else has them. */
   readonly onAccepted?: (space: SpaceId, bytes: number) => Promise<void>;
   /** What is waited for before packs are removed that were written for nothing; else nothing. */
@@ -283,6 +285,7 @@ class Batch {
       const { name, writer } = stored.has(id) ? spare : fresh;
       const offsetBytes = await writer.append(bytes);
       this.written.push({ id, pack: name, offsetBytes, lengthBytes: bytes.length });
+      this.#world.release?.(bytes);
     }
   }
 

@@ -204,6 +204,20 @@ test("JN20: the feed goes through the whole journal in bounded steps", async () 
   assert.equal(cursor, writeCursor(tree.space, 25));
 });
 
+test("JN20: the feed gives what landed last as it is stored", async () => {
+  await using tree = await open();
+  tree.device = deviceId("d".repeat(32));
+  for (const change of [createFolder("a"), createFile("b"), createFile("c")]) {
+    await tree.land(change);
+    const stored = await entriesOf(tree);
+    for (const from of stored.keys()) {
+      const feed = await tree.journal.feed(tree.space, writeCursor(tree.space, from));
+      assert(feed !== "reset");
+      assert.deepEqual(feed.entries, stored.slice(from));
+    }
+  }
+});
+
 test("JN20: an answer of the feed stays small however large the entries are", async () => {
   await using tree = await open();
   for (let count = 0; count < 6; count++) {

@@ -23,6 +23,10 @@ const MAX_RACES = 100;
 /** Entries in one answer of the feed stop at about this size, as stored; one always fits. */
 const MAX_FEED_BYTES = 8 * 1024 * 1024;
 
+/** Entries that are kept at hand, one a space, and how large one may be. */
+const MAX_KEPT = 16;
+const MAX_KEPT_BYTES = 2 * 1024 * 1024;
+
 export type Author = {
   /** The device that commits; undefined when a REST call does. */
   readonly device: DeviceId | undefined;
@@ -37,6 +41,8 @@ export class Journal {
   readonly #digest: Digest;
   readonly #announcer: Announcer;
   readonly #queues = new Map<SpaceId, Queue>();
+  /** What was appended last: those who wait for it ask for it at once. */
+  readonly #latest = new Map<SpaceId, Entry>();
 
   constructor(world: {
     readonly metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
@@ -85,8 +91,7 @@ export class Journal {
     const head = await journals.head(space.id);
     const from = readCursor(space, head.sequence, cursor);
     if (from === "reset") return "reset";
-    const count = Math.min(limit, MAX_FEED_ENTRIES);
-    const entries = await journals.entries(space.id, from, count, MAX_FEED_BYTES);
+    const entries = this.#newest(space.id, from, head) ?? (await this.#read(space, from, limit));
     const reached = entries.at(-1)?.sequence ?? from;
     const isLacking = (await scrub.quarantined(space.id, 1)).length > 0;
     return {
@@ -96,6 +101,28 @@ export class Journal {
       ...restoresOf(space),
       ...(isLacking ? { lacking: true } : {}),
     };
+  }
+
+  async #read(space: SpaceRow, from: number, limit: number): Promise<Entry[]> {
+    const count = Math.min(limit, MAX_FEED_ENTRIES);
+    return this.#metadata.journals.entries(space.id, from, count, MAX_FEED_BYTES);
+  }
+
+  /** The entry that this process appended last, when that is all there is beyond `from`. */
+  #newest(space: SpaceId, from: number, head: Head): Entry[] | undefined {
+    const latest = this.#latest.get(space);
+    if (latest?.sequence !== from + 1) return undefined;
+    return latest.sequence === head.sequence && latest.chain === head.chain ? [latest] : undefined;
+  }
+
+  #keepLatest(space: SpaceId, entry: Entry): void {
+    this.#latest.delete(space);
+    if (sizeOf(entry) > MAX_KEPT_BYTES) return;
+    this.#latest.set(space, entry);
+    for (const oldest of this.#latest.keys()) {
+      if (this.#latest.size <= MAX_KEPT) return;
+      this.#latest.delete(oldest);
+    }
   }
 
   async #commitNow(space: SpaceRow, commit: Commit, author: Author): Promise<CommitAnswer> {
@@ -113,6 +140,7 @@ export class Journal {
       const entry = this.#entry(commit, author, head);
       const appended = await journals.append(space.id, { entry, nodes: verdict.nodes });
       if (appended !== "appended") continue;
+      this.#keepLatest(space.id, entry);
       this.#announcer.announce(space.id, entry.sequence);
       return { outcome: "committed", sequence: entry.sequence, chain: entry.chain };
     }
@@ -160,6 +188,14 @@ export class Journal {
     };
     return { ...entry, chain: nextChain(this.#digest, head.chain, entry) };
   }
+}
+
+/** About what an entry takes in memory. */
+function sizeOf({ changes }: Entry): number {
+  return changes.reduce((sum, change) => {
+    const chunks = "chunks" in change ? change.chunks.length : 0;
+    return sum + 300 + 80 * chunks + ("meta" in change ? change.meta.length : 0);
+  }, 0);
 }
 
 function restoresOf({ restores }: SpaceRow): Pick<Feed, "restores"> {

@@ -16,7 +16,7 @@ import type { Metrics } from "./metrics.ts";
 import { Opaque } from "./opaque.ts";
 import { openLog, realChance, realClock } from "./real-world.ts";
 import { Secrets } from "./secrets.ts";
-import { openMetadata, openPacks } from "./stores.ts";
+import { claimChunks, openMetadata, openPacks } from "./stores.ts";
 
 /** Headers that take longer belong to nobody who means well. */
 const HEADERS_TIMEOUT_MS = 15_000;
@@ -113,15 +113,19 @@ export async function startServer(config: ServerConfig, version: string): Promis
   await using stores = new AsyncDisposableStack();
   const log = openLog(config.logLevel, config.logFile);
   stores.defer(() => log.flush());
+  const audit = config.auditFile === undefined ? log : openLog("info", config.auditFile);
+  stores.defer(() => audit.flush());
   stores.use(lockFolder(config.data));
   const world = { clock: realClock, chance: realChance, log };
   const metadata = stores.use(await openMetadata(config.database, world));
   const store = stores.use(await openPacks(config.chunks, world));
+  const { journals } = metadata;
+  stores.use(await claimChunks(config, { journals, packs: store, chance: realChance }));
   const hasPacks = !(await store.list()[Symbol.asyncIterator]().next()).done;
-  const isInUse = hasPacks || (await metadata.journals.drawn("opaque setup")) !== undefined;
+  const isInUse = hasPacks || (await journals.drawn("opaque setup")) !== undefined;
   const masterKey = await openMasterKey(config.keyFile, { chance: realChance, isInUse });
   const secrets = new Secrets(masterKey, realChance);
-  const opaque = await Opaque.open(metadata.journals, secrets);
+  const opaque = await Opaque.open(journals, secrets);
   const keyService =
     config.keyServiceFile === null
       ? null
@@ -142,6 +146,9 @@ export async function startServer(config: ServerConfig, version: string): Promis
     chance: realChance,
     digest: nodeDigest,
     log,
+    audit,
+    quotaBytes: config.quotaBytes,
+    requestsPerSecond: config.requestsPerSecond,
     version,
     closing: closing.signal,
   });

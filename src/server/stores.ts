@@ -1,12 +1,14 @@
 import type { Chance, Clock, Log } from "#core/world.ts";
 import { access } from "node:fs/promises";
+import { toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { ClosedPacks } from "./chunks/closed-packs.ts";
 import { DiskPacks } from "./chunks/disk.ts";
-import type { PackStore } from "./chunks/port.ts";
+import type { KnownPacks, PackStore } from "./chunks/port.ts";
 import type { ChunksConfig, DatabaseConfig, ServerConfig } from "./config.ts";
+import { lockFolder } from "./lock.ts";
 import { openMasterKey } from "./master-key.ts";
-import type { Metadata } from "./metadata/port.ts";
+import type { JournalStore, Metadata } from "./metadata/port.ts";
 
 type World = { readonly clock: Clock; readonly chance: Chance; readonly log: Log };
 
@@ -29,13 +31,37 @@ export async function openMetadata(config: DatabaseConfig, world: World): Promis
 }
 
 /** Opens where packs lie; a client is loaded only where it is used. */
-export async function openPacks(
-  config: ChunksConfig,
-  world: World,
-): Promise<PackStore & AsyncDisposable> {
+export async function openPacks(config: ChunksConfig, world: World): Promise<KnownPacks> {
   if (config.kind === "file") return DiskPacks.open(config.path);
   const { S3Packs } = await import("./chunks/s3.ts");
   return S3Packs.open(config.bucket, world);
+}
+
+const STORE_ID_BYTES = 16;
+
+/**
+ * Makes sure that all servers of a database have their chunks in one place: the first one's. Throws
+ * WorldError `other-chunk-store`; `folder-in-use` when another server has the folder open.
+ */
+export async function claimChunks(
+  { database, chunks }: Pick<ServerConfig, "database" | "chunks">,
+  { journals, packs, chance }: { journals: JournalStore; packs: KnownPacks; chance: Chance },
+): Promise<Disposable | null> {
+  // A SQLite file is one server's, and so is what it names.
+  if (database.kind === "sqlite") return null;
+  const lock = chunks.kind === "file" ? lockFolder(chunks.path) : null;
+  try {
+    const id = await packs.storeId(toHex(chance.bytes(STORE_ID_BYTES)));
+    if ((await journals.drawOnce("chunk store", id)) === id) return lock;
+    throw new WorldError(
+      "other-chunk-store",
+      "The chunks of this database lie elsewhere: give all its servers the same --chunks, which " +
+        "has to be a bucket where they are several.",
+    );
+  } catch (error) {
+    lock?.[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** A server's stores, for a program that works on them while servers run or none does. */

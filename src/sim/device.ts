@@ -36,7 +36,7 @@ import { CHUNKS, SIZES } from "./sealing.ts";
 import { isIgnored } from "./oracle.ts";
 import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
-import type { Fate, Swarm } from "./swarm.ts";
+import { isForgetful, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
 import { VirtualDisk, type Inode, type Witness } from "./virtual-disk.ts";
 import { VirtualReader } from "./virtual-reader.ts";
@@ -49,13 +49,11 @@ const CUT_KEY = new Uint8Array(48).fill(0x77);
 const SWEEP_MS = 10_000;
 /** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
 const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
-const DAMAGED_SHARE = 0.05;
+const DAMAGED_SHARE = 0.3;
 /** A disk whose times are whole seconds. */
 const COARSE_TICK_MS = 1_000;
 /** More than all the files of a story, each tried once. */
 const MOST_REFUSALS = 100;
-/** What makes a device or the server forget: only then are both sides united anew. */
-const UNITING_FATES: readonly Fate[] = ["roll-back", "server-restore", "power-cut"];
 /** What a device says that has found its server lying. */
 const STOPS = new Set([
   "journal-broken",
@@ -394,6 +392,7 @@ export class Device {
     const { scheduler, happened } = this.#world;
     scheduler.note(`${this.name} is told of a restored server`);
     happened.add("sealed: announced restore");
+    this.#edits.forget();
     this.#end();
     acceptRestore(this.store);
     const person = new Actor(`${this.name}'s person`, 1);
@@ -579,13 +578,14 @@ export class Device {
   }
 
   #log(): Log {
-    const { scheduler, swarm, accuse } = this.#world;
-    const mayUnite = swarm.fates.some(({ fate }) => UNITING_FATES.includes(fate));
+    const { scheduler, swarm, server, accuse } = this.#world;
     const say = (event: string, fields: object = {}): void => {
       this.#world.happened.add(`log: ${event}`);
       if (event === "deletions-held") this.hasAsked = true;
       if (event === "uniting") this.#forgot = null;
       if (event === "uniting") this.#edits.forget();
+      // Only where a device or the server forgets are both sides united anew.
+      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

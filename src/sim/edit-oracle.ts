@@ -32,6 +32,10 @@ export class EditOracle {
   touched(path: string, store: MemoryStore): void {
     const inode = this.#judged.disk.peek(path);
     if (inode?.kind !== "file") return;
+    // What the engine has just put there is what the person has before them.
+    for (const { id, placing } of store.changed()) {
+      if (placing?.file === inode.file) this.#begun.delete(id);
+    }
     for (const { id, synced } of store.holding(inode.file)) {
       if (synced === null || synced.crev === 0 || this.#begun.has(id)) continue;
       this.#begun.set(id, synced.crev);

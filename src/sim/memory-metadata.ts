@@ -1,6 +1,6 @@
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
-import type { ChunkId, SpaceId } from "#core/ids.ts";
+import type { AccountId, ChunkId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
 import type { Collection } from "#server/metadata/collection.ts";
 import type {
@@ -115,6 +115,15 @@ class MemoryChunks implements ChunkIndex {
     }
     for (const id of ids) lease(links, id, leaseMs);
     return used;
+  }
+
+  async heldBytes(account: AccountId): Promise<number> {
+    let bytes = 0;
+    for (const { row, links } of this.#spaces.values()) {
+      if (row.account !== account) continue;
+      for (const id of links.keys()) bytes += this.#places.get(id)?.lengthBytes ?? 0;
+    }
+    return bytes;
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {

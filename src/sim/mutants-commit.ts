@@ -233,6 +233,16 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     GAP_ACCEPTED,
     CHAIN_ACCEPTED,
   ),
+  mutant("rewind-trusts-later", "What was agreed on in the lost journal counts (SL18).", [
+    "sync/rewind.ts",
+    "  if (crev <= sequence && lrev <= sequence) return synced;",
+    "  if (remote !== null) return synced;",
+  ]),
+  mutant("rewind-brings-back", "What was deleted in the lost journal comes back (SL18).", [
+    "sync/rewind.ts",
+    "waiting?.has(id) === false;",
+    "waiting?.has(id) === undefined;",
+  ]),
   mutant("union-deletes", "What was agreed on before a union still counts after it (EN3).", [
     "sync/union.ts",
     "      trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });",

@@ -184,8 +184,8 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "What is saved right after a file was put in place is taken for it (EX3).",
     [
       PUBLISH,
-      "  return placed(place, stat, isAsStaged ? content : null);",
-      "  return placed(place, stat, isAsStaged ? content : content);",
+      "  const found = placed(place, stat, isAsStaged ? content : null);",
+      "  const found = placed(place, stat, isAsStaged ? content : content);",
     ],
   ),
   mutant(

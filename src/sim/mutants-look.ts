@@ -22,12 +22,21 @@ export const LOOK_MUTANTS: readonly Mutant[] = [
     }`,
   ]),
   masked(
-    "one-look-deletes",
+    "unconfirmed-look-deletes",
     mutant("incomplete-look-deletes", "A look that was not whole proves absences (SC7).", [
       MATCH,
       "    if (this.#look.unsteady) absences.doubt();\n    else absences.judge();",
       "    absences.judge();",
     ]),
+  ),
+  mutant(
+    "unconfirmed-look-deletes",
+    "One look at everything proves that what lost its name is nowhere else (SC6).",
+    [
+      "sync/absence.ts",
+      "    if (this.#missed.isFull && missedMs !== null) return true;",
+      "    if (this.#missed.isFull) return true;",
+    ],
   ),
   mutant("one-look-deletes", "One look is enough for a deletion (SC6).", [
     "sync/absence.ts",

@@ -79,14 +79,14 @@ function textOf(bytes: Uint8Array): string {
 /** Codes of problems that last until a person does something about them. */
 const LASTING = new Set(["unsupported-kind", "outside-root", "not-empty", "restored"]);
 
+export function isLasting({ code }: Problem): boolean {
+  return LASTING.has(code);
+}
+
 /** In sync but for what no waiting heals, and nothing that failed waits to be tried again. */
 export function isAtRest({ engine }: Device): boolean {
   const status = engine?.status(0);
   return status?.state === "in-sync" && status.problems.every(isLasting);
-}
-
-export function isLasting({ code }: Problem): boolean {
-  return LASTING.has(code);
 }
 
 /** Of what people name in a story, Word's temporary files are ignored, and such folders. */

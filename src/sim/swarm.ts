@@ -115,6 +115,9 @@ const ALL_NAMES = ["a", "b", "c.txt", "d", "A", "B", "\u00e4", "a\u0308"];
 /** What two people who move folders begin with, and when they meet again. */
 const FIRST_FOLDERS: readonly Way[] = ["make-folder", "make-folder", "make-folder", "write"];
 const PAIR_MS = 2_500;
+/** Deeds of one person that follow one another within the time that a look takes. */
+const HASTY_DEEDS = 4;
+const HASTY_MS = 60;
 
 /** … and two who work on few files. */
 const FIRST_FILES = 2;
@@ -286,17 +289,24 @@ function withFolders(swarm: Swarm, draw: Draw): Swarm {
     "delete-all": draw.below(3),
   };
   const most = draw.pick([10, 100, 1_000]);
+  const latencyMs = draw.pick([20, 100, 300, 2_000]);
+  // Folders that move while all of them are listed.
+  const isSlow = draw.chance(0.4);
+  const slow = isSlow ? { overflow: 0.5, glances: 0, longestStepMs: 20 } : {};
+  const hasty = isSlow && draw.chance(0.5) ? HASTY_DEEDS : null;
   const deeds = swarm.deeds.map((deed, at) => {
     if (at < FIRST_FOLDERS.length) {
       return { ...deed, device: 0, waitMs: 0, way: FIRST_FOLDERS[at] ?? "write" };
+    }
+    // One person, quicker than any look.
+    if (hasty !== null) {
+      const waitMs = at % hasty === 0 ? PAIR_MS : draw.below(HASTY_MS);
+      return { ...deed, device: Math.floor(at / hasty) % 2, waitMs };
     }
     // In pairs: both begin from what both have, or one where the other's deletion is believed.
     const laterMs = draw.below(most) + draw.pick([0, 0, 1_000]);
     return { ...deed, device: at % 2, waitMs: at % 2 === 0 ? PAIR_MS : laterMs };
   });
-  const latencyMs = draw.pick([20, 100, 300]);
-  // Folders that move while all of them are listed.
-  const slow = draw.chance(0.4) ? { overflow: 0.5, glances: 0, longestStepMs: 20 } : {};
   return { ...swarm, ways, deeds, latencyMs, ...slow, names: swarm.names.slice(0, 3) };
 }
 
@@ -320,7 +330,8 @@ function withFiles(swarm: Swarm, draw: Draw): Swarm {
   });
   const away = draw.chance(0.6) ? [partitionAt(draw.between(PAIR_MS / 2, 2 * PAIR_MS))] : [];
   const fates = [...away, ...swarm.fates].map((fate, id) => ({ ...fate, id }));
-  return { ...swarm, ways, deeds, fates, names: swarm.names.slice(0, 2) };
+  const latencyMs = draw.pick([swarm.latencyMs, 300, 2_000]);
+  return { ...swarm, ways, deeds, fates, latencyMs, names: swarm.names.slice(0, 2) };
 }
 
 function partitionAt(waitMs: number): Swarm["fates"][number] {
@@ -426,4 +437,9 @@ export function readSwarm(printed: object): Swarm {
     sealed: sealed ? { ...sealed, primitives: sealed.primitives ?? "real" } : null,
     collecting: collecting ?? null,
   };
+}
+
+/** True when a device or the server goes back to what it knew before. */
+export function isForgetful({ fates }: Pick<Swarm, "fates">): boolean {
+  return fates.some(({ fate }) => ["roll-back", "server-restore", "power-cut"].includes(fate));
 }

@@ -69,7 +69,7 @@ export class Downloader {
     this.#failed.clear();
     let batch: Due[] = [];
     let bytes = 0;
-    for (const op of ops) {
+    for (const op of byFolder(ops)) {
       const due = this.#due(op);
       if (due === null) continue;
       const size = due.wanted?.content.sizeBytes ?? 0;
@@ -183,4 +183,16 @@ export class Downloader {
       this.#failed.set(wanted.node, error);
     }
   }
+}
+
+/** What goes into one folder stays together: a batch makes few folders durable. */
+function byFolder(ops: readonly LocalOp[]): LocalOp[] {
+  const folders = new Map<NodeId | null, LocalOp[]>();
+  for (const op of ops) {
+    const folder = op.kind === "create" ? op.target.place.parent : null;
+    const own = folders.get(folder);
+    if (own === undefined) folders.set(folder, [op]);
+    else own.push(op);
+  }
+  return [...folders.values()].flat();
 }

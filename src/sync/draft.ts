@@ -35,7 +35,8 @@ export class Draft implements TreeView {
 
   get(id: NodeId): NodeRow | undefined {
     const drafted = this.#rows.get(id);
-    if (drafted === undefined) return this.#view.get(id);
+    // Rows that do not agree are in memory once they were asked for: those that plans ask about.
+    if (drafted === undefined) return this.#changed?.get(id) ?? this.#view.get(id);
     return isEmpty(drafted) ? undefined : drafted;
   }
 

@@ -5,6 +5,8 @@ import { partsOf, type EngineSetup, type EngineWorld, type Parts } from "./parts
 import { prepareRoot } from "./root.ts";
 import type { Status } from "./status.ts";
 import { Ticking, type TickResult } from "./ticking.ts";
+import { beginRewind } from "./rewind.ts";
+import { readShared } from "./settings.ts";
 import { forgetAgreement } from "./union.ts";
 
 /** Errors after which the engine stops and says why: waiting heals none of them. */
@@ -276,11 +278,17 @@ export class Engine {
     }
   }
 
-  /** What was agreed on is void: both sides are read anew, nothing is deleted (SPEC EN3). */
+  /**
+   * What was agreed on is void, or is up to where a restored server's journal is the known one:
+   * both sides are read anew (SPEC EN3, SL18).
+   */
   #unite(code: string, message: string, signal: AbortSignal): void {
     this.#world.log.warn("uniting", { code });
     this.#world.tell?.({ kind: "united", message });
-    forgetAgreement(this.#world.trees, this.#world.records);
+    const { trees, records } = this.#world;
+    const shared = code === "reset" ? readShared(records) : null;
+    if (shared === null) forgetAgreement(trees, records);
+    else beginRewind(trees, records, shared);
     this.#parts.looking.lookAtEverything();
     this.#parts.following.start(signal);
   }

@@ -16,6 +16,7 @@ import {
   forgetCommit,
   isExpectedCommit,
   readPosition,
+  readRewind,
   readSent,
   settleUnion,
   unitedHead,
@@ -24,6 +25,7 @@ import {
   type Position,
   type Sent,
 } from "./settings.ts";
+import { rewind } from "./rewind.ts";
 import { agreedAt, syncedAfter, type NodeRow, type RemoteSide } from "./tree.ts";
 
 export type FollowWorld = {
@@ -81,6 +83,7 @@ export class Follower {
       let { sequence, chain } = at;
       let foreign = false;
       settleUnion(records, feed.head);
+      const parting = readRewind(records)?.to;
       const approved: NodeId[] = [];
       for (const entry of feed.entries) {
         chain = this.#verified(entry, sequence, chain);
@@ -89,6 +92,7 @@ export class Follower {
         sequence = entry.sequence;
         const isOwn = this.#applyEntry(entry);
         this.#judging?.after(entry);
+        if (sequence === parting) rewind(trees, records, sequence);
         if (isOwn) continue;
         foreign = true;
         for (const change of entry.changes) {

@@ -187,6 +187,17 @@ suite("what plans are like", () => {
     assert.deepEqual(kinds, ["file", "folder", "folder"]);
   });
 
+  test("PL16: what goes into one folder stays together", () => {
+    for (const seed of SEEDS) {
+      const world = new World("d/, e/, f/", { seed });
+      const made = [1, 2, 3, 4].flatMap((n) => [`make d/${n}=1`, `make e/${n}=1`, `make f/${n}=1`]);
+      world.act(world.a, made.join("; "));
+      const folders = world.a.plan().remote.map(({ id }) => world.a.rows.get(id)?.local?.parent);
+      const changes = folders.filter((folder, at) => folder !== folders[at - 1]);
+      assert.equal(changes.length, 3);
+    }
+  });
+
   test("PL16: wherever a commit ends, no folder stands below itself at the server", () => {
     for (const seed of SEEDS) {
       const world = new World("o/, o/i/, o/i/x/, o/i/x/y/", { seed });

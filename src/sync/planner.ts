@@ -159,8 +159,21 @@ class Outgoing {
       if (kinds.length > 0) this.#wanted.set(row.id, kinds);
     }
     this.#dropImpossible();
-    for (const id of this.#wanted.keys()) this.#visit(id);
+    for (const ids of this.#byFolder()) for (const id of ids) this.#visit(id);
     return this.#cut();
+  }
+
+  /** What happens in one folder stays together: a commit that ends touches few of them. */
+  #byFolder(): Iterable<readonly NodeId[]> {
+    const folders = new Map<NodeId, NodeId[]>();
+    for (const id of this.#wanted.keys()) {
+      const remote = this.#draft.get(id)?.remote;
+      const folder = this.#tree.of(id)?.place.parent ?? remote?.parent ?? ROOT_NODE;
+      const ids = folders.get(folder);
+      if (ids === undefined) folders.set(folder, [id]);
+      else ids.push(id);
+    }
+    return folders.values();
   }
 
   #changesOf(row: NodeRow): RemoteOp["kind"][] {

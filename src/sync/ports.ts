@@ -176,6 +176,8 @@ export interface Remote {
   changes(cursor: string, waitMs: number, signal?: AbortSignal): Promise<Feed>;
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitAnswer>;
   missing(chunks: readonly ChunkId[], signal?: AbortSignal): Promise<ChunkId[]>;
+  /** How many bytes the account may still send; null, or no such method: no limit is known. */
+  room?(signal?: AbortSignal): Promise<number | null>;
   /** Stored chunks of the space that the server has damaged or lost, perhaps not all. */
   lacking(signal?: AbortSignal): Promise<ChunkId[]>;
   /**
@@ -298,6 +300,8 @@ export interface Seal {
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;
+  /** Whether a commit can name this chunk although it was not put by this device. */
+  knows(chunk: ChunkId): boolean;
   /**
    * Does what has to be done before files' contents can be closed; their chunks are at the server
    * already.

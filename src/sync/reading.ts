@@ -38,13 +38,23 @@ type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSi
 
 /** True when an edit within the clock tick of the last one could have left the stamp as it is. */
 export function isRacy(stamp: Stamp, beganMs: number): boolean {
-  const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
-  const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
   // Whoever puts mtime back leaves ctime; a time in the future says nothing about the last edit.
-  return [stamp.mtimeNs, stamp.ctimeNs].some((ns) => {
-    const changedMs = Number(ns / NS_PER_MS);
-    return changedMs > beganMs - windowMs && changedMs <= beganMs + windowMs;
-  });
+  return isWithinTick(stamp, stamp.mtimeNs, beganMs) || isWithinTick(stamp, stamp.ctimeNs, beganMs);
+}
+
+/**
+ * True when an edit at this moment could leave size and modification time as they are: of a file
+ * that was put in place with a time of its own, which is this very moment.
+ */
+export function isOfThisMoment(stamp: Stamp, nowMs: number): boolean {
+  return isWithinTick(stamp, stamp.mtimeNs, nowMs);
+}
+
+function isWithinTick({ mtimeNs }: Stamp, changedNs: bigint, atMs: number): boolean {
+  const isCoarse = mtimeNs % 1_000_000_000n === 0n;
+  const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
+  const changedMs = Number(changedNs / NS_PER_MS);
+  return changedMs > atMs - windowMs && changedMs <= atMs + windowMs;
 }
 
 /** When the file last changed (ms since 1970); a time in the future tells nothing. */
@@ -123,6 +133,7 @@ export class Reading {
     this.#problems.retain("read", () => waiting.map(({ path }) => path));
     const ids = new Set(waiting.map(({ id }) => id));
     for (const id of this.#wantedMs.keys()) if (!ids.has(id)) this.#wantedMs.delete(id);
+    this.#coolDown();
     const jobs: Job[] = [];
     let nextMs: number | null = null;
     this.#resting = 0;
@@ -208,6 +219,15 @@ export class Reading {
     return Math.max(restedMs, Math.min(quietMs, heat.lastMs + pauseMs));
   }
 
+  /** Forgets what was read so long ago that it is not hot any more: the first are the oldest. */
+  #coolDown(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const [id, { lastMs }] of this.#heat) {
+      if (nowMs - lastMs <= HOT_FORGET_MS && nowMs >= lastMs) break;
+      this.#heat.delete(id);
+    }
+  }
+
   #readLarge(job: Job, signal?: AbortSignal): void {
     const reading = this.#readBatch([job], signal)
       .catch(() => undefined)
@@ -256,6 +276,7 @@ export class Reading {
     const { id } = job;
     this.#verify.delete(id);
     const readings = (this.#heat.get(id)?.readings ?? 0) + 1;
+    this.#heat.delete(id);
     this.#heat.set(id, { readings, lastMs: nowMs });
     const row = this.#trees.get(id);
     if (!row?.local) return;

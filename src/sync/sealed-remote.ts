@@ -12,10 +12,11 @@ import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { Bases, runsOf } from "./bases.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
 import type { Deltas } from "./deltas.ts";
+import { fetchAhead, unasked } from "./fetch-ahead.ts";
 import { ChunkChanged } from "./ports.ts";
 import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
-import { isRestoreAccepted, offerRestore, readPosition } from "./settings.ts";
+import { isRestoreAccepted, noteShared, offerRestore, readPosition } from "./settings.ts";
 
 /** Stored chunks are opened so many bytes at a time, and so many times ahead of whoever waits. */
 const OPENED_TOGETHER_BYTES = 2 * 1024 * 1024;
@@ -96,7 +97,10 @@ export class SealedRemote implements Remote {
       trees.transaction(() => offerRestore(settings, latest.epoch));
       return wasRestored(seen, sequence);
     }
-    trees.transaction(() => records.forgetEntriesAfter(sequence));
+    trees.transaction(() => {
+      records.forgetEntriesAfter(sequence);
+      noteShared(settings, expected === chain && sequence > 0 ? sequence : null);
+    });
     return new WorldError("reset", "The server was put back to an older copy, as announced.");
   }
 
@@ -136,6 +140,10 @@ export class SealedRemote implements Remote {
     if (device === undefined || keyEpoch === undefined) return true;
     const { epochs, signingKeyOf } = this.#world.keys();
     return epochs.has(keyEpoch) && signingKeyOf(device, keyEpoch) !== undefined;
+  }
+
+  async room(signal?: AbortSignal): Promise<number | null> {
+    return (await this.#world.remote.room?.(signal)) ?? null;
   }
 
   /** A chunk that was never sealed here is missing as far as anybody can tell. */
@@ -263,7 +271,7 @@ export class SealedRemote implements Remote {
     const bases = new Bases(this.#world.local);
     for (const entry of run) await bases.need(entry.bases ?? []);
     let at = 0;
-    for await (const bytes of this.#stored([...bases.asked, ...run], signal)) {
+    for await (const bytes of fetchAhead(this.#world.remote, [...bases.asked, ...run], signal)) {
       const base = bases.asked[at];
       const entry = base ?? run[at - bases.asked.length];
       if (entry === undefined) throw unasked();
@@ -286,7 +294,7 @@ export class SealedRemote implements Remote {
     let at = 0;
     let failure: Error | null = null;
     try {
-      for await (const stored of this.#stored(run, signal)) {
+      for await (const stored of fetchAhead(this.#world.remote, run, signal)) {
         const entry = run[at++];
         if (entry === undefined) throw unasked();
         batch.push({ entry, stored });
@@ -323,11 +331,6 @@ export class SealedRemote implements Remote {
     opened.catch(() => undefined);
     return opened;
   }
-
-  async *#stored(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    const ids = entries.map(({ chunk }) => chunk);
-    for await (const { bytes } of this.#world.remote.fetch(ids, signal)) yield bytes;
-  }
 }
 
 function present<T>(value: T | undefined): T {
@@ -354,8 +357,4 @@ function wasRestored(from: number, to: number): WorldError {
 function forked(sequence: number, because: string): WorldError {
   const message = `The server's journal is not the one known at #${sequence}: ${because}.`;
   return new WorldError("journal-forked", message);
-}
-
-export function unasked(): WorldError {
-  return new WorldError("bad-chunk", "The server sent more chunks than it was asked for.");
 }

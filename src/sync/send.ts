@@ -1,6 +1,6 @@
 import { toHex } from "#core/bytes.ts";
 import { assert } from "#core/assert.ts";
-import { messageOf, WorldError } from "#core/errors.ts";
+import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import { commitId, type ContentHash, type NodeId } from "#core/ids.ts";
 import type { Chance, Clock, Log } from "#core/world.ts";
 import type { Change, Commit, CommitAnswer } from "#protocol/commit.ts";
@@ -15,7 +15,7 @@ import type { Problems } from "./problems.ts";
 import { LARGE_BYTES } from "./reading.ts";
 import { readSent, writeSent, type Position, type Sent } from "./settings.ts";
 import type { FileKey, NodeRow } from "./tree.ts";
-import { upload, type Outbound, type UploadProgress, type UploadWorld } from "./upload.ts";
+import { NoRoom, upload, type Outbound, type UploadProgress, type UploadWorld } from "./upload.ts";
 
 /** New content of one commit, so that a cut connection costs little. */
 const SLICE_BYTES = 64 * 1024 * 1024;
@@ -111,7 +111,8 @@ export class Sender {
     });
     const done = slice.length;
     if (ready.length === 0) return { outcome: { kind: "nothing" }, done };
-    const moved = await this.#uploadSmall(this.#smallOf(ready), signal);
+    const moved = await this.#upload(this.#smallOf(ready), signal);
+    if (moved === "over-quota") return { outcome: { kind: "plan-again" }, done };
     if (moved.length > 0) {
       this.#readAgain(moved);
       return { outcome: { kind: "plan-again" }, done };
@@ -213,6 +214,27 @@ export class Sender {
     return true;
   }
 
+  /** Sends small files together. Those that the account has no room for wait for a while. */
+  async #upload(small: readonly Outbound[], signal: AbortSignal): Promise<NodeId[] | "over-quota"> {
+    try {
+      return await this.#uploadSmall(small, signal);
+    } catch (error) {
+      if (codeOf(error) !== "over-quota") throw error;
+      // Where the server refuses what it said there was room for, others were faster: all wait.
+      const nodes = error instanceof NoRoom ? error.nodes : small.map(({ node }) => node);
+      for (const node of nodes) this.#hasNoRoom(node, error);
+      return "over-quota";
+    }
+  }
+
+  #hasNoRoom(node: NodeId, error: unknown): void {
+    const { clock, trees, problems } = this.#world;
+    const path = shownPath(trees, node);
+    const message = messageOf(error);
+    problems.report("send", { path, code: "over-quota", message }, clock.nowMs());
+    this.#refused.set(node, clock.nowMs() + REFUSED_RETRY_MS);
+  }
+
   async #uploadLarge(file: Outbound, signal: AbortSignal): Promise<void> {
     const { sha256 } = file.content;
     const { clock, trees, problems } = this.#world;
@@ -223,6 +245,7 @@ export class Sender {
       problems.clear("send", shownPath(trees, file.node));
     } catch (error) {
       if (signal.aborted) return;
+      if (codeOf(error) === "over-quota") return this.#hasNoRoom(file.node, error);
       const path = shownPath(trees, file.node);
       const message = messageOf(error);
       problems.report("send", { path, code: "upload-failed", message }, clock.nowMs());

@@ -113,6 +113,39 @@ export function isRestoreAccepted(records: DeviceRecords, epoch: string): boolea
   return records.setting(RESTORE_ACCEPTED) === epoch;
 }
 
+/** Where two journals part, of which the second is read from its beginning. */
+type Rewind = {
+  readonly to: number;
+  /**
+   * Nodes of which nothing is on this side yet, so that not to know them means nothing; null where
+   * it never does.
+   */
+  readonly waiting: readonly NodeId[] | null;
+};
+
+const rewinds = new Parsed("rewind", (text) => JSON.parse(text) as Rewind);
+
+export function readRewind(records: DeviceRecords): Rewind | null {
+  return rewinds.read(records);
+}
+
+export function writeRewind(records: DeviceRecords, rewind: Rewind | null): void {
+  rewinds.write(records, rewind);
+}
+
+const SHARED = "restore:shared";
+
+/** Notes up to which entry a restored server's journal was proved to be the known one. */
+export function noteShared(records: DeviceRecords, sequence: number | null): void {
+  records.setSetting(SHARED, sequence === null ? null : String(sequence));
+}
+
+/** Null where that was proved of no entry. */
+export function readShared(records: DeviceRecords): number | null {
+  const text = records.setting(SHARED);
+  return text === undefined ? null : Number(text);
+}
+
 const UNITED = "united";
 
 /**
@@ -125,6 +158,16 @@ export function beginUnion(records: DeviceRecords): void {
 /** Fixes, at the first page after a union began, the head up to which that holds. */
 export function settleUnion(records: DeviceRecords, head: number): void {
   if (records.setting(UNITED) === "") records.setSetting(UNITED, String(head));
+}
+
+/**
+ * Own commits that were read before up to `sequence` need not be known, as far as the journal read
+ * now has them: up to `shared`.
+ */
+export function uniteUpTo(records: DeviceRecords, sequence: number, shared: number): void {
+  if (records.setting(UNITED) === "") return;
+  const known = Math.max(unitedHead(records), sequence);
+  records.setSetting(UNITED, String(Math.min(known, shared)));
 }
 
 /** Own commits up to here need not be known; 0 when there never was a union. */

@@ -55,8 +55,8 @@ export class TargetTree {
   readonly #naming: Naming;
   readonly #sight: Sight;
   readonly #targets = new Map<NodeId, Target | null>();
-  /** Targets by parent and name key. */
-  readonly #slots = new Map<string, Set<NodeId>>();
+  /** Targets by parent and name key; nearly all have a name for themselves. */
+  readonly #slots = new Map<NodeId, Map<string, NodeId | Set<NodeId>>>();
   readonly #rows: NodeRow[] = [];
 
   readonly #deferred: Set<NodeId>;
@@ -112,13 +112,36 @@ export class TargetTree {
 
   #set(id: NodeId, target: Target | null): void {
     const before = this.#targets.get(id);
-    if (before) this.#slots.get(this.#slot(before.place))?.delete(id);
+    if (before) this.#leaveSlot(id, before.place);
     this.#targets.set(id, target);
-    if (target === null) return;
-    const slot = this.#slot(target.place);
-    const holders = this.#slots.get(slot);
-    if (holders === undefined) this.#slots.set(slot, new Set([id]));
-    else holders.add(id);
+    if (target !== null) this.#takeSlot(id, target.place);
+  }
+
+  #takeSlot(id: NodeId, { parent, name }: Place): void {
+    const key = this.#naming.nameKey(name);
+    const folder = this.#slots.get(parent);
+    if (folder === undefined) {
+      this.#slots.set(parent, new Map([[key, id]]));
+      return;
+    }
+    const holders = folder.get(key);
+    if (holders === undefined) folder.set(key, id);
+    else if (holders instanceof Set) holders.add(id);
+    else folder.set(key, new Set([holders, id]));
+  }
+
+  #leaveSlot(id: NodeId, { parent, name }: Place): void {
+    const key = this.#naming.nameKey(name);
+    const folder = this.#slots.get(parent);
+    const holders = folder?.get(key);
+    if (holders instanceof Set) holders.delete(id);
+    else if (holders === id) folder?.delete(key);
+  }
+
+  #holders({ parent, name }: Place): Iterable<NodeId> {
+    const holders = this.#slots.get(parent)?.get(this.#naming.nameKey(name));
+    if (holders === undefined) return [];
+    return holders instanceof Set ? holders : [holders];
   }
 
   #slot(place: Place): string {
@@ -276,7 +299,7 @@ export class TargetTree {
   }
 
   *#claimants(place: Place): Iterable<NodeRow> {
-    for (const id of this.#slots.get(this.#slot(place)) ?? []) {
+    for (const id of this.#holders(place)) {
       const row = this.#draft.get(id);
       if (row !== undefined) yield row;
     }

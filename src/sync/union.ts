@@ -3,13 +3,13 @@ import { CHAIN_START } from "#protocol/chain.ts";
 import { CURSOR_START } from "#protocol/feed.ts";
 import type { Side } from "./draft.ts";
 import type { DeviceRecords, TreeStore } from "./ports.ts";
-import { beginUnion, readPosition, writePosition, writeSent } from "./settings.ts";
+import { beginUnion, readPosition, writePosition, writeRewind, writeSent } from "./settings.ts";
 import { PARK_NODE } from "./tree.ts";
 
 const SIDES: readonly Side[] = ["remote", "synced", "local"];
 
 /** Every node of every side, parents before children. */
-function allNodes(trees: TreeStore): Set<NodeId> {
+export function allNodes(trees: TreeStore): Set<NodeId> {
   const seen = new Set<NodeId>();
   const pending: NodeId[] = [ROOT_NODE, PARK_NODE];
   for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
@@ -40,6 +40,7 @@ export function forgetAgreement(trees: TreeStore, records: DeviceRecords): void 
     // The server may have another epoch now: only this cursor is valid in each.
     writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restored });
     writeSent(records, null);
+    writeRewind(records, null);
     beginUnion(records);
   });
 }

@@ -1,5 +1,5 @@
 import { toHex } from "#core/bytes.ts";
-import { codeOf } from "#core/errors.ts";
+import { codeOf, WorldError } from "#core/errors.ts";
 import type { ChunkId, ContentHash, NodeId } from "#core/ids.ts";
 import type { FileContent, Manifest, ManifestEntry } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
@@ -31,7 +31,7 @@ export type UploadWorld = {
   readonly disk: Disk;
   readonly remote: Remote;
   readonly digest: Digest;
-  readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "prepare">;
+  readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "knows" | "prepare">;
   /** Whether the server may lack even what a revision of its own needs. */
   readonly isDoubtful: boolean;
 };
@@ -51,6 +51,17 @@ class FileMoved extends Error {
   constructor(node: NodeId) {
     super(`file of node ${node} changed while it was sent`);
     this.node = node;
+  }
+}
+
+/** Files that the account has no room for; there is room for the others. */
+export class NoRoom extends WorldError {
+  readonly nodes: readonly NodeId[];
+
+  constructor(nodes: readonly NodeId[], roomBytes: number) {
+    const room = `The account has room for ${roomBytes} more bytes at the server`;
+    super("over-quota", `${room}: delete what is not needed, or ask its operator for more.`);
+    this.nodes = nodes;
   }
 }
 
@@ -114,6 +125,35 @@ class BatchSender {
       const node = error instanceof ChunkChanged ? nodes.get(error.chunk) : undefined;
       throw node === undefined ? error : new FileMoved(node);
     }
+  }
+}
+
+/** Files of which the chunks are looked up, for one upload. */
+const MAX_ELSEWHERE = 64;
+
+/** What the server has in other files that this disk has too: nobody has to be asked about it. */
+class Elsewhere {
+  readonly #world: Pick<UploadWorld, "trees" | "records">;
+  readonly #chunks = new Set<ChunkId>();
+  readonly #seen = new Set<NodeId>();
+
+  constructor(world: Pick<UploadWorld, "trees" | "records">) {
+    this.#world = world;
+  }
+
+  has(chunk: ChunkId): boolean {
+    if (this.#chunks.has(chunk)) return true;
+    for (const { node } of this.#world.records.sources(chunk)) this.#add(node);
+    return this.#chunks.has(chunk);
+  }
+
+  #add(node: NodeId): void {
+    if (this.#seen.has(node) || this.#seen.size === MAX_ELSEWHERE) return;
+    this.#seen.add(node);
+    const { trees, records } = this.#world;
+    const content = trees.get(node)?.remote?.content;
+    if (content?.kind !== "file") return;
+    for (const { chunk } of records.manifest(content.sha256) ?? []) this.#chunks.add(chunk);
   }
 }
 
@@ -208,7 +248,7 @@ async function readPiece(
 /**
  * Sends what the server lacks of these files (SPEC UP1, UP2): one question, then framed batches,
  * several in flight. Chunks are verified against their ids as they are read. Returns the files that
- * changed meanwhile; throws WorldError when the server cannot be reached or refuses.
+ * changed meanwhile; throws WorldError when the server cannot be reached or refuses, and NoRoom.
  */
 export async function upload(
   world: UploadWorld,
@@ -241,17 +281,21 @@ async function uploadChunks(
   signal?: AbortSignal,
 ): Promise<NodeId[]> {
   const ids = new Set<ChunkId>();
+  const elsewhere = new Elsewhere(world);
   const befores = new Map<Outbound, Before>();
   for (const file of files) {
     const manifest = manifestOf(world.records, file.content.sha256);
     const before = new Before(world, file.node, manifest);
     befores.set(file, before);
     for (const { chunk } of manifest) {
-      if (world.isDoubtful || !before.kept.has(chunk)) ids.add(chunk);
+      const isThere = before.kept.has(chunk) || elsewhere.has(chunk);
+      // Of what came from elsewhere, a list that was never opened may not be known yet.
+      if (world.isDoubtful || !isThere || !world.seal.knows(chunk)) ids.add(chunk);
     }
   }
   if (ids.size === 0) return [];
   const wanted = await missingOf(world.remote, ids, signal);
+  await expectRoom(world, files, wanted, signal);
   const sender = new BatchSender(world, progress, signal);
   const moved: NodeId[] = [];
   try {
@@ -270,6 +314,38 @@ async function uploadChunks(
     await sender.settle();
   }
   return moved;
+}
+
+/**
+ * Throws NoRoom when the account has no room for all of these files: parts of them would take the
+ * room of others, and they would never be whole.
+ */
+async function expectRoom(
+  { remote, records }: UploadWorld,
+  files: readonly Outbound[],
+  wanted: ReadonlySet<ChunkId>,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (wanted.size === 0) return;
+  const roomBytes = (await remote.room?.(signal)) ?? null;
+  if (roomBytes === null) return;
+  const counted = new Set<ChunkId>();
+  const needs = files.map(({ node, content }) => {
+    let needsBytes = 0;
+    for (const { chunk, lengthBytes } of manifestOf(records, content.sha256)) {
+      if (!wanted.has(chunk) || counted.has(chunk)) continue;
+      counted.add(chunk);
+      needsBytes += lengthBytes;
+    }
+    return { node, needsBytes };
+  });
+  // As many as possible: the smallest first.
+  let takenBytes = 0;
+  const without = needs
+    .toSorted((left, right) => left.needsBytes - right.needsBytes)
+    .filter(({ needsBytes }) => (takenBytes += needsBytes) > roomBytes)
+    .map(({ node }) => node);
+  if (without.length > 0) throw new NoRoom(without, roomBytes);
 }
 
 /** Null when `work` ends well; the node whose file is no longer what was read. */

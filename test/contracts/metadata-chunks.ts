@@ -24,6 +24,25 @@ export function chunkContract(database: string, open: OpenMetadata): void {
     assert.deepEqual(byId(await metadata.chunks.held(other.id, ids)), byId(places));
   });
 
+  test(`LM1: an account has what its spaces hold, each chunk once a space (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const mine = await newSpace(metadata);
+    assert.equal(await metadata.chunks.heldBytes(mine.account), 0);
+    const places = await stageChunks(metadata, mine, [10, 20]);
+    await stageChunks(metadata, mine, [5]);
+    const other = await newSpace(metadata);
+    await metadata.chunks.stage(
+      other.id,
+      [],
+      places.map(({ id }) => id),
+      1_000,
+    );
+    assert.notEqual(other.account, mine.account);
+    assert.equal(await metadata.chunks.heldBytes(mine.account), 35);
+    assert.equal(await metadata.chunks.heldBytes(other.account), 30);
+  });
+
   test(`of two places of one chunk the first stays (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { deviceId, ROOT_NODE } from "#core/ids.ts";
+import { deviceId, ROOT_NODE, type ChunkId } from "#core/ids.ts";
+import type { Change } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type { NodeRow } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
@@ -83,6 +84,51 @@ export function treeContract(database: string, open: OpenMetadata): void {
 
 /** What nodes were. */
 export function historyContract(database: string, open: OpenMetadata): void {
+  test(`SS7: a content has the chunks that its update kept, too (${database})`, async () => {
+    await using under = await open();
+    const { metadata } = under;
+    const { journals } = metadata;
+    const space = await newSpace(metadata);
+    const places = await stageChunks(metadata, space, [10, 20, 30]);
+    const [one, two, three] = places.map(({ id }) => id).toSorted();
+    assert(one !== undefined && two !== undefined && three !== undefined);
+    const created = createFile("a", ROOT_NODE, { ...fileOf(), chunks: [one, two] });
+    const { node, meta } = created;
+    const row = (crev: number, chunks: ChunkId[]) => {
+      const name = { parent: ROOT_NODE, name: "a", key: "a" };
+      const revs = { crev, lrev: 1, deleted: false };
+      return {
+        id: node,
+        type: "file" as const,
+        ...name,
+        meta,
+        chunks,
+        lengths: undefined,
+        ...revs,
+      };
+    };
+    const land = async (change: Change, rows: ReturnType<typeof row>[]) => {
+      const { sequence } = await journals.head(space.id);
+      const { entry } = folders(sequence + 1);
+      const append = { entry: { ...entry, changes: [change] }, nodes: rows };
+      assert.equal(await journals.append(space.id, append), "appended");
+    };
+    await land({ ...created, lengths: undefined }, [row(1, [one, two])]);
+    const keeps = { drops: [one], all: "0".repeat(64) };
+    await land({ kind: "update", node, crev: 1, meta, chunks: [three], keeps }, [
+      row(2, [two, three]),
+    ]);
+    assert.deepEqual(await journals.nodes(space.id, [node]), [row(2, [two, three])]);
+    const history = await journals.revisions(space.id, node, 100, 10);
+    assert.deepEqual(
+      history.map(({ chunks }) => chunks),
+      [
+        [two, three],
+        [one, two],
+      ],
+    );
+  });
+
   test(`JN18: every state of a node stays, and a tombstone is its last (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;

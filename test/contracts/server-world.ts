@@ -10,7 +10,7 @@ import { frameHead, FRAMES_MEDIA_TYPE } from "#protocol/frames.ts";
 import { writePlainMeta } from "#protocol/meta.ts";
 import { fillRoute } from "#protocol/routes.ts";
 import type { SpaceRow } from "#protocol/spaces.ts";
-import { buildApp, type App } from "../../src/server/app.ts";
+import { buildApp, type App, type AppWorld } from "../../src/server/app.ts";
 import { MemoryPacks } from "../../src/server/chunks/memory.ts";
 import { nodeDigest } from "../../src/server/digest.ts";
 import type { Metadata } from "../../src/server/metadata/port.ts";
@@ -76,7 +76,7 @@ export type Call = {
 
 export type LogLine = { readonly event: string } & LogFields;
 
-type More = {
+type More = Pick<Partial<AppWorld>, "quotaBytes" | "requestsPerSecond" | "audit"> & {
   readonly packs?: MemoryPacks;
   readonly name?: string;
   readonly metrics?: Metrics;
@@ -108,7 +108,7 @@ export class ServerWorld implements AsyncDisposable {
   }
 
   static async #over(own: Metadata, more: More): Promise<ServerWorld> {
-    const { packs = new MemoryPacks(), name = "chance", metrics, told } = more;
+    const { packs = new MemoryPacks(), name = "chance", metrics, told, ...limits } = more;
     const secrets = new Secrets(MASTER_KEY, new CountedChance(`${name}'s secret`));
     const passwords = await Opaque.open(own.journals, secrets);
     const [metadata, opaque] =
@@ -127,6 +127,7 @@ export class ServerWorld implements AsyncDisposable {
         opaque,
         secrets,
         metrics: own,
+        ...limits,
         closing: world.closing.signal,
       });
     };

@@ -246,6 +246,29 @@ function transactionContract(name: string, open: OpenTreeStore): void {
     assert.equal(store.records.count("local"), 1);
   });
 
+  test(`DB4: ${name}: rows that differ are those from before a transaction that throws`, async () => {
+    await using store = await open({ folding: true });
+    const { trees } = store;
+    const differing = (number: number): NodeRow => ({
+      ...agreedRow(number, ROOT_NODE, `${number}`),
+      synced: null,
+    });
+    trees.put(differing(2));
+    assert.deepEqual(idsOf(trees.changed()), [id(2)]);
+    assert.throws(() =>
+      trees.transaction(() => {
+        trees.put(differing(3));
+        trees.put(differing(1));
+        put(store, 2);
+        assert.deepEqual(idsOf(trees.changed()), [id(1), id(3)]);
+        fail();
+      }),
+    );
+    assert.deepEqual(trees.changed(), [differing(2)]);
+    assert.deepEqual(trees.children("local", ROOT_NODE), [differing(2)]);
+    assert.deepEqual(trees.get(id(2)), differing(2));
+  });
+
   test(`DB4: ${name}: what counts rows that change tells of those taken back, and of no look`, async () => {
     await using store = await open({ folding: true });
     const { trees, records } = store;

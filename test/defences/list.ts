@@ -70,7 +70,7 @@ export const DEFENCES: readonly Defence[] = [
     ["platform/primitives.ts", "opening.final();", ""],
   ),
   defence("BE-6", SEAL, "pieces of a list are bound to their places", [
-    "sync/sealed-seal.ts",
+    "sync/manifest-pieces.ts",
     "    if (stored.length > entries.length) throw unasked();\n",
     "",
   ]),
@@ -189,8 +189,8 @@ export const DEFENCES: readonly Defence[] = [
   ]),
   defence("T-DD-13", "test/contracts/packs.test.ts", "packs have drawn names and closed contents", [
     "server/chunks/closed-packs.ts",
-    "append: (bytes) => writer.append(cipher.update(bytes)),",
-    "append: (bytes) => (cipher.update(bytes), writer.append(bytes)),",
+    "const offsetBytes = await writer.append(closed);",
+    "const offsetBytes = await writer.append(bytes);",
   ]),
   defence("T-SZ-01", "src/crypto/frame.test.ts", "frames are padded", [
     "crypto/frame.ts",
@@ -382,7 +382,7 @@ export const DEFENCES: readonly Defence[] = [
   ]),
   defence("T-SV-09", "test/contracts/packs.test.ts", "packs are closed", [
     "server/chunks/closed-packs.ts",
-    "append: (bytes) => writer.append(cipher.update(bytes)),",
-    "append: (bytes) => (cipher.update(bytes), writer.append(bytes)),",
+    "const offsetBytes = await writer.append(closed);",
+    "const offsetBytes = await writer.append(bytes);",
   ]),
 ];

@@ -64,7 +64,12 @@ export function leftovers(device: Device): string[] {
 }
 
 /** Waits until a file on a device has this text. */
-export async function arrives(device: Device, name: string, text: string): Promise<void> {
+export async function arrives(
+  device: Device,
+  name: string,
+  text: string,
+  patienceMs?: number,
+): Promise<void> {
   const read = (): string | null => {
     try {
       return device.read(name);
@@ -73,11 +78,12 @@ export async function arrives(device: Device, name: string, text: string): Promi
       return null;
     }
   };
-  await until(() => read() === text, `${name} of ${device.name} is ${JSON.stringify(text)}`);
+  const what = `${name} of ${device.name} is ${JSON.stringify(text)}`;
+  await until(() => read() === text, what, patienceMs);
 }
 
 /** What `status --json` says, as far as tests look at it. */
-type Status = {
+export type Status = {
   readonly state: string;
   readonly reason: string | null;
   readonly problems: readonly { readonly path: string; readonly code: string }[];

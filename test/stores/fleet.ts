@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { unlinkSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
@@ -20,15 +21,22 @@ export class Backs implements AsyncDisposable {
   readonly #bucket: URL;
   readonly #credentials: Readonly<Record<string, string>>;
   readonly #own: AsyncDisposableStack;
+  /** The object store, where it is one of our own. */
+  readonly gateway: CephGateway | null;
 
   private constructor(
     postgres: PostgresServer,
-    { bucket, credentials }: { bucket: URL; credentials: Record<string, string> },
+    {
+      bucket,
+      credentials,
+      gateway = null,
+    }: { bucket: URL; credentials: Record<string, string>; gateway?: CephGateway | null },
     own: AsyncDisposableStack,
   ) {
     this.postgres = postgres;
     this.#bucket = bucket;
     this.#credentials = credentials;
+    this.gateway = gateway;
     this.#own = own;
   }
 
@@ -48,7 +56,7 @@ export class Backs implements AsyncDisposable {
     client.destroy();
     const names = { AWS_ACCESS_KEY_ID: gateway.key, AWS_SECRET_ACCESS_KEY: gateway.secret };
     const bucket = new URL(`s3://${BUCKET}?endpoint=${gateway.endpoint}`);
-    return new Backs(postgres, { bucket, credentials: names }, own.move());
+    return new Backs(postgres, { bucket, credentials: names, gateway }, own.move());
   }
 
   /** The settings of a fleet that shares nothing with any other. */
@@ -120,18 +128,24 @@ export type Voyage = {
 
 /** How often an edit is timed on its way across servers. */
 const CROSS_EVERY_MS = 500;
+const CROSSING = "crossing.txt";
+/** Long enough for servers that are killed again and again on a machine that is busy. */
+const CROSSING_PATIENCE_MS = 180_000;
+
+/** How long a person waits at most between two deeds, and how long servers are left alone. */
+const PERSON_PAUSE_MS = 500;
+const KILL_PAUSE_MS = { least: 500, more: 2_500 };
 
 /** On a machine that is busy a server takes long to start. */
 const LEAST_KILLS = 3;
 
 /** Saves one file again and again, and times when each version is on the other device. */
 async function cross(from: Device, to: Device, signal: AbortSignal): Promise<number[]> {
-  const name = "crossing.txt";
   const timesMs: number[] = [];
   for (let count = 0; !signal.aborted; count++) {
     const beganMs = performance.now();
-    from.write(name, `${count}`);
-    await arrives(to, name, `${count}`);
+    from.write(CROSSING, `${count}`);
+    await arrives(to, CROSSING, `${count}`, CROSSING_PATIENCE_MS);
     timesMs.push(performance.now() - beganMs);
     await pause(CROSS_EVERY_MS);
   }
@@ -154,20 +168,25 @@ export async function sail(backs: Backs, forMs: number, seed: number): Promise<V
   const people = devices.map((device, at) => new Person(device, chances(seed + at + 1)));
   const chance = chances(seed);
   const over = new AbortController();
-  const working = people.map((person) => person.work(150, over.signal));
+  const working = people.map((person) => person.work(PERSON_PAUSE_MS, over.signal));
   const [a, b] = devices;
   assert.ok(a !== undefined && b !== undefined);
   const crossing = cross(a, b, over.signal);
   const endMs = performance.now() + forMs;
   let kills = 0;
-  while (performance.now() < endMs || kills < LEAST_KILLS) {
-    await pause(200 + 800 * chance());
-    await fleet.kill(Math.floor(chance() * 3));
-    kills++;
+  try {
+    while (performance.now() < endMs || kills < LEAST_KILLS) {
+      await pause(KILL_PAUSE_MS.least + KILL_PAUSE_MS.more * chance());
+      await fleet.kill(Math.floor(chance() * 3));
+      kills++;
+    }
+  } finally {
+    over.abort();
   }
-  over.abort();
   await Promise.all(working);
   const crossingsMs = await crossing;
+  // No person's: it would be odd in their ledgers.
+  unlinkSync(a.at(CROSSING));
   for (const engine of engines) assert.ok(!engine.hasEnded, `an engine ended:\n${engine.said}`);
   const tree = await assertDevicesWhole(devices);
   for (const device of devices) assertLedger(device, people);

@@ -1,10 +1,12 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
+import type { Cipheriv, Decipheriv } from "node:crypto";
 import { release, utf8 } from "#core/bytes.ts";
 import type { PackStore, PackWriter } from "./port.ts";
 
 const CIPHER = "aes-256-ctr";
 const KEY_BYTES = 32;
 const BLOCK_BYTES = 16;
+const CIPHERED_AT_ONCE_BYTES = 64 * 1024;
 const LABEL = "lockstep/1/pack\0";
 
 /**
@@ -27,7 +29,8 @@ export class ClosedPacks implements PackStore {
     const cipher = createCipheriv(CIPHER, this.#keyOf(name), counterAt(0));
     return {
       async append(bytes) {
-        const closed = cipher.update(bytes);
+        const closed = new Uint8Array(bytes.length);
+        runThrough(cipher, bytes, closed);
         const offsetBytes = await writer.append(closed);
         release(closed);
         return offsetBytes;
@@ -42,9 +45,8 @@ export class ClosedPacks implements PackStore {
     const counter = counterAt(Math.floor(offsetBytes / BLOCK_BYTES));
     const cipher = createDecipheriv(CIPHER, this.#keyOf(name), counter);
     cipher.update(new Uint8Array(offsetBytes % BLOCK_BYTES));
-    const bytes = cipher.update(closed);
-    release(closed);
-    return bytes;
+    runThrough(cipher, closed, closed);
+    return closed;
   }
 
   list(): AsyncIterable<string> {
@@ -58,6 +60,15 @@ export class ClosedPacks implements PackStore {
   #keyOf(name: string): Uint8Array {
     const info = utf8(LABEL + name);
     return new Uint8Array(hkdfSync("sha256", this.#masterKey, "", info, KEY_BYTES));
+  }
+}
+
+/** `into` may be the same bytes; more at once would leave the processor's cache, and come back. */
+function runThrough(by: Cipheriv | Decipheriv, bytes: Uint8Array, into: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += CIPHERED_AT_ONCE_BYTES) {
+    const through = by.update(bytes.subarray(at, at + CIPHERED_AT_ONCE_BYTES));
+    into.set(through, at);
+    release(through);
   }
 }
 

@@ -1,15 +1,28 @@
 import { constants } from "node:fs";
-import { access, mkdir, open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
+import {
+  access,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+  type FileHandle,
+} from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import { OpenPacks } from "./open-packs.ts";
-import { packExists, packMissing, packShort, type PackStore, type PackWriter } from "./port.ts";
+import { packExists, packMissing, packShort, type KnownPacks, type PackWriter } from "./port.ts";
 
 /** Packs under construction lie here; what is left of them after a crash is nobody's. */
 const UNFINISHED = "unfinished";
 
 const SUFFIX = ".pack";
+
+/** The file that says which store this is. */
+const STORE_ID = "store.id";
 
 /** The first two characters are the folder that a pack lies in. */
 const NAME = /^[0-9a-z]{2}[0-9a-z-]{2,126}$/;
@@ -75,7 +88,7 @@ class Folders {
  * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it `open`: what
  * is unfinished then is removed. Others may be `beside` it.
  */
-export class DiskPacks implements PackStore, AsyncDisposable {
+export class DiskPacks implements KnownPacks {
   readonly #folder: string;
   readonly #folders = new Folders();
   readonly #files: OpenPacks;
@@ -144,6 +157,24 @@ export class DiskPacks implements PackStore, AsyncDisposable {
   async remove(name: string): Promise<void> {
     await this.#files.forget(name);
     await guarded(name, () => rm(this.#path(name), { force: true }));
+  }
+
+  async storeId(drawn: string): Promise<string> {
+    const path = join(this.#folder, STORE_ID);
+    const known = await guarded(STORE_ID, () =>
+      readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return null;
+        throw error;
+      }),
+    );
+    if (known !== null && known !== "") return known;
+    await guarded(STORE_ID, async () => {
+      const unfinished = join(this.#folder, UNFINISHED, STORE_ID);
+      await writeFile(unfinished, drawn, { flush: true });
+      await rename(unfinished, path);
+      await syncFolder(this.#folder);
+    });
+    return drawn;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,7 +14,8 @@ export class MemoryPacks implements PackStore {
     return {
       append: async (bytes) => {
         const offset = lengthBytes;
-        parts.push(bytes.slice());
+        // A copy: a Buffer's own slice would be a view.
+        parts.push(new Uint8Array(bytes));
         lengthBytes += bytes.length;
         return offset;
       },

@@ -18,6 +18,13 @@ export interface PackStore {
   remove(name: string): Promise<void>;
 }
 
+/** A store that can be told from others, also after it was copied elsewhere. */
+export type KnownPacks = PackStore &
+  AsyncDisposable & {
+    /** What the store is known by: `drawn`, put into it, where it had nothing yet. */
+    storeId(drawn: string): Promise<string>;
+  };
+
 export interface PackWriter {
   /** Appends and returns the offset that the bytes begin at; keeps none of them itself. */
   append(bytes: Uint8Array): Promise<number>;

@@ -15,12 +15,14 @@ import { assert } from "#core/assert.ts";
 import { concat, toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import type { Chance, Clock } from "#core/world.ts";
-import { packExists, packMissing, packShort, type PackStore, type PackWriter } from "./port.ts";
+import { packExists, packMissing, packShort, type KnownPacks, type PackWriter } from "./port.ts";
 import { s3Error, statusOf } from "./s3-errors.ts";
 
 /** A pack longer than this is sent in parts of this length; shorter ones in one piece. */
 const PART_BYTES = 64 * 1024 * 1024;
 const SUFFIX = ".pack";
+/** The object that says which store this is. */
+const STORE_ID = "store.id";
 const NAME = /^[0-9a-z][0-9a-z-]{1,127}$/;
 /** Who wrote an object, in its metadata. */
 const WRITER = "lockstep-writer";
@@ -50,7 +52,7 @@ type World = { readonly chance: Chance; readonly clock: Clock };
  * those that the SDK finds: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's
  * role. Every failure of the bucket's is WorldError `unavailable` or `storage-full`, retryable.
  */
-export class S3Packs implements PackStore, AsyncDisposable {
+export class S3Packs implements KnownPacks {
   readonly #client: S3Client;
   readonly #bucket: Bucket;
   readonly #world: World;
@@ -131,6 +133,22 @@ export class S3Packs implements PackStore, AsyncDisposable {
   async remove(name: string): Promise<void> {
     const object = { Bucket: this.#bucket.bucket, Key: this.#key(name) };
     await this.#ask(() => this.#client.send(new DeleteObjectCommand(object)));
+  }
+
+  async storeId(drawn: string): Promise<string> {
+    const object = { Bucket: this.#bucket.bucket, Key: `${this.#bucket.prefix}${STORE_ID}` };
+    try {
+      const put = { ...object, Body: drawn, IfNoneMatch: "*" };
+      await this.#client.send(new PutObjectCommand(put));
+    } catch (error) {
+      // Another server was first, or the store was known before.
+      if (statusOf(error) !== 412) throw s3Error(error, this.#bucket.bucket);
+    }
+    return this.#ask(async () => {
+      const { Body } = await this.#client.send(new GetObjectCommand(object));
+      assert(Body !== undefined, "an object has a body");
+      return Body.transformToString();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -286,7 +304,8 @@ class S3PackWriter implements PackWriter {
   async append(bytes: Uint8Array): Promise<number> {
     const offset = this.#lengthBytes;
     this.#lengthBytes += bytes.length;
-    this.#waiting.push(bytes.slice());
+    // A copy: a Buffer's own slice would be a view.
+    this.#waiting.push(new Uint8Array(bytes));
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > PART_BYTES) await this.#sendPart();
     return offset;

@@ -140,7 +140,9 @@ function mountDevices(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates):
   app.openapi({ ...enrolRoute, middleware: [gates.json()] }, async (context) => {
     const { proof, device } = context.req.valid("json");
     const account = await signIn(parts, proof);
-    return context.json(enrolled(account, await enrol(parts, account, device)), 201);
+    const enrolment = await enrol(parts, account, device);
+    context.set("subject", { account: account.id, device: enrolment.device.id });
+    return context.json(enrolled(account, enrolment), 201);
   });
 
   app.openapi({ ...devicesRoute, middleware: [gates.session] }, async (context) => {
@@ -166,6 +168,7 @@ function mountDevices(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates):
 export function mountAccounts(app: OpenAPIHono<Env>, parts: AccountParts, gates: Gates): void {
   app.openapi({ ...signUpRoute, middleware: [gates.json()] }, async (context) => {
     const account = await signUp(parts, context.req.valid("json"));
+    context.set("subject", { account: account.id });
     return context.json({ accountId: account.id, account: account.name }, 201);
   });
 
@@ -189,6 +192,7 @@ export function mountAccounts(app: OpenAPIHono<Env>, parts: AccountParts, gates:
   app.openapi({ ...tokenRoute, middleware: [gates.json()] }, async (context) => {
     const { label, expiresInS, proof } = context.req.valid("json");
     const account = await signIn(parts, proof);
+    context.set("subject", { account: account.id });
     return context.json(await createToken(parts, account, { label, expiresInS }), 201);
   });
 }

@@ -2,6 +2,8 @@ import type { Context, MiddlewareHandler } from "hono";
 import { concat } from "#core/bytes.ts";
 import type { Clock } from "#core/world.ts";
 import { ProblemError } from "../problem-error.ts";
+import type { Env } from "./gates.ts";
+import { SocketBody, WebBody, type BodySource } from "./incoming.ts";
 
 /** What a sender may take to begin, beside what its bytes may take. */
 const BODY_GRACE_MS = 20_000;
@@ -18,7 +20,7 @@ function tooLarge(maxBytes: number): ProblemError {
   );
 }
 
-function refuseDeclared(context: Context, maxBytes: number): void {
+function refuseDeclared(context: Context<Env>, maxBytes: number): void {
   const declared = context.req.header("content-length");
   if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes);
 }
@@ -78,28 +80,30 @@ class Patience {
   }
 }
 
+function bodyOf(context: Context<Env>): BodySource {
+  const incoming = context.env?.incoming;
+  return incoming === undefined ? new WebBody(context.req.raw.body) : new SocketBody(incoming);
+}
+
 /**
  * The body as it comes, never more than `maxBytes` of it, from a sender that keeps up with
  * MIN_BODY_BYTES_PER_S. Throws ProblemError `body-too-large` (before reading when the length is
  * declared) and `timeout`.
  */
 export async function* readBody(
-  context: Context,
+  context: Context<Env>,
   clock: Clock,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   refuseDeclared(context, maxBytes);
-  const body: ReadableStream<Uint8Array> | null = context.req.raw.body;
-  const reader = body?.getReader();
-  if (reader === undefined) return;
-  const leave = (): void => void reader.cancel().catch(() => undefined);
-  const patience = new Patience(clock, leave);
+  const body = bodyOf(context);
+  const patience = new Patience(clock, () => body.leave());
   let receivedBytes = 0;
   try {
     for (;;) {
       patience.begin();
-      const piece = await reader.read().catch(endedEarly);
-      patience.end(piece.value?.byteLength ?? 0);
+      const piece = await body.read().catch(endedEarly);
+      patience.end(piece?.byteLength ?? 0);
       if (patience.spent) {
         throw new ProblemError(
           "timeout",
@@ -109,20 +113,20 @@ export async function* readBody(
           },
         );
       }
-      if (piece.done) return;
-      receivedBytes += piece.value.byteLength;
+      if (piece === null) return;
+      receivedBytes += piece.byteLength;
       if (receivedBytes > maxBytes) throw tooLarge(maxBytes);
-      yield piece.value;
+      yield piece;
     }
   } finally {
     patience.stop();
-    leave();
+    body.leave();
   }
 }
 
 /** The whole body; throws as `readBody` does. */
 export async function readWholeBody(
-  context: Context,
+  context: Context<Env>,
   clock: Clock,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -132,7 +136,7 @@ export async function readWholeBody(
 }
 
 /** Puts a bounded body, wholly read, in the place of the one on the wire: for JSON. */
-export function limitBody(clock: Clock, maxBytes: number): MiddlewareHandler {
+export function limitBody(clock: Clock, maxBytes: number): MiddlewareHandler<Env> {
   return async (context, next) => {
     const { method, headers, url, signal } = context.req.raw;
     const body = await readWholeBody(context, clock, maxBytes);

@@ -1,10 +1,12 @@
 import { createRoute, z, type OpenAPIHono } from "@hono/zod-openapi";
+import { release } from "#core/bytes.ts";
 import type { Clock } from "#core/world.ts";
 import {
   FetchQuestion,
   LackingAnswer,
   MissingAnswer,
   MissingQuestion,
+  RoomAnswer,
   StoredAnswer,
 } from "#protocol/chunks.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames, type ChunkFrame } from "#protocol/frames.ts";
@@ -14,6 +16,7 @@ import { ROUTES } from "#protocol/routes.ts";
 import { LEASE_MS, type Intake } from "../intake.ts";
 import type { ChunkIndex, JournalStore, ScrubIndex } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
+import type { Quotas } from "../quotas.ts";
 import { readBody } from "./body.ts";
 import { BODY_PROBLEMS, ownSpace, WITH_TOKEN, type Env, type Gates } from "./gates.ts";
 import { problems } from "./problem.ts";
@@ -24,6 +27,7 @@ export type ChunkParts = {
   readonly chunks: ChunkIndex;
   readonly scrub: ScrubIndex;
   readonly intake: Intake;
+  readonly quotas: Quotas;
   readonly clock: Clock;
 };
 
@@ -48,6 +52,18 @@ const missingRoute = createRoute({
   },
 });
 
+const roomRoute = createRoute({
+  method: "get",
+  path: ROUTES.chunksRoom,
+  summary: "How many bytes of chunks the account may still send",
+  security: WITH_TOKEN,
+  request: { params },
+  responses: {
+    200: { description: "That many", content: { "application/json": { schema: RoomAnswer } } },
+    ...problems("bad-request", "no-token", "bad-token", "not-found"),
+  },
+});
+
 const lackingRoute = createRoute({
   method: "get",
   path: ROUTES.chunksLacking,
@@ -59,7 +75,7 @@ const lackingRoute = createRoute({
       description: "By id, perhaps not all",
       content: { "application/json": { schema: LackingAnswer } },
     },
-    ...problems("no-token", "bad-token", "not-found"),
+    ...problems("bad-request", "no-token", "bad-token", "not-found"),
   },
 });
 
@@ -72,7 +88,7 @@ const storeRoute = createRoute({
   responses: {
     200: { description: "Stored", content: { "application/json": { schema: StoredAnswer } } },
     ...problems(...BODY_PROBLEMS, "no-token", "bad-token", "not-found"),
-    ...problems("hash-mismatch"),
+    ...problems("hash-mismatch", "over-quota"),
   },
 });
 
@@ -91,17 +107,53 @@ const fetchRoute = createRoute({
   },
 });
 
-async function* written(
-  chunks: AsyncIterable<ChunkFrame>,
+/** Pieces off a socket that are of no use any more when the next one is asked for. */
+async function* lent(
+  pieces: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const { id, bytes } of chunks) {
-    yield frameHead(id, bytes.length);
-    yield bytes;
+  for await (const piece of pieces) {
+    yield piece;
+    release(piece);
   }
 }
 
+/** Frames of small chunks go on together: a piece costs the socket the same however small it is. */
+const PIECE_BYTES = 64 * 1024;
+
+/** What came before a chunk that cannot be read is of use. */
+async function* written(
+  chunks: AsyncIterable<ChunkFrame>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
+  const rest = (): Uint8Array => {
+    const bytes = piece.subarray(0, filled);
+    piece = new Uint8Array(PIECE_BYTES);
+    filled = 0;
+    return bytes;
+  };
+  try {
+    for await (const { id, bytes } of chunks) {
+      const head = frameHead(id, bytes.length);
+      if (filled + head.length + bytes.length > PIECE_BYTES && filled > 0) yield rest();
+      if (head.length + bytes.length > PIECE_BYTES) {
+        yield head;
+        yield bytes;
+        continue;
+      }
+      piece.set(head, filled);
+      piece.set(bytes, filled + head.length);
+      filled += head.length + bytes.length;
+    }
+  } catch (error) {
+    if (filled > 0) yield rest();
+    throw error;
+  }
+  if (filled > 0) yield rest();
+}
+
 export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gates): void {
-  const { journals, chunks, scrub, intake, clock } = parts;
+  const { journals, chunks, scrub, intake, quotas, clock } = parts;
   const withJson = [gates.session, gates.json(MAX_JSON_BYTES)];
 
   app.openapi({ ...missingRoute, middleware: withJson }, async (context) => {
@@ -114,6 +166,12 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
     await chunks.renew(space.id, asked, clock.nowMs() + LEASE_MS);
     const held = new Set((await chunks.held(space.id, asked)).map((place) => place.id));
     return context.json({ missing: asked.filter((chunk) => !held.has(chunk)) }, 200);
+  });
+
+  app.openapi({ ...roomRoute, middleware: [gates.session] }, async (context) => {
+    const { space: id } = context.req.valid("param");
+    const space = await ownSpace(journals, context.get("session"), id);
+    return context.json({ roomBytes: await quotas.room(space.account) }, 200);
   });
 
   app.openapi({ ...lackingRoute, middleware: [gates.session] }, async (context) => {
@@ -133,7 +191,10 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
       );
     }
     const body = readBody(context, clock, MAX_BATCH_BYTES);
-    const stored = await intake.store(space.id, readFrames(body), clock.nowMs());
+    // Where the app is called without a socket the sender may look at its bytes again.
+    const pieces = context.env?.incoming === undefined ? body : lent(body);
+    const frames = quotas.within(space.account, readFrames(pieces));
+    const stored = await intake.store(space.id, frames, clock.nowMs());
     return context.json({ stored }, 200);
   });
 

@@ -46,7 +46,7 @@ const uploadRoute = createRoute({
       description: "Stored, durable",
       content: { "application/json": { schema: ChunkUploaded } },
     },
-    ...problems(...BODY_PROBLEMS, ...ALWAYS, "hash-mismatch"),
+    ...problems(...BODY_PROBLEMS, ...ALWAYS, "hash-mismatch", "over-quota"),
   },
 });
 
@@ -65,7 +65,7 @@ const downloadRoute = createRoute({
   },
 });
 
-async function readChunk(context: Context, clock: Clock): Promise<Uint8Array> {
+async function readChunk(context: Context<Env>, clock: Clock): Promise<Uint8Array> {
   const type = context.req.header("content-type") ?? "";
   if (!type.toLowerCase().startsWith("multipart/form-data")) {
     return readWholeBody(context, clock, MAX_CHUNK_BYTES);
@@ -126,7 +126,8 @@ export function mountFileChunks(app: OpenAPIHono<Env>, parts: RestParts, gates: 
     const frames = (async function* () {
       yield { id, bytes };
     })();
-    await parts.intake.store(space.id, frames, parts.clock.nowMs());
+    const within = parts.quotas.within(space.account, frames);
+    await parts.intake.store(space.id, within, parts.clock.nowMs());
     return context.json({ status: "uploaded" } as const, 200);
   });
 

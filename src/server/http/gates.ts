@@ -2,32 +2,41 @@ import type { HttpBindings } from "@hono/node-server";
 import { z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import type { Clock } from "#core/world.ts";
-import { spaceId } from "#core/ids.ts";
+import { spaceId, type AccountId, type DeviceId } from "#core/ids.ts";
 import { MAX_PAGE, MAX_SMALL_JSON_BYTES } from "#protocol/limits.ts";
 import type { JournalStore, SpaceRow } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
+import type { Rates } from "../rates.ts";
 import type { Session, Sessions } from "../tokens.ts";
 import { limitBody } from "./body.ts";
 
 /** What middleware leaves on a request. */
 export type Env = {
   /** There is no socket where the app is called by itself. */
-  Bindings: Partial<Pick<HttpBindings, "outgoing">>;
-  Variables: { session: Session; requestId: string; bytes: number };
+  Bindings: Partial<Pick<HttpBindings, "incoming" | "outgoing">>;
+  Variables: {
+    session: Session;
+    requestId: string;
+    bytes: number;
+    /** Whose account and device a call without a session was about, as its answer says. */
+    subject?: { readonly account: AccountId; readonly device?: DeviceId };
+  };
 };
 
 /** The checks that stand before a route's own code. */
 export type Gates = {
-  /** Only with a valid token; leaves the session. */
+  /** Only with a valid token, and not more often than an account may; leaves the session. */
   readonly session: MiddlewareHandler<Env>;
   /** A JSON body of at most `maxBytes`, read before it is parsed. */
   json(maxBytes?: number): MiddlewareHandler;
 };
 
-export function buildGates(sessions: Sessions, clock: Clock): Gates {
+export function buildGates(sessions: Sessions, rates: Rates, clock: Clock): Gates {
   return {
     session: async (context, next) => {
-      context.set("session", await sessions.open(context.req.header("authorization")));
+      const session = await sessions.open(context.req.header("authorization"));
+      context.set("session", session);
+      rates.take(session.account.id);
       await next();
     },
     json: (maxBytes = MAX_SMALL_JSON_BYTES) => limitBody(clock, maxBytes),

@@ -113,6 +113,7 @@ export function mountJoins(app: OpenAPIHono<Env>, parts: JoinParts, gates: Gates
   app.openapi({ ...deviceRoute, middleware: own }, async (context) => {
     const account = onlyDevices(context.get("session"));
     const enrolment = await enrolJoining(parts, account, context.req.valid("json"));
+    context.set("subject", { account: account.id, device: enrolment.device.id });
     return context.json(enrolled(account, enrolment), 201);
   });
 

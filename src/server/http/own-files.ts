@@ -5,10 +5,11 @@ import { accountKey } from "../accounts.ts";
 import type { FileParts } from "../files.ts";
 import type { SpaceRow } from "../metadata/port.ts";
 import { ProblemError } from "../problem-error.ts";
+import type { Quotas } from "../quotas.ts";
 import { findPlainSpace } from "../spaces.ts";
 import type { Session } from "../tokens.ts";
 
-export type RestParts = FileParts & { readonly digest: Digest };
+export type RestParts = FileParts & { readonly digest: Digest; readonly quotas: Quotas };
 
 /** The `user_id` of the REST calls: an account's name. */
 export const UserId = z.string().min(1).max(256);

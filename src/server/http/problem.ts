@@ -33,6 +33,7 @@ const TITLES: Readonly<Record<ProblemCode, string>> = {
   internal: "The server failed",
   unavailable: "Not available now",
   "storage-full": "The server's storage is full",
+  "over-quota": "The account's storage is full",
 };
 
 /** What else a WorldError's code may be, said in the wire's codes. */
@@ -126,7 +127,10 @@ const ProblemBody = Problem.meta({ id: "Problem" });
 /** The response definitions of these codes, and of those that any call may be answered. */
 export function problems(...codes: readonly ProblemCode[]) {
   const byStatus: Record<number, { description: string; content: ProblemContent }> = {};
-  for (const code of new Set<ProblemCode>([...codes, "internal", "unavailable"])) {
+  // Whoever shows a token may show it too often.
+  const always: ProblemCode[] = ["internal", "unavailable"];
+  if (codes.includes("bad-token")) always.push("too-many-requests");
+  for (const code of new Set<ProblemCode>([...codes, ...always])) {
     const status = PROBLEM_STATUS[code];
     const known = byStatus[status];
     const description =

@@ -65,6 +65,7 @@ export function mountVaults(app: OpenAPIHono<Env>, parts: AccountParts, gates: G
   app.openapi({ ...passwordRoute, middleware: [gates.json()] }, async (context) => {
     const { proof, registrationRecord: opaqueRecord, ...update } = context.req.valid("json");
     const account = await signIn(parts, proof);
+    context.set("subject", { account: account.id });
     const isDone = await accounts.putBundle(account.id, { ...update, opaqueRecord });
     if (!isDone) throw outrun("bundle", update.version);
     return context.body(null, 204);

@@ -1,4 +1,4 @@
-import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkId, type AccountId, type ChunkId, type SpaceId } from "#core/ids.ts";
 import { chunkGone } from "./chunk-rows.ts";
 import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
@@ -73,6 +73,23 @@ export class MongoChunks implements ChunkIndex {
     const packs = new Set(written.map(({ pack }) => pack));
     const used = found.map((place) => textOf(place, "pack"));
     return new Set(used.filter((pack) => packs.has(pack)));
+  }
+
+  async heldBytes(account: AccountId): Promise<number> {
+    let bytes = 0;
+    for (const { _id: space } of await this.#database.many("spaces", { account })) {
+      for (let after = `${space}/`; ;) {
+        const page = { sort: { _id: 1 }, limit: MAX_IDS } as const;
+        const where = { _id: { $gt: after, $lt: `${space}/~` } };
+        const links = await this.#database.many("links", where, page);
+        const places = await this.#places(links.map(({ _id }) => _id.slice(space.length + 1)));
+        for (const place of places) bytes += integerOf(place, "lengthBytes");
+        const last = links.at(-1);
+        if (last === undefined || links.length < MAX_IDS) break;
+        after = last._id;
+      }
+    }
+    return bytes;
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {

@@ -1,13 +1,15 @@
 import { ObjectId } from "mongodb";
 import { assert } from "#core/assert.ts";
 import { concat, utf8 } from "#core/bytes.ts";
-import type { NodeId, SpaceId } from "#core/ids.ts";
+import type { ChunkId, NodeId, SpaceId } from "#core/ids.ts";
+import type { Change } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
+import { neededChunks } from "#protocol/kept-chunks.ts";
 import { namedChunks, readEntry, writeEntry } from "./entries.ts";
 import { inBatches, linkId } from "./mongo-chunks.ts";
 import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { Append, NodeRow } from "./port.ts";
-import { blobOf, integerOf, packChunkIds, packLengths, textOf } from "./rows.ts";
+import { blobOf, integerOf, packChunkIds, packLengths, textOf, unpackChunkIds } from "./rows.ts";
 
 /** A document has at most 16 MiB; what is longer is stored in pieces of this length before it. */
 const PIECE_BYTES = 8 * 1024 * 1024;
@@ -107,7 +109,9 @@ export async function applyEntry(
   const fresh = nodes.filter(({ id }) => created.has(id));
   const changed = nodes.filter(({ id }) => !created.has(id));
   const after = fresh.map((node) => {
-    return { ...columnsOf(space, node, entry), ...contents.get(node.id), follows: 0 };
+    const change = contents.get(node.id);
+    assert(change !== undefined, "what an entry creates has a content");
+    return { ...columnsOf(space, node, entry), ...contentOf(entry, change, []), follows: 0 };
   });
   const rows = after.map((row) => ({ _id: nodeKey(space, row.id), ...row }));
   await database.insertNew("revisions", revisionsOf(space, entry, after));
@@ -115,27 +119,27 @@ export async function applyEntry(
   for (const node of changed) await applyChange(database, space, { entry, node, contents });
 }
 
-type Content = {
-  readonly content: number;
-  readonly meta: string;
-  readonly chunks: Buffer;
-  readonly lengths: Buffer | null;
-};
+type ContentChange = Extract<Change, { kind: "create" | "update" }>;
 
-/** What the nodes that an entry creates or updates hold from then on. */
-function contentsOf({ sequence, changes }: Entry): Map<NodeId, Content> {
-  const contents = new Map<NodeId, Content>();
+/** What an entry says of the contents of the nodes that it creates or updates. */
+function contentsOf({ changes }: Entry): Map<NodeId, ContentChange> {
+  const contents = new Map<NodeId, ContentChange>();
   for (const change of changes) {
-    if (change.kind !== "create" && change.kind !== "update") continue;
-    const { meta, chunks, lengths } = change;
-    contents.set(change.node, {
-      content: sequence,
-      meta,
-      chunks: Buffer.from(packChunkIds(chunks)),
-      lengths: lengths === undefined ? null : Buffer.from(packLengths(lengths)),
-    });
+    if (change.kind === "create" || change.kind === "update") contents.set(change.node, change);
   }
   return contents;
+}
+
+/** What a node holds from an entry on, that has held chunks `before`. */
+function contentOf({ sequence }: Entry, change: ContentChange, before: readonly ChunkId[]) {
+  const { meta, lengths } = change;
+  const chunks = change.kind === "update" ? neededChunks(before, change) : change.chunks;
+  return {
+    content: sequence,
+    meta,
+    chunks: Buffer.from(packChunkIds(chunks)),
+    lengths: lengths === undefined ? null : Buffer.from(packLengths(lengths)),
+  };
 }
 
 function columnsOf(space: SpaceId, node: Placed, { sequence }: Entry) {
@@ -170,7 +174,7 @@ async function applyChange(
   more: {
     readonly entry: Entry;
     readonly node: Placed;
-    readonly contents: ReadonlyMap<NodeId, Content>;
+    readonly contents: ReadonlyMap<NodeId, ContentChange>;
   },
 ): Promise<void> {
   const { entry, node, contents } = more;
@@ -179,7 +183,7 @@ async function applyChange(
   assert(before !== undefined, "what an entry changes was created by an earlier one");
   // Somebody else has done it, perhaps with later entries too.
   if (integerOf(before, "changed") >= entry.sequence) return;
-  const written = contents.get(node.id);
+  const change = contents.get(node.id);
   const kept = {
     content: before["content"],
     meta: before["meta"],
@@ -187,7 +191,9 @@ async function applyChange(
     lengths: before["lengths"],
     follows: before["follows"],
   };
-  const content = written === undefined ? kept : { ...written, follows: before["content"] };
+  const has = unpackChunkIds(blobOf(before, "chunks"));
+  const content =
+    change === undefined ? kept : { ...contentOf(entry, change, has), follows: before["content"] };
   const after = { ...columnsOf(space, node, entry), ...content };
   await database.insertNew("revisions", revisionsOf(space, entry, [after]));
   const earlier = { _id, changed: { $lt: entry.sequence } };

@@ -196,9 +196,9 @@ export type Append = {
 /**
  * `cut key`: what files of this server's spaces are cut by, one for all accounts, so that equal
  * files are stored once. `opaque setup`: the server's side of passwords, closed with the master
- * key.
+ * key. `chunk store`: which store the chunks of a database lie in that several servers may open.
  */
-export type Drawn = "cut key" | "opaque setup";
+export type Drawn = "cut key" | "opaque setup" | "chunk store";
 
 export interface JournalStore {
   /**
@@ -296,6 +296,8 @@ export interface ChunkIndex {
     ids: readonly ChunkId[],
     leaseMs: number,
   ): Promise<ReadonlySet<string>>;
+  /** The bytes of all chunks that the account's spaces hold, of each once a space. */
+  heldBytes(account: AccountId): Promise<number>;
   /** Renews staged leases of what the space holds. */
   renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void>;
 }

@@ -1,8 +1,8 @@
-import { chunkId, type ChunkId, type SpaceId } from "#core/ids.ts";
+import { chunkId, type AccountId, type ChunkId, type SpaceId } from "#core/ids.ts";
 import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { lockSpace, type PostgresDatabase, type Run } from "./postgres-database.ts";
-import { hexOf, packSizes, raw, textOf } from "./rows.ts";
+import { hexOf, integerOf, packSizes, raw, textOf } from "./rows.ts";
 
 /**
  * Where chunks lie and which space holds them, in a PostgreSQL database. Whoever writes locks the
@@ -61,6 +61,15 @@ export class PostgresChunks implements ChunkIndex {
       );
       return used;
     });
+  }
+
+  async heldBytes(account: AccountId): Promise<number> {
+    const [row = {}] = await this.#database.read(
+      `SELECT coalesce(sum(c.length_bytes), 0)::bigint AS bytes FROM spaces s
+       JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = $1`,
+      [raw(account)],
+    );
+    return integerOf(row, "bytes");
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {

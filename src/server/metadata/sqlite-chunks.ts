@@ -1,4 +1,4 @@
-import type { ChunkId, SpaceId } from "#core/ids.ts";
+import type { AccountId, ChunkId, SpaceId } from "#core/ids.ts";
 import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
@@ -7,6 +7,10 @@ import { integerOf, packSizes, raw } from "./rows.ts";
 function statements(file: SqliteFile) {
   return {
     held: file.prepare(`${HELD} AND l.space = ? AND l.chunk = ?`),
+    heldBytes: file.prepare(
+      `SELECT coalesce(sum(c.length_bytes), 0) AS bytes FROM spaces s
+       JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = ?`,
+    ),
     stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ? AND quarantined = 0"),
     addPack: file.prepare(
       "INSERT INTO packs (name, size_bytes) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
@@ -79,6 +83,11 @@ export class SqliteChunks implements ChunkIndex {
       }
       return used;
     });
+  }
+
+  async heldBytes(account: AccountId): Promise<number> {
+    const row = this.#file.read(() => this.#sql.heldBytes.get(raw(account)));
+    return integerOf(row ?? {}, "bytes");
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {
