@@ -37,18 +37,24 @@ function collectionOf({ collection }: Metadata): Collection {
   );
 }
 
+type Surroundings = {
+  readonly config: Pick<ServerConfig, "collecting">;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
 /** A collector over a server's stores. */
 function collectorOf(
   metadata: Metadata,
   packs: PackStore,
-  { config, log }: { readonly config: ServerConfig; readonly log: Log },
+  { config, clock, log }: Surroundings,
 ): Collector {
   const world: CollectorWorld = {
     journals: metadata.journals,
     scrub: metadata.scrub,
     collection: collectionOf(metadata),
     packs,
-    clock: realClock,
+    clock,
     chance: realChance,
     digest: nodeDigest,
     log,
@@ -77,7 +83,7 @@ export async function collectOnce(
     chunks.kind === "file" ? DiskPacks.beside(chunks.path) : await openPacks(chunks, world),
   );
   const key = await openMasterKey(config.keyFile, { chance: realChance, isInUse: true });
-  const collector = collectorOf(metadata, new ClosedPacks(packs, key), { config, log });
+  const collector = collectorOf(metadata, new ClosedPacks(packs, key), { ...world, config });
   return await collector.run(options);
 }
 
@@ -91,20 +97,14 @@ async function expectThere(path: string): Promise<void> {
 
 /** Runs a collector now and then until `closing`; what goes wrong waits for the next time. */
 export async function collectNowAndThen(
-  world: {
-    readonly metadata: Metadata;
-    readonly packs: PackStore;
-    readonly config: ServerConfig;
-    readonly clock: Clock;
-    readonly log: Log;
-  },
+  world: Surroundings & { readonly metadata: Metadata; readonly packs: PackStore },
   state: CollectingState,
   closing: AbortSignal,
 ): Promise<void> {
   const { metadata, packs, config, clock, log } = world;
   const { everyMs } = config.collecting;
   if (everyMs === null || metadata.collection === undefined) return;
-  const collector = collectorOf(metadata, packs, { config, log });
+  const collector = collectorOf(metadata, packs, world);
   let waitMs = Math.min(everyMs, FIRST_RUN_MS);
   while (!closing.aborted) {
     try {

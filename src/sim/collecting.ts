@@ -27,6 +27,9 @@ const HOUR_MS = 60 * 60 * 1_000;
 const STRAY_MS = 24 * HOUR_MS;
 /** Others do more between two steps of it than between two of theirs. */
 const WEIGHT = 0.3;
+/** Share of runs that end somewhere, in one of so many calls. */
+const KILLED = 0.2;
+const MOST_CALLS = 25;
 /** Runs after which nothing is left that nobody needs. */
 const LAST_RUNS = 5;
 
@@ -34,9 +37,9 @@ const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 export function drawCollecting(draw: Draw): Collecting {
   return {
-    everyMs: draw.pick([200, 1_000, 5_000]),
-    keptMs: draw.pick([0, 0, 500, 10_000]),
-    graceMs: draw.pick([0, 300, 3_000]),
+    everyMs: draw.pick([20, 200, 1_000]),
+    keptMs: draw.pick([0, 0, 0, 500]),
+    graceMs: draw.pick([0, 0, 300]),
     aheadMs: draw.chance(0.3) ? LEASE_MS : 0,
     smallPacks: draw.pick([2, 4, 16]),
   };
@@ -59,7 +62,10 @@ export class CollectorAtWork {
   readonly #draw: Draw;
   readonly #happened: Set<string>;
   #actor = new Actor("collector", WEIGHT);
+  readonly #wrong: string[] = [];
   #laterMs = 0;
+  /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
+  #callsLeft: number | null = null;
   #isOver = false;
 
   private constructor(options: Collecting, world: StoryWorld) {
@@ -108,7 +114,7 @@ export class CollectorAtWork {
   async faults(): Promise<string[]> {
     const { collection, space, packs, scrub } = this.#server;
     const contents = await collection.links.contents(space, 1_000_000);
-    const wrong = this.#tooEarly(contents);
+    const wrong = [...this.#wrong, ...this.#tooEarly(contents)];
     for (let run = 0; run < LAST_RUNS; run++) {
       this.#laterMs += 2 * STRAY_MS + LEASE_MS;
       await this.#collector(collection, { ...this.#rules, graceMs: 0, packGraceMs: 0 }).run();
@@ -166,7 +172,14 @@ export class CollectorAtWork {
     const { links, packs } = this.#server.collection;
     const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
     const collection = { links: turns(links), packs: turns(packs) };
-    const report = await this.#collector(collection, this.#rules).run();
+    this.#callsLeft = this.#draw.chance(KILLED) ? this.#draw.below(MOST_CALLS) : null;
+    let report;
+    try {
+      report = await this.#collector(collection, this.#rules).run();
+    } catch (error) {
+      this.#wrong.push(`a collector failed: ${String(error)}`);
+      return;
+    }
     if (actor !== this.#actor) return;
     if (report !== "busy") {
       const { spaces, removed, merged } = report;
@@ -191,12 +204,18 @@ export class CollectorAtWork {
       get: (target, name) => {
         const method: unknown = Reflect.get(target, name);
         if (typeof method !== "function") return method;
-        return (...values: unknown[]) =>
-          this.#scheduler.call(
-            actor,
-            `collects: ${String(name)}`,
-            () => Reflect.apply(method, target, values) as Promise<unknown>,
-          );
+        return (...values: unknown[]) => {
+          const work = () => Reflect.apply(method, target, values) as Promise<unknown>;
+          const done = this.#scheduler.call(actor, `collects: ${String(name)}`, work);
+          if (this.#callsLeft !== null && this.#callsLeft-- === 0) this.#kill();
+          // Who has ended hears nothing of what it had asked for.
+          return new Promise<unknown>((resolve, reject) => {
+            done.then(
+              (value) => void (actor.alive && resolve(value)),
+              (error: unknown) => void (actor.alive && reject(error as Error)),
+            );
+          });
+        };
       },
     });
   }

@@ -48,11 +48,6 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
     [RETENTION, "    if (isLast && deletedMs === null) continue;\n", ""],
     [MEMORY, "      if (isLast && deletedMs === null) continue;\n", ""],
   ),
-  mutant("moved-unasked", "A chunk that was sent again meanwhile is moved to an old copy (GC4).", [
-    MEMORY,
-    "      if (place?.pack !== from.pack || place.offsetBytes !== from.offsetBytes) continue;",
-    "      if (place === undefined) continue;",
-  ]),
   mutant("merged-before-durable", "Chunks lie in a pack that is not finished (GC4).", [
     PACKS,
     `    await writer.finish();
@@ -60,11 +55,11 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
     `    await this.#world.collection.packs.move({ name, sizeBytes }, moved);
     await writer.finish();`,
   ]),
-  mutant("names-used-again", "A merged pack has the name of the first that it is made of (GC4).", [
+  mutant("names-used-again", "A merged pack has the name of one that is gone (GC4, CH1).", [
     PACKS,
     "    const name = toHex(this.#world.chance.bytes(16));",
-    `    const name = toHex(this.#world.chance.bytes(1)).repeat(16);
-    await this.#world.packs.remove(name);`,
+    `    const name = "merged".repeat(4);
+    if (this.#world.chance.bytes(1)[0] === 256) toHex(new Uint8Array());`,
   ]),
   mutant("doomed-unasked", "A pack goes while chunks lie in it (GC4).", [
     PACKS,
@@ -72,11 +67,9 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
     "        if (chunks === 0) continue;\n" +
       "        if (liveBytes < sizeBytes) await this.#world.packs.remove(pack.name);\n",
   ]),
-  mutant("forgotten-and-held", "What is forgotten is never condemned (GC3).", [
+  mutant("never-swept", "Condemned chunks are held for ever (GC3).", [
     COLLECTOR,
-    "        if (gone.has(sequence) && chunks.length > 0) due.push({ node, sequence });\n" +
-      "        else for",
-    "        if (gone.has(sequence) && chunks.length > 0) due.push({ node, sequence });\n" +
-      "        for",
+    "      swept = await links.sweep(space, this.#nowMs, ROWS_AT_ONCE);",
+    "      swept = 0;",
   ]),
 ];

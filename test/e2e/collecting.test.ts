@@ -47,7 +47,7 @@ async function collect(world: World, { data }: Server, ...more: string[]) {
 }
 
 suite("collecting", () => {
-  test("GC7: gc beside a running server frees what was edited and deleted, and history tells of it", async () => {
+  test("GC7, GC8: gc beside a running server frees what was edited and deleted, and history tells of it", async () => {
     await using world = await World.open();
     const { server, devices } = await world.synced("A", "B");
     const [a] = devices as [Device, Device];
