@@ -20,8 +20,12 @@ export function withKeeping(command: Command): Command {
  */
 export function serverConfig(flags: ServerFlags): ServerConfig {
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = SETTINGS.map((setting) => [setting, flags[setting]]).filter(([, value]) => value);
-  return readConfig({ ...standard, ...Object.fromEntries(given) }, process.env);
+  const given = SETTINGS.flatMap((setting) => {
+    const value = flags[setting];
+    return value === undefined || value === "" ? [] : [[setting, value] as const];
+  });
+  const settings: Settings = { ...standard, ...Object.fromEntries(given) };
+  return readConfig(settings, process.env);
 }
 
 /** The flags of programs that work beside a server on what it has stored. */

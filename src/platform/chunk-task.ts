@@ -49,7 +49,7 @@ export function handOver<T extends Chunk>(
     const bytes = bytesOf(chunk);
     const { buffer } = bytes;
     const isOwn = !isShared(bytes) && isWhole(used.get(buffer) ?? 0, buffer.byteLength);
-    const moved = isOwn ? bytes : bytes.slice();
+    const moved = isOwn ? bytes : new Uint8Array(bytes);
     if (moved.buffer instanceof ArrayBuffer) buffers.add(moved.buffer);
     // The same kind of chunk, with the same bytes.
     return withBytes(chunk, moved) as T;
