@@ -1,7 +1,7 @@
 // How time and memory grow with the number of nodes of a folder: `node_modules/.bin/node
-// bench/nodes.ts [--sizes 10000,100000,1000000] [--idle SECONDS] [--plain] [--flat]
-// [--keep] [--folder DIR]`. Two devices and a server, real processes on a real disk. Each size: A looks at a
-// full folder for the first time (scan) and sends all of it (send); B, whose folder has the same
+// bench/nodes.ts [--sizes 10000,100000,1000000] [--idle SECONDS] [--plain] [--flat] [--keep]
+// [--folder DIR]`. Two devices and a server, real processes on a real disk. Each size: A looks at
+// a full folder for the first time (scan) and sends all of it (send); B, whose folder has the same
 // files, links (unite); both rest (idle); both start again, after a file was added while they were
 // down (restart); a file is edited, then a folder renamed that holds half of all. Linux only.
 // Times say little on a machine that has other work, processor seconds say more.

@@ -15,6 +15,9 @@ const MAX_CHAIN = 16;
 /** A run that is as long is not compared with others. */
 const LONG_ENOUGH_BYTES = 4_096;
 
+/** Where so few bytes are new, none of them is searched for. */
+const FEW_BYTES = 128;
+
 const MAX_TABLE_BITS = 20;
 const NONE = -1;
 
@@ -108,29 +111,77 @@ function* copiesOf(
 
 const NOTHING = new Uint8Array(0);
 
-/** The delta of `raw` to the bytes of these bases; null when they share nothing. */
-export function encodeExactly(bases: readonly Uint8Array[], raw: Uint8Array): Delta | null {
-  const starts = startsOf(bases);
-  const all = new Uint8Array(bases.reduce((sum, { length }) => sum + length, 0));
-  for (const [base, bytes] of bases.entries()) all.set(bytes, starts[base]);
-  const index = new SeedIndex(all);
-  const turns: Turn[] = [];
-  let from = 0;
-  for (let at = 0; at + SEED_BYTES <= raw.length;) {
-    const found = index.longest(raw, at, from);
-    if (found === null) {
-      at++;
-      continue;
+/** How many bytes both begin with. */
+function sharedStart(left: Uint8Array, right: Uint8Array): number {
+  const most = Math.min(left.length, right.length);
+  let at = 0;
+  while (at < most && left[at] === right[at]) at++;
+  return at;
+}
+
+/** How many bytes both end with, `most` at most. */
+function sharedEnd(left: Uint8Array, right: Uint8Array, most: number): number {
+  let count = 0;
+  while (count < most && left[left.length - 1 - count] === right[right.length - 1 - count]) count++;
+  return count;
+}
+
+/** What `raw` holds of the bases between `start` and `end`, and the literals around it. */
+function* turnsBetween(
+  bases: readonly Uint8Array[],
+  raw: Uint8Array,
+  start: number,
+  end: number,
+): Generator<Turn> {
+  let from = start;
+  if (end - start >= FEW_BYTES) {
+    const starts = startsOf(bases);
+    const all = new Uint8Array(bases.reduce((sum, { length }) => sum + length, 0));
+    for (const [base, bytes] of bases.entries()) all.set(bytes, starts[base]);
+    const index = new SeedIndex(all);
+    const part = raw.subarray(0, end);
+    for (let at = start; at + SEED_BYTES <= end;) {
+      const found = index.longest(part, at, from);
+      if (found === null) {
+        at++;
+        continue;
+      }
+      let literals = raw.subarray(from, found.start);
+      for (const copy of copiesOf(bases, starts, found.copy)) {
+        yield { literals, copy };
+        literals = NOTHING;
+      }
+      at = found.start + found.copy.length;
+      from = at;
     }
-    let literals = raw.subarray(from, found.start);
-    for (const copy of copiesOf(bases, starts, found.copy)) {
-      turns.push({ literals, copy });
-      literals = NOTHING;
-    }
-    at = found.start + found.copy.length;
-    from = at;
   }
-  if (turns.length === 0) return null;
-  turns.push({ literals: raw.subarray(from), copy: null });
-  return writeTurns(turns);
+  yield { literals: raw.subarray(from, end), copy: null };
+}
+
+/**
+ * The delta of `raw` to the bytes of these bases, of which the first is the one that is most like
+ * it; null when they share nothing.
+ */
+export function encodeExactly(bases: readonly Uint8Array[], raw: Uint8Array): Delta | null {
+  const [first] = bases;
+  if (first === undefined) return null;
+  // Most edits are in one place: then nothing has to be indexed.
+  const start = atLeastASeed(sharedStart(first, raw));
+  const most = Math.min(first.length, raw.length) - start;
+  const ending = atLeastASeed(sharedEnd(first, raw, most));
+  const end = raw.length - ending;
+  const turns = [...turnsBetween(bases, raw, start, end)];
+  if (start > 0) {
+    turns.unshift({ literals: NOTHING, copy: { base: 0, offset: 0, length: start } });
+  }
+  if (ending > 0) {
+    const literals = turns.pop()?.literals ?? NOTHING;
+    const copy = { base: 0, offset: first.length - ending, length: ending };
+    turns.push({ literals, copy }, { literals: NOTHING, copy: null });
+  }
+  return turns.some(({ copy }) => copy !== null) ? writeTurns(turns) : null;
+}
+
+function atLeastASeed(lengthBytes: number): number {
+  return lengthBytes < SEED_BYTES ? 0 : lengthBytes;
 }

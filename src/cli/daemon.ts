@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { fromHex, release } from "#core/bytes.ts";
+import { fromHex } from "#core/bytes.ts";
 import type { DeviceId, SpaceId } from "#core/ids.ts";
 import type { Log } from "#core/world.ts";
 import { systemChance } from "#platform/chance.ts";
@@ -82,7 +82,7 @@ export function openFolder(
   const watcher = new FolderWatcher(link.dir);
   const shared = { clock: systemClock, chance: systemChance, digest: systemDigest };
   const { server: url, token, space } = link;
-  const remote = new HttpRemote({ ...shared, url, token, space, release });
+  const remote = new HttpRemote({ ...shared, url, token, space });
   const keptPath = join(dirname(databasePath), "kept.sqlite");
   const kept =
     sealed === undefined ? null : new FileKeptBytes(keptPath, keptLimit(keptPath, keptBytes));

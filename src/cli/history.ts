@@ -24,6 +24,8 @@ export type Version = {
   readonly size: number | null;
   readonly sha256: string | null;
   readonly deleted: boolean;
+  /** Whether the server still has its bytes, so that it can be brought back. */
+  readonly kept: boolean;
 };
 
 /** Pages that are followed; a history of more is cut. */
@@ -132,6 +134,7 @@ function versionOf(door: SpaceDoor, row: Revision, folderPath: string): Version 
     size,
     sha256,
     deleted: row.deleted,
+    kept: row.forgotten !== true,
   };
 }
 

@@ -81,6 +81,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "copy a server's data while it runs, and put it back",
     load: () => import("./commands/backup.ts"),
   },
+  gc: {
+    summary: "free what a server keeps for nobody",
+    load: () => import("./commands/gc.ts"),
+  },
   scrub: {
     summary: "read all that a server has stored, and find what is damaged",
     load: () => import("./commands/scrub.ts"),

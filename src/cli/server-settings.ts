@@ -1,15 +1,26 @@
 import type { Command } from "commander";
 import { join } from "node:path";
-import { readConfig, type ServerConfig, type Settings } from "#server/config.ts";
+import { readConfig, SETTINGS, type ServerConfig, type Settings } from "#server/config.ts";
 import { thisHome } from "./usage.ts";
 
 /** Settings of a server as flags give them; absent or empty ones are not set. */
 export type ServerFlags = { readonly [setting in keyof Settings]?: string | undefined };
 
-/** By its own settings; its data folder is this home's unless something else is said. */
+/** The flags of programs that forget and free. */
+export function withKeeping(command: Command): Command {
+  return command
+    .option("--keep-all <time>", "keep every version so long: 30d, 12h, forever (default: 30d)")
+    .option("--keep-daily <time>", "and of each day the last so long (default: 365d)")
+    .option("--collect-grace <time>", "how long chunks stay after that (default: 72h)");
+}
+
+/**
+ * By its own settings, whatever else the flags say; its data folder is this home's unless something
+ * else is said.
+ */
 export function serverConfig(flags: ServerFlags): ServerConfig {
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = Object.entries(flags).filter(([, value]) => value);
+  const given = SETTINGS.map((setting) => [setting, flags[setting]]).filter(([, value]) => value);
   return readConfig({ ...standard, ...Object.fromEntries(given) }, process.env);
 }
 

@@ -49,7 +49,7 @@ test("SF3: nobody tries to compress what looks like noise, and everything else i
     closeFrame(counting, raw);
     return tries;
   };
-  for (const length of [16 * 1024, 100_001, MAX_RAW_BYTES]) {
+  for (const length of [4_096, 6_000, 16 * 1024, 100_001, MAX_RAW_BYTES]) {
     assert.equal(triesOf(noise(length)), 0, `${length}`);
     assert.equal(triesOf(new Uint8Array(length)), 1, `${length}`);
     // Two bits of each byte are always the same.

@@ -29,7 +29,7 @@ const MOST_OF_RAW = 0.95;
 /** Pieces of a chunk that tell whether it is worth packing; what is shorter is packed anyway. */
 const SAMPLES = 16;
 const SAMPLE_BYTES = 256;
-const MIN_SAMPLED_BYTES = 16 * 1024;
+const MIN_SAMPLED_BYTES = SAMPLES * SAMPLE_BYTES;
 /** Counts of 256 equally likely bytes have squares that add up to 69,616, give or take 361. */
 const MOST_SQUARES = 69_616 + 6 * 361;
 

@@ -11,7 +11,7 @@ import {
   SPACE,
   randomSample,
 } from "../../test/contracts/sealing-world.ts";
-import { allBases, sealPrivate, type SealedChunk, type SealedEntry } from "./chunk.ts";
+import { allBases, openChunk, sealPrivate, type SealedChunk, type SealedEntry } from "./chunk.ts";
 import { chunkSecret } from "./keys.ts";
 import {
   closeManifest,
@@ -19,6 +19,7 @@ import {
   openPieces,
   readEntries,
   readManifest,
+  sealPiece,
   writeEntries,
   writeManifest,
   MAX_LISTED_BYTES,
@@ -47,13 +48,21 @@ function fileOf(entries: readonly SealedEntry[]): Omit<Manifest, "level"> {
 const entriesOf = (count: number): SealedEntry[] =>
   Array.from({ length: count }, (_, at) => entryOf(at + 1));
 
+/** Every piece stands for itself. */
+function closed(file: Omit<Manifest, "level">) {
+  return closeManifest(file, (bytes) => sealPiece(primitives, keys, bytes));
+}
+
+function opened(manifest: Manifest, stored: readonly Uint8Array[]): Manifest {
+  return openPieces(manifest, (entry, at) => openChunk(primitives, entry, stored[at]!));
+}
+
 /** Down to the file's own chunks, as a device reads it. */
 function openAll(manifest: Manifest, pieces: readonly SealedChunk[]): Manifest {
   const stored = new Map(pieces.map((piece) => [piece.entry.chunk, piece.stored]));
   let open = manifest;
   while (open.level > 0) {
-    open = openPieces(
-      primitives,
+    open = opened(
       open,
       open.entries.map(({ chunk }) => stored.get(chunk)!),
     );
@@ -77,7 +86,7 @@ test("SF18: a list holds the bases of its deltas, and a commit names them", () =
   const deep = { ...entryOf(101), bases: [nested(3), entryOf(4)] };
   for (const count of [1, 8, 40, 300]) {
     const entries = entriesOf(count).with(Math.floor(count / 2), deep);
-    const { manifest, pieces } = closeManifest(primitives, keys, fileOf(entries));
+    const { manifest, pieces } = closed(fileOf(entries));
     const written = writeManifest(manifest);
     assert.ok(written.length <= MAX_LISTED_BYTES, `${count}: ${written.length} bytes`);
     assert.deepEqual(openAll(readManifest(written), pieces).entries, entries);
@@ -90,7 +99,7 @@ test("SF18: a list holds the bases of its deltas, and a commit names them", () =
 test("SF13: a manifest of any length stands in 4 KiB and its pieces, and comes back whole", () => {
   for (const count of [0, 1, 38, 39, 64, 65, 1_025, 3_000, 40_000]) {
     const file = fileOf(entriesOf(count));
-    const { manifest, pieces } = closeManifest(primitives, keys, file);
+    const { manifest, pieces } = closed(file);
     const written = writeManifest(manifest);
     assert.ok(written.length <= MAX_LISTED_BYTES, `${count}: ${written.length} bytes`);
     assert.equal(manifest.level > 0, count > 38);
@@ -102,7 +111,7 @@ test("SF13: a manifest of any length stands in 4 KiB and its pieces, and comes b
 test("SF13: of a long list with one chunk changed, inserted or gone, few pieces are sent anew", () => {
   const entries = entriesOf(40_000);
   const piecesOf = (list: readonly SealedEntry[]): Map<string, number> => {
-    const { pieces } = closeManifest(primitives, keys, fileOf(list));
+    const { pieces } = closed(fileOf(list));
     return new Map(pieces.map(({ entry, stored }) => [entry.chunk, stored.length]));
   };
   const before = piecesOf(entries);
@@ -126,7 +135,7 @@ test("SF13: a list of one and the same chunk is cut into pieces like any other",
   const zeros = { ...entryOf(1), secret: chunkSecret(new Uint8Array(32)) };
   for (const entry of [zeros, entryOf(1)]) {
     const entries = Array.from({ length: 20_000 }, () => entry);
-    const { manifest, pieces } = closeManifest(primitives, keys, fileOf(entries));
+    const { manifest, pieces } = closed(fileOf(entries));
     assert.equal(openAll(manifest, pieces).entries.length, 20_000);
     assert.ok(new Set(pieces.map((piece) => piece.entry.chunk)).size < 8);
     assert.ok(pieces.every(({ entry: piece }) => piece.lengthBytes < 120_000));
@@ -135,35 +144,34 @@ test("SF13: a list of one and the same chunk is cut into pieces like any other",
 
 test("SF13: pieces in another order, of another level, or that are no pieces are refused", () => {
   const file = fileOf(entriesOf(40_000));
-  const { manifest, pieces } = closeManifest(primitives, keys, file);
+  const { manifest, pieces } = closed(file);
   assert.ok(manifest.level >= 2);
   const stored = new Map(pieces.map((piece) => [piece.entry.chunk, piece.stored]));
   const fetch = (entries: readonly SealedEntry[]): Uint8Array[] =>
     entries.map(({ chunk }) => stored.get(chunk)!);
   const good = fetch(manifest.entries);
   const tooHigh = { ...manifest, level: manifest.level + 1 };
-  refuses(() => openPieces(primitives, tooHigh, good), "bad-manifest");
+  refuses(() => opened(tooHigh, good), "bad-manifest");
   const tooLow = { ...manifest, level: manifest.level - 1 };
-  refuses(() => openPieces(primitives, tooLow, good), "bad-manifest");
+  refuses(() => opened(tooLow, good), "bad-manifest");
   // Whoever may write can seal anything: a list that does not add up is refused all the same.
   let lists = manifest;
-  while (lists.level > 1) lists = openPieces(primitives, lists, fetch(lists.entries));
+  while (lists.level > 1) lists = opened(lists, fetch(lists.entries));
   assert.ok(lists.entries.length > 1);
   const reversed = fetch(lists.entries).toReversed();
-  refuses(() => openPieces(primitives, lists, reversed), "bad-chunk");
+  refuses(() => opened(lists, reversed), "bad-chunk");
   const swapped = { ...lists, sizeBytes: lists.sizeBytes + 1 };
-  refuses(() => openPieces(primitives, swapped, fetch(lists.entries)), "bad-manifest");
+  refuses(() => opened(swapped, fetch(lists.entries)), "bad-manifest");
   const nothing = sealPrivate(primitives, { key: keys.manifest, epoch: 1 }, randomSample(1, 80));
   const wrong = { ...manifest, entries: [nothing.entry] };
-  refuses(() => openPieces(primitives, wrong, [nothing.stored]), "bad-manifest");
+  refuses(() => opened(wrong, [nothing.stored]), "bad-manifest");
 });
 
 test("SF16: a list that names its pieces again and again is refused before it fills the memory", () => {
   const file = fileOf(Array.from({ length: 64 }, () => entryOf(1)));
-  const [piece] = closeManifest(primitives, keys, file).pieces;
+  const [piece] = closed(file).pieces;
   const listing = (times: number) => () =>
-    openPieces(
-      primitives,
+    opened(
       { ...file, level: 1, entries: Array.from({ length: times }, () => piece!.entry) },
       Array.from({ length: times }, () => piece!.stored),
     );
@@ -223,7 +231,7 @@ test("SF16: any bytes at all are a manifest or refused", () => {
 
 test("SF17: a commit names each chunk once, by id, whatever their order in the file", () => {
   const entries = entriesOf(50);
-  const { pieces } = closeManifest(primitives, keys, fileOf(entriesOf(100)));
+  const { pieces } = closed(fileOf(entriesOf(100)));
   const all = pieces.map(({ entry }) => entry);
   const named = namedChunks(entries, all);
   assert.deepEqual(named, namedChunks(all, entries.toReversed(), entries));

@@ -7,7 +7,6 @@ import {
   MAX_BASES,
   MAX_BASES_IN_ALL,
   MAX_DEPTH,
-  openChunk,
   sealPrivate,
   type Domain,
   type SealedChunk,
@@ -36,16 +35,19 @@ export const MAX_LISTED_BYTES = 4_096;
 const MAX_LISTED = Math.floor((MAX_LISTED_BYTES - HEAD_BYTES) / ENTRY_BYTES);
 
 /**
- * Entries in a piece: 12 on average. A changed chunk is one piece a level on the wire, 1 to 2 KiB
- * each: of a file of 256 MiB two, of 16 GiB three.
+ * Entries in a piece: about 95. A changed chunk changes one piece a level: of a file of 256 MiB
+ * one, of 16 GiB two. Each is some 10 KB whole, and as a delta to the piece before it 300 bytes.
  */
-const MIN_PIECE = 4;
-const MAX_PIECE = 64;
-const PIECE_MASK = 7;
+const MIN_PIECE = 32;
+const MAX_PIECE = 256;
+const PIECE_MASK = 63;
+
+/** What no piece is longer than: entries with all the bases that they can have. */
+const MAX_PIECE_BYTES = 8 + MAX_PIECE * (1 + MAX_BASES_IN_ALL) * ENTRY_BYTES;
 
 /** Chunks of one file: more than a commit can name. */
 const MAX_ENTRIES = 2 ** 18;
-/** Where every piece has the fewest entries. */
+/** More than the longest list needs whose pieces have four entries each. */
 const MAX_LEVEL = 9;
 
 /** At level 0 the entries are the file's chunks, above it pieces of the list below. */
@@ -140,28 +142,42 @@ function checked(fields: FieldReader, manifest: Manifest): Manifest {
     if (sum !== sizeBytes) throw fields.bad("its chunks are not as long as the file");
   } else if (entries.length === 0 || entries.some(({ domain }) => domain !== "private")) {
     throw fields.bad("its pieces are none, or not private");
+  } else if (entries.some((entry) => [entry, ...allBases(entry)].some(isTooLong))) {
+    throw fields.bad("a piece is too long");
   }
   return manifest;
 }
 
-/**
- * Makes a file's manifest small enough for its meta, and the pieces that have to be sent for it.
- * Equal pieces are equal chunks: of a long list that was changed, the server lacks a few.
- */
-export function closeManifest(
+function isTooLong({ lengthBytes }: SealedEntry): boolean {
+  return lengthBytes > MAX_PIECE_BYTES;
+}
+
+/** A piece that stands for itself. Equal ones are equal chunks. */
+export function sealPiece(
   primitives: Primitives,
-  keys: SpaceKeys,
+  { manifest: key, epoch }: SpaceKeys,
+  bytes: Uint8Array,
+): SealedChunk {
+  return sealPrivate(primitives, { key, epoch }, bytes);
+}
+
+/**
+ * Makes a file's manifest small enough for its meta, and the pieces that its list is cut into.
+ * They are sealed by `seal`, which is given their bytes and entries, as `sealPiece` does it or as
+ * deltas.
+ */
+export function closeManifest<Piece extends { readonly entry: SealedEntry }>(
   file: Omit<Manifest, "level">,
-): { readonly manifest: Manifest; readonly pieces: readonly SealedChunk[] } {
+  seal: (bytes: Uint8Array, entries: readonly SealedEntry[]) => Piece,
+): { readonly manifest: Manifest; readonly pieces: readonly Piece[] } {
   assert(file.entries.length <= MAX_ENTRIES, `a file of ${file.entries.length} chunks`);
-  const pieces: SealedChunk[] = [];
+  const pieces: Piece[] = [];
   let manifest: Manifest = { ...file, level: 0 };
-  const sealing = { key: keys.manifest, epoch: keys.epoch };
   while (HEAD_BYTES + listedBytes(manifest.entries) > MAX_LISTED_BYTES) {
     const { level, entries } = manifest;
     const above = cutEntries(entries).map((piece) => {
       const head = concat([magic("P1"), Uint8Array.of(level, 0, 0, 0)]);
-      return sealPrivate(primitives, sealing, concat([head, ...piece.map(writeEntry)]));
+      return seal(concat([head, ...piece.map(writeEntry)]), piece);
     });
     pieces.push(...above);
     manifest = { ...manifest, level: level + 1, entries: above.map(({ entry }) => entry) };
@@ -193,21 +209,19 @@ function cutEntries(entries: readonly SealedEntry[]): SealedEntry[][] {
 }
 
 /**
- * The manifest one level down, from the stored bytes of all its pieces in order. Throws WorldError
- * `bad-chunk` or `bad-manifest`.
+ * The manifest one level down; `open` gives the bytes of each piece, in their order. Throws
+ * WorldError `bad-manifest`.
  */
 export function openPieces(
-  primitives: Primitives,
   manifest: Manifest,
-  stored: readonly Uint8Array[],
+  open: (piece: SealedEntry, at: number) => Uint8Array,
 ): Manifest {
   assert(manifest.level > 0, "a manifest of chunks has no pieces");
-  assert(manifest.entries.length === stored.length, "a piece each");
   const level = manifest.level - 1;
   const entries: SealedEntry[] = [];
   let fields = reader(new Uint8Array(0));
   for (const [at, entry] of manifest.entries.entries()) {
-    fields = reader(openChunk(primitives, entry, stored[at]!));
+    fields = reader(open(entry, at));
     fields.expect(magic("P1"), "format");
     fields.expect(Uint8Array.of(level), "level");
     fields.zeros(3);

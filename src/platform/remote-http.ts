@@ -26,16 +26,9 @@ const MAX_FEED_BYTES = 3 * MAX_JSON_BYTES;
 /** Commits kept until they are read back. One is sent at a time; an answer may be late. */
 const MAX_SENT = 2;
 
-export type RemoteWorld = ServerWorld & {
-  readonly digest: Digest;
-  readonly space: SpaceId;
-  /** Told of bytes that were given away to be sent, when they were. */
-  readonly release?: (bytes: Uint8Array) => void;
-};
-
 /** The server, for one space, over HTTP. */
 export class HttpRemote implements Remote {
-  readonly #world: RemoteWorld;
+  readonly #world: ServerWorld;
   readonly #server: ServerHttp;
   readonly #digest: Digest;
   readonly #space: SpaceId;
@@ -44,7 +37,7 @@ export class HttpRemote implements Remote {
   /** Commits that were sent and not read back yet: their changes need not come back. */
   readonly #sent = new Map<CommitId, Commit>();
 
-  constructor(world: RemoteWorld) {
+  constructor(world: ServerWorld & { readonly digest: Digest; readonly space: SpaceId }) {
     this.#world = world;
     this.#server = new ServerHttp(world);
     this.#digest = world.digest;
@@ -166,7 +159,6 @@ export class HttpRemote implements Remote {
       if (left.length > 0) await this.#putOnce(left, signal);
     };
     await retrying(this.#world, work, signal);
-    for (const { bytes } of chunks) this.#world.release?.(bytes);
   }
 
   async #lacking(

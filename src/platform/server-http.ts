@@ -214,14 +214,10 @@ function bodyOf({ body }: Call, stall: Stall): RequestInit {
   return { body: stream, duplex: "half" };
 }
 
-/**
- * Copies, which the connection may go on sending for as long as it likes: a server that answers
- * before it has read all must not be sent what that memory has become.
- */
 function* piecesOf(parts: readonly Uint8Array[]): Generator<Uint8Array, void> {
   for (const part of parts) {
     for (let from = 0; from < part.length; from += PIECE_BYTES) {
-      yield part.slice(from, from + PIECE_BYTES);
+      yield part.subarray(from, from + PIECE_BYTES);
     }
   }
 }

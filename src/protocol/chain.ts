@@ -35,7 +35,7 @@ function canonicalChange(change: Change): unknown[] {
 /** A commit's changes are hashed when it is signed, when it is verified, and into the chain. */
 const canonicalTexts = new WeakMap<readonly Change[], string>();
 
-/** The JSON text of changes in their canonical form; they are never altered once they are a list. */
+/** The JSON text of changes in their canonical form; a list of them is never altered. */
 function canonicalText(changes: readonly Change[]): string {
   const known = canonicalTexts.get(changes);
   if (known !== undefined) return known;

@@ -16,6 +16,7 @@ export const PROBLEM_STATUS = {
   conflict: 409,
   "account-taken": 409,
   "stale-version": 409,
+  "version-forgotten": 409,
   reset: 410,
   "body-too-large": 413,
   "unsupported-media-type": 415,

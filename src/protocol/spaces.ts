@@ -62,6 +62,8 @@ export const RevisionRow = z.object({
   device: DeviceId.optional(),
   deviceName: z.string().optional(),
   deleted: z.boolean(),
+  /** Its chunks are no longer kept: it cannot be brought back. */
+  forgotten: z.literal(true).optional(),
 });
 export type RevisionRow = z.infer<typeof RevisionRow>;
 export const RevisionList = z.object({

@@ -59,6 +59,9 @@ function packsNamedIn(metadata: string): Map<string, number> {
   return new Map(rows.map(({ name, ends }) => [String(name), Number(ends)]));
 }
 
+/** How often a copy begins again because a collector has removed packs meanwhile. */
+const MAX_BEGINNINGS = 10;
+
 /** Copies packs that are not there yet. A pack is never written again, so one that is, is whole. */
 async function copyPacks(from: Places, to: Places): Promise<BackupCount> {
   const named = packsNamedIn(to.metadata + UNFINISHED);
@@ -81,25 +84,36 @@ async function copyPacks(from: Places, to: Places): Promise<BackupCount> {
 /**
  * Copies a server's data into a folder, also while it runs, and only what is not there yet. The
  * database comes first, as of one moment, and then the packs that it names: a pack is durable
- * before any database names it, so the pair is whole. The database gets its name last; until then
- * the folder holds the backup before. Keys are no part of it. Throws WorldError `pack-short`, and
- * the system's errors.
+ * before any database names it, so the pair is whole. Where a collector has removed one meanwhile,
+ * what lay in it lies elsewhere by now: it begins again with the database of then, and has less to
+ * copy. The database gets its name last; until then the folder holds the backup before. Keys are no
+ * part of it. Throws WorldError `pack-short`, and the system's errors.
  */
 export async function backUp(from: Places, folder: string): Promise<BackupCount> {
   const to = placesIn(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const unfinished = to.metadata + UNFINISHED;
-  await removeDatabase(unfinished);
   if (!(await isThere(from.metadata))) {
     throw new WorldError("no-data", `There is no server's database ${from.metadata}.`);
   }
-  {
-    using database = new DatabaseSync(from.metadata, { readOnly: true });
-    database.prepare("VACUUM INTO ?").run(unfinished);
+  for (let beginning = 1; ; beginning++) {
+    await removeDatabase(unfinished);
+    {
+      using database = new DatabaseSync(from.metadata, { readOnly: true });
+      database.prepare("VACUUM INTO ?").run(unfinished);
+    }
+    try {
+      const count = await copyPacks(from, to);
+      await takeName(unfinished, to.metadata);
+      return count;
+    } catch (error) {
+      if (!isMissing(error) || beginning === MAX_BEGINNINGS) throw error;
+    }
   }
-  const count = await copyPacks(from, to);
-  await takeName(unfinished, to.metadata);
-  return count;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 export type Restore = {

@@ -60,6 +60,22 @@ describe("the server's settings", () => {
     );
   });
 
+  test("WI18: how long is kept, and how often is collected, are times with a unit", () => {
+    const day = 86_400_000;
+    const { rules, everyMs } = readConfig({ data: "x" }, {}).collecting;
+    assert.deepEqual(rules.retention, { allMs: 30 * day, dailyMs: 365 * day });
+    assert.deepEqual([rules.graceMs, everyMs], [3 * day, day]);
+    const flags = { data: "x", keepAll: "forever", collectEvery: "off", collectGrace: "5s" };
+    const other = readConfig(flags, { LOCKSTEP_KEEP_DAILY: "2h" }).collecting;
+    assert.deepEqual(other.rules.retention, { allMs: Number.POSITIVE_INFINITY, dailyMs: day / 12 });
+    assert.deepEqual([other.rules.graceMs, other.rules.packGraceMs], [5_000, 5_000]);
+    assert.equal(other.everyMs, null);
+    assert.throws(
+      () => readConfig({ data: "x", keepAll: "30", collectEvery: "never" }, {}),
+      /keepAll is 30, .*or forever; collectEvery is never, .*or off/,
+    );
+  });
+
   test("MP6: a database and a bucket are named by their addresses", () => {
     const database = "postgres://ada:secret@db.example:5433/files?sslmode=require";
     const chunks = "s3://packs/some/where?endpoint=http://s3.example:9000&region=eu-central-1";

@@ -3,6 +3,8 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { WorldError } from "#core/errors.ts";
 import type { Bucket } from "./chunks/s3.ts";
+import { STANDARD_RULES, type CollectorRules } from "./collector.ts";
+import { durationMs } from "./durations.ts";
 import type { LogLevel } from "./real-world.ts";
 
 /** Where a server listens when nobody says otherwise. */
@@ -22,6 +24,10 @@ export const SETTINGS = [
   "metricsToken",
   "quota",
   "rate",
+  "keepAll",
+  "keepDaily",
+  "collectEvery",
+  "collectGrace",
   "log",
   "logFile",
   "auditFile",
@@ -40,6 +46,10 @@ const VARIABLES: Readonly<Record<Setting, string>> = {
   metricsToken: "LOCKSTEP_METRICS_TOKEN",
   quota: "LOCKSTEP_QUOTA",
   rate: "LOCKSTEP_RATE",
+  keepAll: "LOCKSTEP_KEEP_ALL",
+  keepDaily: "LOCKSTEP_KEEP_DAILY",
+  collectEvery: "LOCKSTEP_COLLECT_EVERY",
+  collectGrace: "LOCKSTEP_COLLECT_GRACE",
   log: "LOCKSTEP_LOG",
   logFile: "LOCKSTEP_LOG_FILE",
   auditFile: "LOCKSTEP_AUDIT_FILE",
@@ -57,6 +67,11 @@ export type ChunksConfig =
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "s3"; readonly bucket: Bucket };
 
+/** What is forgotten, and how often the server does so by itself; null: never. */
+type Collecting = { readonly rules: CollectorRules; readonly everyMs: number | null };
+
+const COLLECT_EVERY_MS = 24 * 60 * 60 * 1_000;
+
 export type ServerConfig = {
   readonly data: string;
   readonly host: string;
@@ -73,6 +88,7 @@ export type ServerConfig = {
   readonly quotaBytes: number | null;
   /** Requests a second of an account, in the long run; null: as many as come. */
   readonly requestsPerSecond: number | null;
+  readonly collecting: Collecting;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
   /** Where it is written who was let in; undefined: in the log, with the rest. */
@@ -238,6 +254,47 @@ function rateOf(value: string | undefined, problems: string[]): number | null {
   return null;
 }
 
+/** A duration; where a word stands for another value it may be that. */
+function timeOf<Other = never>(
+  setting: Setting,
+  { [setting]: value }: Settings,
+  more: {
+    readonly standard: number;
+    readonly word?: string;
+    readonly means?: Other;
+    readonly problems: string[];
+  },
+): number | Other {
+  const { standard, word, means, problems } = more;
+  if (value === undefined) return standard;
+  if (word !== undefined && means !== undefined && value === word) return means;
+  const ms = durationMs(value);
+  if (ms !== null) return ms;
+  const or = word === undefined ? "" : `, or ${word}`;
+  problems.push(`${setting} is ${value}, it must be a number of s, m, h or d like 30d${or}`);
+  return standard;
+}
+
+function collectingOf(settings: Settings, problems: string[]): Collecting {
+  const { retention, graceMs: standardMs, packGraceMs } = STANDARD_RULES;
+  const forever = { word: "forever", means: Number.POSITIVE_INFINITY, problems };
+  const graceMs = timeOf<never>("collectGrace", settings, { standard: standardMs, problems });
+  const every = { standard: COLLECT_EVERY_MS, word: "off", means: null, problems };
+  return {
+    rules: {
+      ...STANDARD_RULES,
+      retention: {
+        allMs: timeOf("keepAll", settings, { standard: retention.allMs, ...forever }),
+        dailyMs: timeOf("keepDaily", settings, { standard: retention.dailyMs, ...forever }),
+      },
+      graceMs,
+      // Who reads meanwhile looks again where a pack is gone.
+      packGraceMs: Math.min(packGraceMs, graceMs),
+    },
+    everyMs: timeOf("collectEvery", settings, every),
+  };
+}
+
 function levelOf(value: string | undefined, problems: string[]): LogLevel {
   const level = LEVELS.find((known) => known === (value ?? "info"));
   if (level !== undefined) return level;
@@ -280,6 +337,7 @@ export function readConfig(
     metricsToken: tokenOf(settings.metricsToken, problems),
     quotaBytes: quotaOf(settings.quota, problems),
     requestsPerSecond: rateOf(settings.rate, problems),
+    collecting: collectingOf(settings, problems),
     logLevel: levelOf(settings.log, problems),
     logFile: settings.logFile,
     auditFile: settings.auditFile,

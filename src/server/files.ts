@@ -198,7 +198,8 @@ export type FileReverted = {
 
 /**
  * Makes an older content of a file current again, as a new version: that of version `toVersion`, or
- * the one before the present one. Throws ProblemError `not-found` when there is none.
+ * the one before the present one. Throws ProblemError `not-found` when there is none, and
+ * `version-forgotten` when its bytes are no longer kept.
  */
 export async function revertFile(
   parts: FileParts,
@@ -220,6 +221,12 @@ export async function revertFile(
       throw new ProblemError(
         "not-found",
         `${wish.path} has no ${wanted}; its current version is ${versionOf(node)}.`,
+      );
+    }
+    if (target.forgotten === true) {
+      throw new ProblemError(
+        "version-forgotten",
+        `Version ${target.sequence} of ${wish.path} is no longer kept; choose a later version.`,
       );
     }
     const { meta, chunks, lengths } = target;

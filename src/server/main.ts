@@ -5,6 +5,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { WorldError } from "#core/errors.ts";
 import { buildApp, type App } from "./app.ts";
 import { ClosedPacks } from "./chunks/closed-packs.ts";
+import { collectNowAndThen } from "./collecting.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
 import { SocketEvaluations } from "./evaluations.ts";
@@ -117,10 +118,10 @@ export async function startServer(config: ServerConfig, version: string): Promis
   stores.use(lockFolder(config.data));
   const world = { clock: realClock, chance: realChance, log };
   const metadata = stores.use(await openMetadata(config.database, world));
-  const packs = stores.use(await openPacks(config.chunks, world));
+  const store = stores.use(await openPacks(config.chunks, world));
   const { journals } = metadata;
-  stores.use(await claimChunks(config, { journals, packs, chance: realChance }));
-  const hasPacks = !(await packs.list()[Symbol.asyncIterator]().next()).done;
+  stores.use(await claimChunks(config, { journals, packs: store, chance: realChance }));
+  const hasPacks = !(await store.list()[Symbol.asyncIterator]().next()).done;
   const isInUse = hasPacks || (await journals.drawn("opaque setup")) !== undefined;
   const masterKey = await openMasterKey(config.keyFile, { chance: realChance, isInUse });
   const secrets = new Secrets(masterKey, realChance);
@@ -133,13 +134,14 @@ export async function startServer(config: ServerConfig, version: string): Promis
         );
   const metrics = config.metricsToken === null ? undefined : await openMetrics(config.metricsToken);
   const closing = new AbortController();
+  const packs = new ClosedPacks(store, masterKey);
   const app = buildApp({
     metadata,
     opaque,
     secrets,
     metrics,
     ...(keyService === null ? {} : { evaluations: new SocketEvaluations(keyService.socketPath) }),
-    packs: new ClosedPacks(packs, masterKey),
+    packs,
     clock: realClock,
     chance: realChance,
     digest: nodeDigest,
@@ -153,11 +155,16 @@ export async function startServer(config: ServerConfig, version: string): Promis
   const server = makeServer(app);
   const { port } = await listen(server, config);
   log.info("listening", { host: config.host, port });
+  const collected = { endedSeconds: 0, freedBytes: 0 };
+  const parts = { metadata, packs, config, clock: realClock, log };
+  const collecting = collectNowAndThen(parts, collected, closing.signal);
+  metrics?.watchCollecting(collected);
   const open = stores.move();
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     closing.abort();
     await drain(server);
+    await collecting;
     log.info("closed");
     await open.disposeAsync();
   };

@@ -65,6 +65,14 @@ export class Metrics {
     });
   }
 
+  /** Adds what the collector does. */
+  watchCollecting(state: { readonly endedSeconds: number; readonly freedBytes: number }): void {
+    const ended = "When the collector last came to its end, in seconds since 1970";
+    this.watch("lockstep_collected_seconds", ended, () => state.endedSeconds);
+    const freed = "Bytes of packs that the collector has removed since this server began";
+    this.watch("lockstep_collected_bytes", freed, () => state.freedBytes);
+  }
+
   /** True for `Authorization: Bearer` with the token. */
   opens(authorization: string | undefined): boolean {
     const [scheme, token = ""] = (authorization ?? "").split(" ");

@@ -128,6 +128,11 @@ export async function journalFaults(server: VirtualServer, folding: boolean): Pr
   return [...replay.wrong, ...treeFaults(rows, replay), ...(await chunkFaults(server, entries))];
 }
 
+/** Which versions that the server keeps cannot be read. */
+export async function readingFaults(server: VirtualServer): Promise<string[]> {
+  return chunkFaults(server, await server.entries());
+}
+
 /** The server's tree is what its journal says. */
 function treeFaults(rows: readonly NodeRow[], { nodes }: Replay): string[] {
   const wrong: string[] = [];
@@ -145,17 +150,26 @@ function treeFaults(rows: readonly NodeRow[], { nodes }: Replay): string[] {
   return wrong;
 }
 
-/** Every content that was ever committed can be read, and is what it was (I8, I12). */
+/** Nodes and sequences of contents that a collector has taken. */
+async function forgottenBy({ collection, space }: VirtualServer): Promise<Set<string>> {
+  const contents = await collection.links.contents(space, 1_000_000);
+  const forgotten = contents.filter((content) => content.forgotten);
+  return new Set(forgotten.map(({ node, sequence }) => `${node} ${sequence}`));
+}
+
+/** Every content that is not forgotten can be read, and is what it was (I8, I12). */
 async function chunkFaults(server: VirtualServer, entries: readonly Entry[]): Promise<string[]> {
   const contents = new Map<string, readonly ChunkId[]>();
   const lists = new Map<NodeId, readonly ChunkId[]>();
-  for (const { changes } of entries) {
+  const forgotten = await forgottenBy(server);
+  for (const { sequence, changes } of entries) {
     for (const change of server.opened(changes)) {
       if (change.kind !== "create" && change.kind !== "update") continue;
       const { content } = readPlainMeta(change.meta);
       const list = neededChunks(lists.get(change.node) ?? [], change);
       lists.set(change.node, list);
-      if (content.kind === "file") contents.set(content.sha256, list);
+      if (content.kind !== "file" || forgotten.has(`${change.node} ${sequence}`)) continue;
+      contents.set(content.sha256, list);
     }
   }
   const named = [...new Set([...contents.values()].flat())];

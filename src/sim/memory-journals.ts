@@ -22,6 +22,17 @@ const REFUSAL_LIFE_MS = 24 * 60 * 60 * 1_000;
 const ENTRY_BYTES = 200;
 const CHUNK_ID_CHARACTERS = 64;
 
+/** A claim on a chunk: until when it is staged (null: linked), and who named it last. */
+export type MemoryLink = { readonly leaseMs: number | null; readonly touched: number };
+
+/** What a node held from a sequence on. */
+export type MemoryContent = {
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly chunks: readonly ChunkId[];
+  readonly forgotten: boolean;
+};
+
 type Refusal = { readonly answer: CommitAnswer; readonly atMs: number };
 
 /** One space of a server's database in memory: rows are never changed in place. */
@@ -33,8 +44,9 @@ export class Space {
   readonly refusals: Map<CommitId, Refusal>;
   readonly nodes: Map<NodeId, NodeRow>;
   readonly revisions: Map<NodeId, readonly RevisionRow[]>;
-  /** Until when a chunk is staged; null: linked. */
-  readonly links: Map<ChunkId, number | null>;
+  readonly links: Map<ChunkId, MemoryLink>;
+  /** Contents of each node, oldest first. */
+  readonly contents: Map<NodeId, readonly MemoryContent[]>;
   /** Living children of each folder, by what their names are unique by. */
   readonly children = new Map<NodeId, Map<string, NodeId>>();
 
@@ -46,6 +58,7 @@ export class Space {
     this.nodes = new Map(from?.nodes);
     this.revisions = new Map(from?.revisions);
     this.links = new Map(from?.links);
+    this.contents = new Map(from?.contents);
     for (const [folder, names] of from?.children ?? []) this.children.set(folder, new Map(names));
   }
 
@@ -166,7 +179,7 @@ export class MemoryJournals implements JournalStore {
     const chunks = entry.changes.flatMap((change) => ("chunks" in change ? change.chunks : []));
     if (chunks.some((chunk) => !at.links.has(chunk))) return "missing-chunks";
     expectFreeNames(at, nodes);
-    for (const chunk of chunks) at.links.set(chunk, null);
+    for (const chunk of chunks) at.links.set(chunk, { leaseMs: null, touched: entry.sequence });
     at.entries.push(entry);
     at.sequences.set(entry.commitId, entry.sequence);
     // Names of a ring swap owners within one commit: all that move or go give theirs up first.
@@ -181,6 +194,9 @@ export class MemoryJournals implements JournalStore {
       const revisions = at.revisions.get(node.id) ?? [];
       const follows = followedBy(revisions, entry, node.id);
       at.revisions.set(node.id, [...revisions, { ...node, sequence, follows, timeMs, device }]);
+      if (!isRewritten(entry, node.id)) continue;
+      const content = { sequence, timeMs, chunks: node.chunks, forgotten: false };
+      at.contents.set(node.id, [...(at.contents.get(node.id) ?? []), content]);
     }
     return "appended";
   }
@@ -229,7 +245,11 @@ export class MemoryJournals implements JournalStore {
   ): Promise<RevisionRow[]> {
     const rows = this.#spaces.get(space)?.revisions.get(node) ?? [];
     const earlier = rows.filter(({ sequence }) => sequence < before);
-    return earlier.toReversed().slice(0, limit);
+    const contents = this.#spaces.get(space)?.contents.get(node) ?? [];
+    return earlier
+      .toReversed()
+      .slice(0, limit)
+      .map((row) => withoutForgotten(row, contents));
   }
 
   async revisionAt(
@@ -246,7 +266,8 @@ export class MemoryJournals implements JournalStore {
       .filter((node) => node.deleted && changed(node) < before)
       .sort((a, b) => changed(b) - changed(a) || (a.id < b.id ? -1 : 1))
       .map((node) => at?.revisions.get(node.id)?.at(-1))
-      .filter((row) => row !== undefined);
+      .filter((row) => row !== undefined)
+      .map((row) => withoutForgotten(row, at?.contents.get(row.id) ?? []));
     return wholePage(rows, limit, ({ sequence }) => sequence);
   }
 
@@ -272,6 +293,16 @@ function followedBy(before: readonly RevisionRow[], { changes }: Entry, id: Node
   if (last === undefined) return 0;
   const update = changes.find(({ kind, node }) => kind === "update" && node === id);
   return update?.kind === "update" ? update.crev : last.follows;
+}
+
+function isRewritten({ changes }: Entry, id: NodeId): boolean {
+  return changes.some(({ kind, node }) => node === id && (kind === "create" || kind === "update"));
+}
+
+function withoutForgotten(row: RevisionRow, contents: readonly MemoryContent[]): RevisionRow {
+  const content = contents.findLast(({ sequence }) => sequence <= row.sequence);
+  if (content?.forgotten !== true) return row;
+  return { ...row, chunks: [], lengths: undefined, forgotten: true };
 }
 
 function changed({ crev, lrev }: NodeRow): number {

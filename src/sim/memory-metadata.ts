@@ -2,6 +2,7 @@ import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import type { AccountId, ChunkId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
+import type { Collection } from "#server/metadata/collection.ts";
 import type {
   ChunkIndex,
   ChunkPlace,
@@ -9,21 +10,29 @@ import type {
   KeptChunk,
   ScrubIndex,
 } from "#server/metadata/port.ts";
-import { MemoryJournals, Space } from "./memory-journals.ts";
+import { packSizes } from "#server/metadata/rows.ts";
+import { MemoryLinks, MemoryPackRows, type MemoryPack } from "./memory-collection.ts";
+import { MemoryJournals, Space, type MemoryLink } from "./memory-journals.ts";
 
 /** All that a server's database holds, as of one moment. */
 type MetadataImage = {
   readonly spaces: readonly Space[];
   readonly places: ReadonlyMap<ChunkId, KeptChunk>;
+  readonly packs: ReadonlyMap<string, MemoryPack>;
 };
 
 /** Journals and chunk index of a server in memory: the twin of its SQLite file. */
 export class MemoryMetadata {
   readonly #spaces = new Map<SpaceId, Space>();
   readonly #places = new Map<ChunkId, KeptChunk>();
+  readonly #packs = new Map<string, MemoryPack>();
   readonly journals: JournalStore = new MemoryJournals(this.#spaces);
-  readonly chunks: ChunkIndex = new MemoryChunks(this.#spaces, this.#places);
+  readonly chunks: ChunkIndex = new MemoryChunks(this.#spaces, this.#places, this.#packs);
   readonly scrub: ScrubIndex = new MemoryScrub(this.#spaces, this.#places);
+  readonly collection: Collection = {
+    links: new MemoryLinks(this.#spaces, this.#places),
+    packs: new MemoryPackRows(this.#spaces, this.#places, this.#packs),
+  };
 
   head(space: SpaceId): string {
     return this.#spaces.get(space)?.head.chain ?? CHAIN_START;
@@ -31,27 +40,35 @@ export class MemoryMetadata {
 
   image(): MetadataImage {
     const spaces = Array.from(this.#spaces.values(), (space) => new Space(space.row, space));
-    return { spaces, places: new Map(this.#places) };
+    return { spaces, places: new Map(this.#places), packs: new Map(this.#packs) };
   }
 
   /** Puts an older state back. */
-  restore({ spaces, places }: MetadataImage): void {
+  restore({ spaces, places, packs }: MetadataImage): void {
     this.#spaces.clear();
     for (const space of spaces) {
       this.#spaces.set(space.row.id, new Space(space.row, space));
     }
     this.#places.clear();
     for (const [id, place] of places) this.#places.set(id, place);
+    this.#packs.clear();
+    for (const [name, pack] of packs) this.#packs.set(name, pack);
   }
 }
 
 class MemoryChunks implements ChunkIndex {
   readonly #spaces: ReadonlyMap<SpaceId, Space>;
   readonly #places: Map<ChunkId, KeptChunk>;
+  readonly #packs: Map<string, MemoryPack>;
 
-  constructor(spaces: ReadonlyMap<SpaceId, Space>, places: Map<ChunkId, KeptChunk>) {
+  constructor(
+    spaces: ReadonlyMap<SpaceId, Space>,
+    places: Map<ChunkId, KeptChunk>,
+    packs: Map<string, MemoryPack>,
+  ) {
     this.#spaces = spaces;
     this.#places = places;
+    this.#packs = packs;
   }
 
   async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
@@ -92,6 +109,9 @@ class MemoryChunks implements ChunkIndex {
         places.set(place.id, { ...place, isQuarantined: false });
       }
       if (places.get(place.id)?.pack === place.pack) used.add(place.pack);
+    }
+    for (const [pack, sizeBytes] of packSizes(written)) {
+      if (used.has(pack)) this.#packs.set(pack, { sizeBytes, doomedMs: null });
     }
     for (const id of ids) lease(links, id, leaseMs);
     return used;
@@ -168,7 +188,7 @@ class MemoryScrub implements ScrubIndex {
 }
 
 /** Linked stays linked, and no lease is shortened. */
-function lease(links: Map<ChunkId, number | null>, id: ChunkId, leaseMs: number): void {
-  const before = links.get(id);
-  if (before !== null) links.set(id, Math.max(before ?? 0, leaseMs));
+function lease(links: Map<ChunkId, MemoryLink>, id: ChunkId, leaseMs: number): void {
+  const { leaseMs: before, touched } = links.get(id) ?? { leaseMs: 0, touched: 0 };
+  if (before !== null) links.set(id, { leaseMs: Math.max(before, leaseMs), touched });
 }

@@ -1,4 +1,5 @@
 import type { Mutant } from "./mutation.ts";
+import { COLLECT_MUTANTS } from "./mutants-collect.ts";
 import { COMMIT_MUTANTS } from "./mutants-commit.ts";
 import { DISK_MUTANTS } from "./mutants-disk.ts";
 import { HOLD_MUTANTS } from "./mutants-holds.ts";
@@ -14,6 +15,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...COMMIT_MUTANTS,
   ...HOLD_MUTANTS,
   ...SEALED_MUTANTS,
+  ...COLLECT_MUTANTS,
 ];
 
 /** Those of these names, or all; an unknown name is thrown. */

@@ -116,7 +116,12 @@ export class Person {
     habits: Partial<Habits> = {},
   ) {
     this.#habits = { sizes: USUAL_SIZES, isKnownName: () => false, ...habits };
-    this.#touched = touched;
+    this.#touched = (path) => {
+      touched(path);
+      // What is written through one name of a file is there under the others, too.
+      const inode = disk.peek(path);
+      if (inode?.isShared === true) for (const name of disk.namesOf(inode)) touched(name);
+    };
     this.#disk = disk;
     this.#witness = witness;
     this.#names = names;

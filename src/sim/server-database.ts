@@ -1,4 +1,5 @@
 import type { SpaceId } from "#core/ids.ts";
+import type { Collection } from "#server/metadata/collection.ts";
 import type {
   AccountRow,
   AccountStore,
@@ -11,6 +12,8 @@ import { SqliteAccounts } from "#server/metadata/sqlite-accounts.ts";
 import { SqliteChunks } from "#server/metadata/sqlite-chunks.ts";
 import { SqliteFile } from "#server/metadata/sqlite-file.ts";
 import { SqliteJournals } from "#server/metadata/sqlite-journals.ts";
+import { SqliteLinks } from "#server/metadata/sqlite-links.ts";
+import { SqlitePacks } from "#server/metadata/sqlite-packs.ts";
 import { SqliteScrub } from "#server/metadata/sqlite-scrub.ts";
 import { MemoryMetadata } from "./memory-metadata.ts";
 
@@ -20,6 +23,7 @@ export interface ServerDatabase {
   readonly accounts: AccountStore | null;
   readonly journals: JournalStore;
   readonly chunks: ChunkIndex;
+  readonly collection: Collection;
   readonly scrub: ScrubIndex;
   /** The chain value after the space's newest entry. */
   head(): string;
@@ -47,6 +51,7 @@ class MemoryDatabase implements ServerDatabase {
   readonly #metadata = new MemoryMetadata();
   readonly journals = this.#metadata.journals;
   readonly chunks = this.#metadata.chunks;
+  readonly collection = this.#metadata.collection;
   readonly scrub = this.#metadata.scrub;
   readonly #space: SpaceId;
   #backup: ReturnType<MemoryMetadata["image"]> | null = null;
@@ -78,6 +83,10 @@ class SqliteDatabase implements ServerDatabase {
   readonly #accounts = new SqliteAccounts(this.#file);
   readonly journals = new SqliteJournals(this.#file);
   readonly chunks = new SqliteChunks(this.#file);
+  readonly collection = {
+    links: new SqliteLinks(this.#file),
+    packs: new SqlitePacks(this.#file),
+  };
   readonly scrub = new SqliteScrub(this.#file);
   readonly #tables: readonly string[];
   readonly #clear;

@@ -80,16 +80,13 @@ export class SealedReader implements SpaceReader {
       return body?.kind === "inline" ? body.bytes : EMPTY;
     assert(body.kind === "chunks", "a meta that names chunks lists them");
     const stored = (id: ChunkId): Uint8Array => chunks.get(id) ?? EMPTY;
-    let { manifest } = body;
-    while (manifest.level > 0) {
-      const pieces = manifest.entries.map(({ chunk }) => stored(chunk));
-      manifest = openPieces(this.#primitives, manifest, pieces);
-    }
     const open = (entry: SealedEntry): Uint8Array => {
       const bases = (entry.bases ?? []).map(open);
       const rebuild: Rebuild = (delta, lengthBytes) => applyDelta(bases, delta, lengthBytes);
       return openChunk(this.#primitives, entry, stored(entry.chunk), rebuild);
     };
+    let { manifest } = body;
+    while (manifest.level > 0) manifest = openPieces(manifest, open);
     return concat(manifest.entries.map(open));
   }
 

@@ -1,4 +1,5 @@
-import { World, type Outcome } from "./world.ts";
+import type { Outcome } from "./outcome.ts";
+import { World } from "./world.ts";
 import type { Swarm } from "./swarm.ts";
 
 export type Told = Outcome & { readonly swarm: Swarm; readonly story: readonly string[] };

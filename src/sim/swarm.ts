@@ -1,4 +1,5 @@
 import { Draw } from "./chance.ts";
+import { drawCollecting, type Collecting } from "./collecting.ts";
 import { drawHolding, type Holding } from "./holding.ts";
 import { drawSealing, type Sealing } from "./sealing.ts";
 import type { Ambushes } from "./ambush.ts";
@@ -78,6 +79,8 @@ export type Swarm = {
   readonly server: "memory" | "sqlite" | "http";
   /** Null: the space is plain. */
   readonly sealed: Sealing | null;
+  /** Null: every version stays. */
+  readonly collecting: Collecting | null;
 };
 
 /** What a sweep's stories have in common: nothing, every fault at once, or none and no race. */
@@ -95,9 +98,12 @@ const HTTP_SHARE = 0.005;
  * Most bugs that many deeds find are found by few as well, and a story takes as long as its deeds:
  * what counts is the time until one is found. Long stories are for the rest.
  */
-const SHORT_SHARE = 0.9;
+const SHORT_SHARE = 0.75;
 const MOST_DEEDS = { short: 12, long: 40 } as const;
 const MOST_FATES = { short: 3, long: 8 } as const;
+
+/** A collector takes as many steps as a device. */
+const COLLECTING_SHARE = 0.1;
 
 function serverOf(fraction: number): Swarm["server"] {
   if (fraction < HTTP_SHARE) return "http";
@@ -151,7 +157,8 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const files = withFiles(folders, new Draw(seed, "files"));
   const moments = withMoments(files, new Draw(seed, "moments"));
   const disks = withCoarseDisks(moments, new Draw(seed, "disks"));
-  return withSealing(disks, new Draw(seed, "sealing"));
+  const sealed = withSealing(disks, new Draw(seed, "sealing"));
+  return withCollecting(sealed, new Draw(seed, "collecting"));
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -220,6 +227,7 @@ function drawUsual(seed: number, weather: Weather): Swarm {
     ambush: null,
     server: serverOf(draw.fraction()),
     sealed: null,
+    collecting: null,
   };
 }
 
@@ -382,6 +390,14 @@ function withSealing(swarm: Swarm, draw: Draw): Swarm {
   return { ...swarm, fates: lasting, sealed, holding: null };
 }
 
+/** Some servers forget soon, and free what nobody needs while people go on. */
+function withCollecting(swarm: Swarm, draw: Draw): Swarm {
+  if (swarm.sequential || !draw.chance(COLLECTING_SHARE)) return swarm;
+  // What was forgotten is written again, and again.
+  const ways = { ...swarm.ways, append: 3, "write-back": draw.between(2, 8) };
+  return { ...swarm, ways, collecting: drawCollecting(draw) };
+}
+
 /** Every fault there is, at a high rate. */
 function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
   const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
@@ -409,7 +425,7 @@ function stormOf({ devices, deeds }: Swarm, draw: Draw): Partial<Swarm> {
 /** A story's options as they were printed, perhaps before there were as many. */
 export function readSwarm(printed: object): Swarm {
   const swarm = printed as Swarm;
-  const { skewsMs, glances, holding, ambush, server, sealed, coarseDisks } = swarm;
+  const { skewsMs, glances, holding, ambush, server, sealed, coarseDisks, collecting } = swarm;
   return {
     ...swarm,
     skewsMs: skewsMs ?? skewsOf(swarm.devices),
@@ -419,6 +435,7 @@ export function readSwarm(printed: object): Swarm {
     ambush: ambush ?? null,
     server: server ?? "sqlite",
     sealed: sealed ? { ...sealed, primitives: sealed.primitives ?? "real" } : null,
+    collecting: collecting ?? null,
   };
 }
 

@@ -16,7 +16,15 @@ import { nodeDigest } from "#server/digest.ts";
 import { Intake } from "#server/intake.ts";
 import { Journal } from "#server/journal.ts";
 import { tokenHash } from "#server/tokens.ts";
-import type { ChunkIndex, NodeRow, ScrubIndex, SpaceRow } from "#server/metadata/port.ts";
+import type { PackStore } from "#server/chunks/port.ts";
+import type { Collection } from "#server/metadata/collection.ts";
+import type {
+  ChunkIndex,
+  JournalStore,
+  NodeRow,
+  ScrubIndex,
+  SpaceRow,
+} from "#server/metadata/port.ts";
 import type { Draw } from "./chance.ts";
 import { openServerDatabase, type ServerDatabase } from "./server-database.ts";
 import { PLAIN_READER, type SpaceReader } from "./space-reader.ts";
@@ -34,14 +42,16 @@ export class VirtualServer {
   readonly #draw: Draw;
   /** What its HTTP layer called its own fault: there is none in a story. */
   readonly faults: string[] = [];
-  #packs = new MemoryPacks();
+  readonly #packs = new MemoryPacks();
   #announcer: Announcer;
   #journal: Journal;
   #intake: Intake;
   #app: App | null;
-  #hasBackup = false;
+  #backup: ReadonlyMap<string, Uint8Array> | null = null;
   /** An older copy was put back. */
   hasGoneBack = false;
+  /** Called when the process ends. */
+  onEnd: () => void = () => {};
   /** Counts starts: what was asked of an earlier one is never answered. */
   life = 0;
   /** What each commit was answered with first. */
@@ -106,6 +116,18 @@ export class VirtualServer {
     return this.#database.chunks;
   }
 
+  get collection(): Collection {
+    return this.#database.collection;
+  }
+
+  get journals(): JournalStore {
+    return this.#database.journals;
+  }
+
+  get packs(): PackStore {
+    return this.#packs;
+  }
+
   get scrub(): ScrubIndex {
     return this.#database.scrub;
   }
@@ -126,6 +148,7 @@ export class VirtualServer {
    */
   restart(isTold: boolean): void {
     this.life++;
+    this.onEnd();
     const waiting = [...this.underWay];
     this.underWay.clear();
     if (isTold) for (const hangUp of waiting) hangUp();
@@ -165,12 +188,13 @@ export class VirtualServer {
 
   backUp(): void {
     this.#database.backUp();
-    this.#hasBackup = true;
+    this.#backup = this.#packs.image();
   }
 
   /** An older copy is put back, and announced; false when none was made. */
   restoreBackup(): boolean {
-    if (!this.#hasBackup) return false;
+    if (this.#backup === null) return false;
+    this.#packs.restore(this.#backup);
     this.#database.restore();
     this.hasGoneBack = true;
     const epoch = newEpoch(this.#draw);

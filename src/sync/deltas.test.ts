@@ -229,7 +229,9 @@ suite("deltas of a sealed space", () => {
     const { device, old } = await withFile(randomSample(1, 60_000), 100_000);
     device.disk.files.clear();
     const now = edited(old.bytes, 30_000);
-    device.kept.get = () => randomSample(7, 60_000);
+    const damaged = old.bytes.slice();
+    damaged[10]! ^= 1;
+    device.kept.get = () => damaged;
     const bytes = await send(device, now, [old.id]);
     assert(bytes > 1_000, `${bytes} bytes`);
     assert.deepEqual(await fetched(other(device, now), now), [now]);

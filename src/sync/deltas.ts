@@ -44,12 +44,12 @@ const TURN_CHUNKS = 64;
 type Searchable = { readonly index: BaseIndex; readonly entries: readonly SealedEntry[] };
 
 /** It ends a chain of deltas: what it was made of is just as like, and can be a base. */
-function isEnd(entry: SealedEntry): boolean {
+export function isEnd(entry: SealedEntry): boolean {
   return depthOf(entry) >= MAX_DEPTH || allBases(entry).length >= MAX_BASES_IN_ALL;
 }
 
 /** What these bases are listed as, with all of theirs. */
-function countAll(bases: readonly SealedEntry[]): number {
+export function countAll(bases: readonly SealedEntry[]): number {
   return bases.reduce((sum, base) => sum + 1 + allBases(base).length, 0);
 }
 

@@ -15,6 +15,7 @@ const OPEN: Omit<Seal, "named"> = {
   inlineBytes: 0,
   hashes: false,
   trusts: true,
+  knows: () => true,
   prepare: async () => undefined,
   rest: async () => false,
   manifest: async () => undefined,

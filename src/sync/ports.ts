@@ -300,6 +300,8 @@ export interface Seal {
   /** The wire's form of a name (and its uniqueness token, in a sealed space). */
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key?: string };
   openName(node: NodeId, parent: NodeId, name: string): string;
+  /** Whether a commit can name this chunk although it was not put by this device. */
+  knows(chunk: ChunkId): boolean;
   /**
    * Does what has to be done before files' contents can be closed; their chunks are at the server
    * already.

@@ -8,6 +8,7 @@ import { sameStamp } from "./look.ts";
 import { agreedContent } from "./normalise.ts";
 import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
 import type { Disk, Stat } from "./ports.ts";
+import { isOfThisMoment } from "./reading.ts";
 import type { Staged } from "./stage.ts";
 import { agreedAt, PARK_NODE } from "./tree.ts";
 import type { LocalSide, NodeRow, Stamp, SyncedSide } from "./tree.ts";
@@ -216,7 +217,7 @@ export async function stageCopy(
 
 /** Puts a staged file or link at a free name; never over anything. */
 export async function create(
-  { disk }: PublishWorld,
+  { disk, clock }: PublishWorld,
   path: string,
   place: Place,
   content: Content,
@@ -240,7 +241,8 @@ export async function create(
   if (stat === null || stat.file !== staged.stat.file) return placed(place, staged.stat, content);
   // Whoever was quicker than this look has changed size or time: then the bytes are read again.
   const isAsStaged = sameBytesStamp(stat.stamp, staged.stat.stamp);
-  return placed(place, stat, isAsStaged ? content : null);
+  const found = placed(place, stat, isAsStaged ? content : null);
+  return { ...found, racy: stat.kind === "file" && isOfThisMoment(stat.stamp, clock.nowMs()) };
 }
 
 /**

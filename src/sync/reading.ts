@@ -38,13 +38,23 @@ type Job = { readonly id: NodeId; readonly path: string; readonly local: LocalSi
 
 /** True when an edit within the clock tick of the last one could have left the stamp as it is. */
 export function isRacy(stamp: Stamp, beganMs: number): boolean {
-  const isCoarse = stamp.mtimeNs % 1_000_000_000n === 0n;
-  const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
   // Whoever puts mtime back leaves ctime; a time in the future says nothing about the last edit.
-  return [stamp.mtimeNs, stamp.ctimeNs].some((ns) => {
-    const changedMs = Number(ns / NS_PER_MS);
-    return changedMs > beganMs - windowMs && changedMs <= beganMs + windowMs;
-  });
+  return isWithinTick(stamp, stamp.mtimeNs, beganMs) || isWithinTick(stamp, stamp.ctimeNs, beganMs);
+}
+
+/**
+ * True when an edit at this moment could leave size and modification time as they are: of a file
+ * that was put in place with a time of its own, which is this very moment.
+ */
+export function isOfThisMoment(stamp: Stamp, nowMs: number): boolean {
+  return isWithinTick(stamp, stamp.mtimeNs, nowMs);
+}
+
+function isWithinTick({ mtimeNs }: Stamp, changedNs: bigint, atMs: number): boolean {
+  const isCoarse = mtimeNs % 1_000_000_000n === 0n;
+  const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
+  const changedMs = Number(changedNs / NS_PER_MS);
+  return changedMs > atMs - windowMs && changedMs <= atMs + windowMs;
 }
 
 /** When the file last changed (ms since 1970); a time in the future tells nothing. */

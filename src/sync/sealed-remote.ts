@@ -12,6 +12,7 @@ import { MAX_CHUNK_IDS } from "#protocol/limits.ts";
 import { Bases, runsOf } from "./bases.ts";
 import type { ChunkSealer } from "./chunk-sealer.ts";
 import type { Deltas } from "./deltas.ts";
+import { fetchAhead, unasked } from "./fetch-ahead.ts";
 import { ChunkChanged } from "./ports.ts";
 import type { DeviceRecords, OutgoingChunk, Remote, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
@@ -270,7 +271,7 @@ export class SealedRemote implements Remote {
     const bases = new Bases(this.#world.local);
     for (const entry of run) await bases.need(entry.bases ?? []);
     let at = 0;
-    for await (const bytes of this.#stored([...bases.asked, ...run], signal)) {
+    for await (const bytes of fetchAhead(this.#world.remote, [...bases.asked, ...run], signal)) {
       const base = bases.asked[at];
       const entry = base ?? run[at - bases.asked.length];
       if (entry === undefined) throw unasked();
@@ -293,7 +294,7 @@ export class SealedRemote implements Remote {
     let at = 0;
     let failure: Error | null = null;
     try {
-      for await (const stored of this.#stored(run, signal)) {
+      for await (const stored of fetchAhead(this.#world.remote, run, signal)) {
         const entry = run[at++];
         if (entry === undefined) throw unasked();
         batch.push({ entry, stored });
@@ -330,11 +331,6 @@ export class SealedRemote implements Remote {
     opened.catch(() => undefined);
     return opened;
   }
-
-  async *#stored(entries: readonly SealedEntry[], signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    const ids = entries.map(({ chunk }) => chunk);
-    for await (const { bytes } of this.#world.remote.fetch(ids, signal)) yield bytes;
-  }
 }
 
 function present<T>(value: T | undefined): T {
@@ -361,8 +357,4 @@ function wasRestored(from: number, to: number): WorldError {
 function forked(sequence: number, because: string): WorldError {
   const message = `The server's journal is not the one known at #${sequence}: ${because}.`;
   return new WorldError("journal-forked", message);
-}
-
-export function unasked(): WorldError {
-  return new WorldError("bad-chunk", "The server sent more chunks than it was asked for.");
 }

@@ -1,4 +1,3 @@
-import { assert } from "#core/assert.ts";
 import { WorldError } from "#core/errors.ts";
 import {
   chunkId,
@@ -12,7 +11,7 @@ import type { Content, FileContent, Manifest } from "#core/node.ts";
 import type { Digest } from "#core/world.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { checkCommit, signCommit, type CommitFacts, type CommitFault } from "#crypto/journal.ts";
-import * as manifests from "#crypto/manifest.ts";
+import { namedChunks, readManifest, writeManifest } from "#crypto/manifest.ts";
 import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type FileBody } from "#crypto/meta.ts";
 import { openName, sealName } from "#crypto/names.ts";
 import type { Primitives } from "#crypto/primitives.ts";
@@ -24,6 +23,7 @@ import type { Deltas } from "./deltas.ts";
 import type {
   ClosedContent,
   DeviceRecords,
+  KeptBytes,
   KnownContent,
   OpenContent,
   Preparing,
@@ -32,10 +32,11 @@ import type {
   SealedRecords,
   TreeStore,
 } from "./ports.ts";
+import { ManifestPieces } from "./manifest-pieces.ts";
 import { OwnCommit } from "./own-commit.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
 import { readKeyEpoch, writeKeyEpoch } from "./settings.ts";
-import { unasked, type SealedRemote } from "./sealed-remote.ts";
+import type { SealedRemote } from "./sealed-remote.ts";
 
 export type SealedWorld = {
   readonly space: SpaceId;
@@ -47,6 +48,7 @@ export type SealedWorld = {
   readonly trees: Pick<TreeStore, "transaction">;
   readonly records: DeviceRecords;
   readonly sealedRecords: SealedRecords;
+  readonly kept: KeptBytes;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
   readonly sealed: SealedRemote;
@@ -77,12 +79,14 @@ const INLINE_AT_ONCE = 500;
 export class SealedSeal implements Seal {
   readonly #world: SealedWorld;
   readonly #own = new OwnCommit();
+  readonly #pieces: ManifestPieces;
   readonly inlineBytes = MAX_INLINE_BYTES;
   readonly hashes = true;
   readonly trusts = false;
 
   constructor(world: SealedWorld) {
     this.#world = world;
+    this.#pieces = new ManifestPieces(world);
   }
 
   closeName(node: NodeId, parent: NodeId, name: string): { name: string; key: string } {
@@ -147,8 +151,12 @@ export class SealedSeal implements Seal {
     }
     const { manifest } = body;
     if (manifest.level === 0) return { content, mtimeMs, manifest: this.#learn(manifest.entries) };
-    sealedRecords.putRoot(sha256, manifests.writeManifest(manifest));
+    sealedRecords.putRoot(sha256, writeManifest(manifest));
     return { content, mtimeMs, manifest: null };
+  }
+
+  knows(chunk: ChunkId): boolean {
+    return this.#world.sealedRecords.sealed(chunk) !== undefined;
   }
 
   async prepare(files: readonly Preparing[], signal?: AbortSignal): Promise<void> {
@@ -156,7 +164,7 @@ export class SealedSeal implements Seal {
     const small = new Map<ChunkId, Uint8Array>();
     for (const { content, before, read } of files) {
       const { sha256, sizeBytes } = content;
-      if (sizeBytes > MAX_INLINE_BYTES) await this.#sendPieces(content, before, signal);
+      if (sizeBytes > MAX_INLINE_BYTES) await this.#pieces.send(content, listed(before), signal);
       else if (sizeBytes > 0 && sealedRecords.inline(chunkId(sha256)) === undefined) {
         const bytes = await read();
         if (bytes !== null) small.set(chunkId(sha256), bytes);
@@ -176,29 +184,6 @@ export class SealedSeal implements Seal {
     small.clear();
   }
 
-  /** Sends the pieces of this content's list of chunks, when it is too long for a meta. */
-  async #sendPieces(
-    { sha256, sizeBytes }: FileContent,
-    before: Content | undefined,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { records, sealed } = this.#world;
-    const closed = this.#closeManifest(sha256, sizeBytes, records.manifest(sha256) ?? []);
-    if (closed === null) return;
-    const had = this.#piecesOf(before);
-    const fresh = closed.pieces.filter(({ entry }) => !had.has(entry.chunk));
-    await sealed.putSealed(fresh, signal);
-  }
-
-  /** The pieces that a content's list consists of, by their ids; none where they are not known. */
-  #piecesOf(content: Content | undefined): ReadonlyMap<ChunkId, Uint8Array> {
-    if (content?.kind !== "file" || content.sizeBytes <= MAX_INLINE_BYTES) return new Map();
-    const { sha256, sizeBytes } = content;
-    const raw = this.#world.records.manifest(sha256);
-    const closed = raw === undefined ? null : this.#closeManifest(sha256, sizeBytes, raw);
-    return new Map(closed?.pieces.map(({ entry, stored }) => [entry.chunk, stored]));
-  }
-
   rest(signal: AbortSignal): Promise<boolean> {
     this.#own.forget();
     return this.#world.deltas.rest(signal);
@@ -210,21 +195,11 @@ export class SealedSeal implements Seal {
     before: Content | undefined,
     signal?: AbortSignal,
   ): Promise<Manifest | undefined> {
-    const { records, sealedRecords, primitives, trees } = this.#world;
+    const { records, sealedRecords, trees } = this.#world;
     const known = records.manifest(content);
     const root = known === undefined ? sealedRecords.root(content) : undefined;
     if (root === undefined) return known;
-    let manifest = manifests.readManifest(root);
-    const had = this.#piecesOf(before);
-    while (manifest.level > 0) {
-      const lacking = manifest.entries.filter(({ chunk }) => !had.has(chunk));
-      const fetched = (await this.#fetchAll(lacking, signal)).values();
-      const stored = manifest.entries.map(
-        ({ chunk }) => had.get(chunk) ?? present(fetched.next().value),
-      );
-      manifest = manifests.openPieces(primitives, manifest, stored);
-    }
-    const { entries } = manifest;
+    const entries = await this.#pieces.open(readManifest(root), listed(before), signal);
     return trees.transaction(() => {
       const opened = this.#learn(entries);
       records.putManifest(content, opened);
@@ -282,35 +257,17 @@ export class SealedSeal implements Seal {
   }
 
   /** Null when a chunk was not sealed yet: the content is another one by now. */
-  #closeBody(
-    { sha256, sizeBytes }: FileContent,
-    raw: Manifest,
-  ): { body: FileBody; chunks: ReturnType<typeof manifests.namedChunks> } | null {
+  #closeBody(content: FileContent, raw: Manifest): { body: FileBody; chunks: ChunkId[] } | null {
     const { sealedRecords } = this.#world;
+    const { sha256, sizeBytes } = content;
     if (sizeBytes <= MAX_INLINE_BYTES) {
       const bytes = sizeBytes === 0 ? new Uint8Array(0) : sealedRecords.inline(chunkId(sha256));
       return bytes === undefined ? null : { body: { kind: "inline", bytes }, chunks: [] };
     }
-    const closed = this.#closeManifest(sha256, sizeBytes, raw);
+    const closed = this.#pieces.close(content, raw);
     if (closed === null) return null;
-    const { manifest, pieces, entries } = closed;
-    const listed = pieces.map(({ entry }) => entry);
-    return {
-      body: { kind: "chunks", manifest },
-      chunks: manifests.namedChunks(entries, listed),
-    };
-  }
-
-  #closeManifest(sha256: ContentHash, sizeBytes: number, raw: Manifest) {
-    const { primitives, keys, sealedRecords } = this.#world;
-    const entries: SealedEntry[] = [];
-    for (const { chunk } of raw) {
-      const entry = sealedRecords.sealed(chunk);
-      if (entry === undefined) return null;
-      entries.push(entry);
-    }
-    const file = { sizeBytes, sha256, entries };
-    return { ...manifests.closeManifest(primitives, keys().current, file), entries };
+    const { manifest, lists } = closed;
+    return { body: { kind: "chunks", manifest }, chunks: namedChunks(...lists) };
   }
 
   /** Remembers how chunks are sealed; they are the engine's by their raw hash. */
@@ -318,27 +275,11 @@ export class SealedSeal implements Seal {
     for (const entry of entries) this.#world.sealedRecords.putSealed(entry);
     return entries.map(({ raw, lengthBytes }) => ({ chunk: raw, lengthBytes }));
   }
-
-  async #fetchAll(entries: readonly SealedEntry[], signal?: AbortSignal): Promise<Uint8Array[]> {
-    const stored: Uint8Array[] = [];
-    while (stored.length < entries.length) {
-      const ids = entries.slice(stored.length).map(({ chunk }) => chunk);
-      const before = stored.length;
-      for await (const { bytes } of this.#world.remote.fetch(ids, signal)) stored.push(bytes);
-      if (stored.length === before) {
-        throw new WorldError("io", "The server sent none of the chunks that it was asked for.", {
-          retryable: true,
-        });
-      }
-    }
-    if (stored.length > entries.length) throw unasked();
-    return stored;
-  }
 }
 
-function present<T>(value: T | undefined): T {
-  assert(value !== undefined, "a piece for each entry");
-  return value;
+/** A content whose chunks stand in a list. */
+function listed(content: Content | undefined): FileContent | undefined {
+  return content?.kind === "file" && content.sizeBytes > MAX_INLINE_BYTES ? content : undefined;
 }
 
 function wholeChunk({ sha256, sizeBytes }: FileContent): Manifest {

@@ -22,7 +22,7 @@ export type StageWorld = {
   readonly reader: FileReader;
   readonly remote: Remote;
   readonly digest: Digest;
-  readonly seal: Pick<Seal, "manifest">;
+  readonly seal: Pick<Seal, "manifest" | "inlineBytes">;
   /** Paths of files that were taken away just now. */
   readonly held?: ReadonlyMap<NodeId, string>;
 };
@@ -63,8 +63,8 @@ class Staging {
   readonly #progress: StageProgress;
   readonly #signal: AbortSignal;
   readonly #spots = new Map<ChunkId, Spot[]>();
-  /** Chunks that the server does not have. */
-  readonly #lacking = new Set<ChunkId>();
+  /** Chunks that the server does not have, and what it said of the first of them. */
+  readonly #lacking = new Map<ChunkId, WithheldCode>();
   readonly #begun: Filling[] = [];
   /** Files that are complete are made durable while others are filled. */
   readonly #finishing: Promise<void>[] = [];
@@ -163,8 +163,9 @@ class Staging {
           await this.#write(id, bytes);
         }
       } catch (error) {
-        if (codeOf(error) !== "not-found") throw error;
-        await this.#giveUpLacking(ids);
+        const code = codeOf(error);
+        if (code !== "not-found" && code !== "chunk-damaged") throw error;
+        await this.#giveUpLacking(ids, code);
       }
       if (this.#spots.size === before) {
         const message = "The server sent none of the chunks asked for.";
@@ -173,10 +174,20 @@ class Staging {
     }
   }
 
-  /** A server that was restored lacks what came later: files that need none of it go on. */
-  async #giveUpLacking(ids: readonly ChunkId[]): Promise<void> {
-    for (const chunk of await this.#world.remote.missing(ids, this.#signal)) {
-      this.#lacking.add(chunk);
+  /**
+   * A server that was restored lacks what came later, and one whose disk rots what it has found
+   * damaged: files that need none of it go on.
+   */
+  async #giveUpLacking(ids: readonly ChunkId[], code: WithheldCode): Promise<void> {
+    // What stands in a node's meta is not of the server's chunks, and not missing there.
+    const { remote, seal } = this.#world;
+    const stored = ids.filter((id) => {
+      const spots = this.#spots.get(id) ?? [];
+      const isHere = spots.some(({ file }) => file.wanted.content.sizeBytes <= seal.inlineBytes);
+      return spots.length > 0 && !isHere;
+    });
+    for (const chunk of await remote.missing(stored, this.#signal)) {
+      this.#lacking.set(chunk, code);
       this.#spots.delete(chunk);
     }
   }
@@ -240,11 +251,7 @@ class Staging {
     const path = stagePath(wanted);
     const manifest = this.#world.records.manifest(content.sha256);
     const lacking = manifest?.find(({ chunk }) => this.#lacking.has(chunk));
-    if (lacking !== undefined) {
-      const detail = "a device that has it sends it";
-      const message = `The server does not have chunk ${lacking.chunk}; ${detail}.`;
-      throw new WorldError("chunks-missing", message, { retryable: true });
-    }
+    if (lacking !== undefined) throw withheld(lacking.chunk, this.#lacking.get(lacking.chunk));
     const stat = await disk.stage.finish(path, { sizeBytes, executable, mtimeMs });
     const hash = await hashFile(this.#world, path, stat, this.#signal);
     if (hash === content.sha256) return { path, stat };
@@ -253,6 +260,22 @@ class Staging {
       `The chunks of a file of ${sizeBytes} bytes do not add up to its hash ${content.sha256}.`,
     );
   }
+}
+
+/** What a server says of chunks that it does not give out. */
+type WithheldCode = "not-found" | "chunk-damaged";
+
+function withheld(chunk: ChunkId, code: WithheldCode | undefined): WorldError {
+  const retryable = true;
+  if (code === "chunk-damaged") {
+    const message =
+      "The server's copy of it is damaged: it comes when a device that has it has sent it again. " +
+      "lockstep scrub at the server finds what else is.";
+    return new WorldError(code, message, { retryable });
+  }
+  const detail = "a device that has it sends it";
+  const message = `The server does not have chunk ${chunk}; ${detail}.`;
+  return new WorldError("chunks-missing", message, { retryable });
 }
 
 /**

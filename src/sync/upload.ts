@@ -31,7 +31,7 @@ export type UploadWorld = {
   readonly disk: Disk;
   readonly remote: Remote;
   readonly digest: Digest;
-  readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "prepare">;
+  readonly seal: Pick<Seal, "inlineBytes" | "hashes" | "knows" | "prepare">;
   /** Whether the server may lack even what a revision of its own needs. */
   readonly isDoubtful: boolean;
 };
@@ -125,6 +125,35 @@ class BatchSender {
       const node = error instanceof ChunkChanged ? nodes.get(error.chunk) : undefined;
       throw node === undefined ? error : new FileMoved(node);
     }
+  }
+}
+
+/** Files of which the chunks are looked up, for one upload. */
+const MAX_ELSEWHERE = 64;
+
+/** What the server has in other files that this disk has too: nobody has to be asked about it. */
+class Elsewhere {
+  readonly #world: Pick<UploadWorld, "trees" | "records">;
+  readonly #chunks = new Set<ChunkId>();
+  readonly #seen = new Set<NodeId>();
+
+  constructor(world: Pick<UploadWorld, "trees" | "records">) {
+    this.#world = world;
+  }
+
+  has(chunk: ChunkId): boolean {
+    if (this.#chunks.has(chunk)) return true;
+    for (const { node } of this.#world.records.sources(chunk)) this.#add(node);
+    return this.#chunks.has(chunk);
+  }
+
+  #add(node: NodeId): void {
+    if (this.#seen.has(node) || this.#seen.size === MAX_ELSEWHERE) return;
+    this.#seen.add(node);
+    const { trees, records } = this.#world;
+    const content = trees.get(node)?.remote?.content;
+    if (content?.kind !== "file") return;
+    for (const { chunk } of records.manifest(content.sha256) ?? []) this.#chunks.add(chunk);
   }
 }
 
@@ -252,13 +281,16 @@ async function uploadChunks(
   signal?: AbortSignal,
 ): Promise<NodeId[]> {
   const ids = new Set<ChunkId>();
+  const elsewhere = new Elsewhere(world);
   const befores = new Map<Outbound, Before>();
   for (const file of files) {
     const manifest = manifestOf(world.records, file.content.sha256);
     const before = new Before(world, file.node, manifest);
     befores.set(file, before);
     for (const { chunk } of manifest) {
-      if (world.isDoubtful || !before.kept.has(chunk)) ids.add(chunk);
+      const isThere = before.kept.has(chunk) || elsewhere.has(chunk);
+      // Of what came from elsewhere, a list that was never opened may not be known yet.
+      if (world.isDoubtful || !isThere || !world.seal.knows(chunk)) ids.add(chunk);
     }
   }
   if (ids.size === 0) return [];

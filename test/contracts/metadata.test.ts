@@ -1,18 +1,19 @@
 import { join } from "node:path";
 import { openSqliteMetadata } from "../../src/server/metadata/sqlite.ts";
 import { metadataContract } from "./metadata.ts";
+import { collectionContract } from "./metadata-collection.ts";
 import { scratchFolder } from "./scratch.ts";
 
-metadataContract("sqlite in memory", async () => {
+async function openInMemory() {
   const metadata = await openSqliteMetadata(":memory:");
   return {
     metadata,
     peer: async () => metadata,
     [Symbol.asyncDispose]: () => metadata[Symbol.asyncDispose](),
   };
-});
+}
 
-metadataContract("sqlite in a file", async () => {
+async function openInFile() {
   const folder = await scratchFolder();
   const open = () => openSqliteMetadata(join(folder.path, "server.db"));
   const opened = [await open()];
@@ -30,4 +31,9 @@ metadataContract("sqlite in a file", async () => {
       await folder[Symbol.asyncDispose]();
     },
   };
-});
+}
+
+metadataContract("sqlite in memory", openInMemory);
+metadataContract("sqlite in a file", openInFile);
+collectionContract("sqlite in memory", openInMemory);
+collectionContract("sqlite in a file", openInFile);

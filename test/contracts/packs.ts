@@ -48,11 +48,13 @@ function writeContract(store: string, open: OpenPacks): void {
     await using under = await open();
     const name = newPack();
     const pack = await under.packs.create(name);
-    const bytes = utf8("before");
-    await pack.append(bytes);
-    bytes.fill(0);
+    // A Buffer too, whose slices are views.
+    for (const bytes of [utf8("before"), Buffer.from(" after")]) {
+      await pack.append(bytes);
+      bytes.fill(0);
+    }
     await pack.finish();
-    assert.equal(textOf(await under.packs.read(name, 0, 6)), "before");
+    assert.equal(textOf(await under.packs.read(name, 0, 12)), "before after");
   });
 
   test(`CH1: a pack's name is never used again (${store})`, async () => {

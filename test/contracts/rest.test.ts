@@ -525,6 +525,22 @@ describe("POST /revert_file", () => {
     }
   });
 
+  test("GC2: a version that is no longer kept is 409 version-forgotten", async () => {
+    await using it = await alone();
+    for (const text of ["one", "two"]) await it.alice.write("a.txt", text);
+    const { journals, collection } = it.world.metadata;
+    const [space] = (await collection?.links.spaces(10)) ?? [];
+    assert.ok(space !== undefined);
+    const [row] = await journals.changedSince(space, 0, 10);
+    assert.ok(row !== undefined);
+    await collection?.links.forget(space, [{ node: row.id, sequence: 1 }]);
+    for (const which of ["", "?to_version=1"]) {
+      const refused = await it.alice.call("POST", `/revert_file/alice/a.txt${which}`);
+      assert.deepEqual([refused.status, refused.json.code], [409, "version-forgotten"]);
+    }
+    assert.equal(await textOf(it.alice, "a.txt"), "two");
+  });
+
   test("RS25: a rename is no content: going back goes past it and keeps the name", async () => {
     await using it = await alone();
     await it.alice.write("a.txt", "one");

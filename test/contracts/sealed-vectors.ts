@@ -8,7 +8,7 @@ import * as chunk from "#crypto/chunk.ts";
 import { signCommit } from "#crypto/journal.ts";
 import * as keys from "#crypto/keys.ts";
 import { sealKeyring, type Keyring } from "#crypto/keyring.ts";
-import { closeManifest, writeManifest, type Manifest } from "#crypto/manifest.ts";
+import { closeManifest, sealPiece, writeManifest, type Manifest } from "#crypto/manifest.ts";
 import { sealMeta, type SealedMeta } from "#crypto/meta.ts";
 import { sealName } from "#crypto/names.ts";
 import { evaluate, evaluationKey, Question, readRequest } from "#crypto/oprf.ts";
@@ -298,7 +298,9 @@ function manifestOutputs(
   const entries = longEntries(count).map(entryOf);
   const sizeBytes = entries.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
   const file = { sizeBytes, sha256: ids.contentHash(sha256), entries };
-  const { manifest, pieces } = closeManifest(primitives, spaceKeys, file);
+  const { manifest, pieces } = closeManifest(file, (bytes) =>
+    sealPiece(primitives, spaceKeys, bytes),
+  );
   return {
     sha256: toHex(primitives.hashes.sha256([writeManifest(manifest)])),
     pieces: pieces.map(({ entry }) => entry.chunk),

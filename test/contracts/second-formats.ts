@@ -169,8 +169,8 @@ async function manifest(
     const cuts = [0];
     for (let at = 1; at <= entries.length; at++) {
       const length = at - cuts.at(-1)!;
-      const ends = "08".includes(entries[at - 1]!.secret[1]!) && length >= 4;
-      if (at === entries.length || length === 64 || ends) cuts.push(at);
+      const ends = parseInt(entries[at - 1]!.secret.slice(0, 2), 16) % 64 === 0 && length >= 32;
+      if (at === entries.length || length === 256 || ends) cuts.push(at);
     }
     const above: EntryVector[] = [];
     for (let piece = 1; piece < cuts.length; piece++) {

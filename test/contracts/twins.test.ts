@@ -14,6 +14,7 @@ import { SqliteAccounts } from "../../src/server/metadata/sqlite-accounts.ts";
 import { SqliteFile } from "../../src/server/metadata/sqlite-file.ts";
 import { diskContract, type DiskUnderTest } from "./disk.ts";
 import { journalContract } from "./metadata.ts";
+import { collectionContract } from "./metadata-collection.ts";
 import { sealedRecordsContract } from "./sealed-records.ts";
 import { treeStoreContract } from "./tree-store.ts";
 
@@ -29,15 +30,19 @@ sealedRecordsContract("dreamed", async () => {
   return { records: store.sealed, trees: store, [Symbol.asyncDispose]: async () => store.close() };
 });
 
-journalContract("dreamed", async () => {
-  const { journals, chunks, scrub } = new MemoryMetadata();
+async function openDreamedMetadata() {
+  const { journals, chunks, scrub, collection } = new MemoryMetadata();
   const file = SqliteFile.open(":memory:");
   // A story's one account is nowhere: only spaces name it.
   const accounts = new SqliteAccounts(file);
   const close = async (): Promise<void> => file[Symbol.dispose]();
-  const metadata = { accounts, journals, chunks, scrub, [Symbol.asyncDispose]: close };
+  const all = { accounts, journals, chunks, scrub, collection };
+  const metadata = { ...all, [Symbol.asyncDispose]: close };
   return { metadata, peer: async () => metadata, [Symbol.asyncDispose]: close };
-});
+}
+
+journalContract("dreamed", openDreamedMetadata);
+collectionContract("dreamed", openDreamedMetadata);
 
 diskContract("a dreamed disk", async () => {
   const nothing = (): void => {};

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { concat } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
-import { ROOT_NODE } from "#core/ids.ts";
+import { nodeId, ROOT_NODE, spaceId } from "#core/ids.ts";
 import { frameHead, FRAMES_MEDIA_TYPE, readFrames } from "#protocol/frames.ts";
 import { PROBLEM_STATUS } from "#protocol/problem.ts";
 import { fillRoute, ROUTES } from "#protocol/routes.ts";
@@ -97,6 +97,7 @@ describe("who may ask", () => {
         await bob.call("GET", fillRoute("events", { space }) + at),
         await bob.call("POST", fillRoute("chunksMissing", { space }), { json }),
         await bob.call("GET", fillRoute("chunksLacking", { space })),
+        await bob.call("GET", fillRoute("chunksRoom", { space })),
         await bob.call("POST", fillRoute("chunks", { space }), frames),
         await bob.call("POST", fillRoute("chunksFetch", { space }), { json }),
         await bob.call("GET", fillRoute("revisions", { space, node })),
@@ -445,6 +446,28 @@ describe("lists and history", () => {
     const none = fillRoute("revisions", { space, node: testNode(9) });
     assert.equal((await it.alice.call("GET", none)).status, 404);
   });
+});
+
+test("GC2: a version that is no longer kept is listed, and refused with a code of its own", async () => {
+  await using it = await spaced();
+  const { space } = it.row;
+  const node = testNode(1);
+  await it.alice.put(space, Buffer.from("one"), Buffer.from("two"));
+  await it.alice.commit(space, [makeFile(node, ROOT_NODE, "a", "one")]);
+  const { kind: _, ...two } = makeFile(node, ROOT_NODE, "a", "two") as Record<string, unknown>;
+  await it.alice.commit(space, [{ ...two, kind: "update", crev: 1 } as never]);
+  const { collection } = it.world.metadata;
+  const keys = [1, 2].map((sequence) => ({ node: nodeId(node), sequence }));
+  assert.equal(await collection?.links.forget(spaceId(space), keys), 1);
+  const { revisions } = (await it.alice.call("GET", fillRoute("revisions", { space, node }))).json;
+  assert.deepEqual(
+    revisions.map((row: { forgotten?: true }) => row.forgotten),
+    [undefined, true],
+  );
+  const gone = await it.alice.call("GET", fillRoute("revision", { space, node, sequence: 1 }));
+  assert.deepEqual([gone.status, gone.json.code], [409, "version-forgotten"]);
+  const kept = await it.alice.call("GET", fillRoute("revision", { space, node, sequence: 2 }));
+  assert.deepEqual(kept.json.chunks, [sha256("two")]);
 });
 
 describe("the log", () => {

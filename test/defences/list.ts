@@ -70,7 +70,7 @@ export const DEFENCES: readonly Defence[] = [
     ["platform/primitives.ts", "opening.final();", ""],
   ),
   defence("BE-6", SEAL, "pieces of a list are bound to their places", [
-    "sync/sealed-seal.ts",
+    "sync/manifest-pieces.ts",
     "    if (stored.length > entries.length) throw unasked();\n",
     "",
   ]),

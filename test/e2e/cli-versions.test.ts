@@ -20,7 +20,7 @@ describe("versions", { concurrency: 2 }, () => {
     fs.renameSync(a.at("first.txt"), a.at("second.txt"));
     await a.settle();
     const rows = await a.json("history", a.at("second.txt"));
-    const fields = ["version", "path", "time", "device", "size", "sha256", "deleted"];
+    const fields = ["version", "path", "time", "device", "size", "sha256", "deleted", "kept"];
     for (const row of rows) assert.deepEqual(Object.keys(row), fields);
     const shape = rows.map((row: Record<string, unknown>) => [row["path"], row["device"]]);
     assert.deepEqual(shape, [

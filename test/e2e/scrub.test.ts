@@ -39,6 +39,51 @@ async function newcomer(world: World, server: Server, space: string): Promise<De
 }
 
 suite("scrub", { concurrency: 2 }, () => {
+  test("DL7: what is damaged at the server is a problem of its file, and the others go on", async () => {
+    await using world = await World.open();
+    const { server, devices } = await world.synced("A");
+    const [a] = devices as [Device];
+    const film = new Uint8Array(randomBytes(900_000));
+    a.write("film", film);
+    await settled(devices);
+    // What was written in vain goes a little later.
+    const packs = packsOf(server).filter((pack) => fs.statSync(pack).size >= film.length);
+    a.write("song", new Uint8Array(randomBytes(300_000)));
+    a.write("text", "few bytes");
+    const before = await settled(devices);
+    await a.engine.stop();
+    for (const pack of packs) rot(pack);
+
+    const late = world.device("new");
+    await late.link(server, "alice", "--space", "sealed");
+    const running = late.start("sync", late.dir);
+    const { film: _, ...others } = before;
+    await until(async () => {
+      // While it starts its database is its own.
+      const { code, stdout } = await late.run("status", late.dir, "--json");
+      return code === 0 && JSON.parse(stdout).problems[0]?.code === "chunk-damaged";
+    }, "the damage is a problem");
+    const { problems } = await late.json("status", late.dir);
+    assert.equal(problems.length, 1, JSON.stringify(problems));
+    const [{ path: damaged, message }] = problems;
+    assert.equal(damaged, "film");
+    assert.match(message, /server's copy of it is damaged.*lockstep scrub/);
+    assert.match(await late.ok("why", late.at("film")), /server's copy of it is damaged/);
+    await until(() => Promise.resolve(late.read("text") !== null), "the others come");
+    assert.deepEqual(treeOf(late.dir), others);
+
+    await a.sync();
+    // Its pauses have grown, and begin anew with an engine.
+    await running.stop();
+    await late.sync();
+    await until(
+      () => Promise.resolve(late.read("film") !== null),
+      "it comes when it is sent again",
+    );
+    assert.deepEqual(await settled([a, late]), before);
+    assert.deepEqual((await late.json("status", late.dir)).problems, []);
+  });
+
   for (const space of ["sealed", "plain"] as const) {
     test(`QU3, QU4: what rots or goes at the server comes back from the devices (${space})`, async () => {
       await using world = await World.open();

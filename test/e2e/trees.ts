@@ -83,7 +83,7 @@ export async function arrives(
 }
 
 /** What `status --json` says, as far as tests look at it. */
-type Status = {
+export type Status = {
   readonly state: string;
   readonly reason: string | null;
   readonly problems: readonly { readonly path: string; readonly code: string }[];

@@ -17,7 +17,7 @@ import { keyring, sealedDevice, Shelf, type SealedDevice } from "./sealed-world.
 
 const FILE = nodeId("f1".repeat(16));
 const SIZES = cutSizes(13);
-const CUT_KEY = cutKeyFrom(new Uint8Array(48).fill(5));
+const CUT_KEY = cutKeyFrom(randomSample(7, 48));
 /** Edits of each kind of file; LOCKSTEP_EDITS=1000 makes a thousand. */
 const EDITS = Number(process.env["LOCKSTEP_EDITS"] ?? 25);
 
@@ -211,4 +211,137 @@ suite("a file that is edited again and again", () => {
       assert(stored < whole, `${stored} bytes stored of ${whole}`);
     });
   }
+});
+
+/** A file of so many chunks that its list takes pieces. */
+const LONG = new Draw(11, "long file").bytes(1_000_000);
+
+/** Sends one revision of the file, as the engine does it, and puts it in the place of `before`. */
+async function sendLong(
+  device: SealedDevice,
+  bytes: Uint8Array,
+  before?: Revision,
+): Promise<{ readonly revision: Revision; readonly sentBytes: number }> {
+  const { store, disk, seal, shelf } = device;
+  const sha256 = contentHash(toHex(systemDigest.sha256(bytes)));
+  const content: FileContent = { kind: "file", sha256, sizeBytes: bytes.length, executable: false };
+  const manifest = manifestOf(bytes);
+  if (before === undefined) settle(device, { bytes, content }, []);
+  disk.files.set("file", bytes);
+  store.records.putManifest(sha256, manifest);
+  const had = new Set(shelf.chunks.keys());
+  const world = { ...store, ...device, disk: { look: disk }, digest: systemDigest };
+  const local = { ...world, isDoubtful: false } as unknown as Parameters<typeof upload>[0];
+  assert.deepEqual(await upload(local, [{ node: FILE, content }], { sentBytes: 0 }), []);
+  const follows = before === undefined ? 0 : before.follows + 1;
+  const closed = seal.closeContent(
+    FILE,
+    follows,
+    { content, mtimeMs: 1, manifest },
+    before?.content,
+  );
+  assert(closed !== null, "some chunk was neither sent nor known");
+  const fresh = [...shelf.chunks].filter(([id]) => !had.has(id));
+  const revision = { bytes, content, closed, follows };
+  settle(device, revision, manifest);
+  return { revision, sentBytes: fresh.reduce((sum, [, { length }]) => sum + length, 0) };
+}
+
+suite("the list of a long file's chunks", () => {
+  test("SF13: an edit sends a few hundred bytes of it, however often it is edited", async () => {
+    using author = sealedDevice(keyring("private"), new Shelf(), DEVICE, 10_000_000);
+    let { revision } = await sendLong(author, LONG);
+    while (await author.seal.rest(new AbortController().signal));
+    using follower = sealedDevice(keyring("private"), author.shelf, OTHER_DEVICE, 10_000_000);
+    const follow = async (): Promise<void> => {
+      const { bytes, manifest } = await restore(follower, revision);
+      assert(Buffer.from(bytes).equals(revision.bytes), `revision ${revision.follows}`);
+      settle(follower, revision, manifest);
+    };
+    await follow();
+    const draw = new Draw(5, "long");
+    const revisions = [revision];
+    let sum = 0;
+    for (let round = 0; round < 20; round++) {
+      const at = draw.below(revision.bytes.length);
+      const bytes = splice(revision.bytes, at, 3, draw.bytes(5));
+      const sent = await sendLong(author, bytes, revision);
+      revision = sent.revision;
+      revisions.push(revision);
+      sum += sent.sentBytes;
+      await follow();
+    }
+    // An edit alone takes 312 bytes of these, and a piece of 10 KB now and then starts anew.
+    assert(sum / 20 < 1_500, `${sum / 20} bytes an edit`);
+    // Who edited and who followed say the same of what the server has.
+    const edited = splice(revision.bytes, 70_000, 0, Uint8Array.of(1));
+    const { revision: theirs } = await sendLong(follower, edited, revision);
+    assert(theirs.closed.keeps !== undefined, "it names what changed, not all");
+    using late = sealedDevice(keyring("private"), author.shelf, DEVICE);
+    for (const one of [theirs, revisions[15], revisions[3], revisions[0]]) {
+      assert(one !== undefined);
+      const { bytes } = await restore(late, one);
+      assert(Buffer.from(bytes).equals(one.bytes), `revision ${one.follows}, late`);
+    }
+  });
+
+  test("SF13: pieces that the server lost are sent again, and are whole", async () => {
+    using author = sealedDevice(keyring("private"), new Shelf(), DEVICE, 10_000_000);
+    const { revision: first } = await sendLong(author, LONG);
+    const before = new Set(author.shelf.chunks.keys());
+    const { revision } = await sendLong(author, splice(LONG, 9, 1, Uint8Array.of(1)), first);
+    for (const id of author.shelf.chunks.keys()) {
+      if (!before.has(id)) author.shelf.chunks.delete(id);
+    }
+    const { content } = revision;
+    const world = { ...author.store, ...author, disk: { look: author.disk }, digest: systemDigest };
+    const doubting = { ...world, isDoubtful: true } as unknown as Parameters<typeof upload>[0];
+    await upload(doubting, [{ node: FILE, content }], { sentBytes: 0 });
+    const open = { content, mtimeMs: 1, manifest: manifestOf(revision.bytes) };
+    const closed = author.seal.closeContent(FILE, 1, open);
+    assert(closed !== null);
+    assert.deepEqual(
+      closed.chunks.filter((id) => !author.shelf.chunks.has(id)),
+      [],
+    );
+    using late = sealedDevice(keyring("private"), author.shelf, OTHER_DEVICE);
+    const { bytes } = await restore(late, { ...revision, closed });
+    assert(Buffer.from(bytes).equals(revision.bytes));
+  });
+
+  test("SL16: a device that had the same file before it joined sends an edit of it, too", async () => {
+    using author = sealedDevice(keyring("private"));
+    const { revision } = await sendLong(author, LONG);
+    using joined = sealedDevice(keyring("private"), author.shelf, OTHER_DEVICE);
+    const { store, seal } = joined;
+    store.trees.transaction(() => seal.openContent(FILE, 0, revision.closed));
+    store.records.putManifest(revision.content.sha256, manifestOf(LONG));
+    settle(joined, revision, manifestOf(LONG));
+    const edited = splice(LONG, 500_000, 2, Uint8Array.of(1));
+    const { revision: theirs } = await sendLong(joined, edited, revision);
+    const { bytes } = await restore(author, theirs);
+    assert(Buffer.from(bytes).equals(edited));
+  });
+
+  test("UP1: a copy of a file that the server has asks and sends nothing", async () => {
+    using author = sealedDevice(keyring("private"));
+    await sendLong(author, LONG);
+    const { shelf } = author;
+    const asked: number[] = [];
+    const missing = shelf.missing.bind(shelf);
+    shelf.missing = async (ids) => (asked.push(ids.length), missing(ids));
+    shelf.puts.length = 0;
+    const world = { ...author.store, ...author, digest: systemDigest, isDoubtful: false };
+    const local = { ...world, disk: { look: author.disk } } as unknown as Parameters<
+      typeof upload
+    >[0];
+    const content = author.store.trees.get(FILE)?.local?.content as FileContent;
+    const copy = nodeId("f2".repeat(16));
+    await upload(local, [{ node: copy, content }], { sentBytes: 0 });
+    assert.deepEqual(shelf.puts, []);
+    assert(
+      asked.every((count) => count < 10),
+      `asked about ${asked.join(", ")} chunks`,
+    );
+  });
 });

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -29,7 +37,10 @@ const CONTENT: Content = {
 const CALM = { executable: false, racy: false, blind: null, missedMs: null } as const;
 
 /** Puts a staged file in place while a person does something the moment it is there. */
-async function createWhile(person: (path: string) => void): Promise<{
+async function createWhile(
+  person: (path: string) => void,
+  modifiedS?: number,
+): Promise<{
   local: LocalSide;
   stagedFile: string;
 }> {
@@ -39,6 +50,7 @@ async function createWhile(person: (path: string) => void): Promise<{
     mkdirSync(join(root, ".lockstep", "stage"), { recursive: true });
     const staged = join(".lockstep", "stage", "one");
     writeFileSync(join(root, staged), BYTES);
+    if (modifiedS !== undefined) utimesSync(join(root, staged), modifiedS, modifiedS);
     const stat = (await real.look.stat(staged)) ?? assert.fail("nothing is staged");
     const link: Disk["change"]["link"] = async (from, to) => {
       await real.change.link(from, to);
@@ -78,6 +90,16 @@ suite("a person who is as quick as the engine", () => {
     assert.equal(local.file, stagedFile);
     const agreed = { ...PLACE, content: CONTENT, file: stagedFile, crev: 1, lrev: 1 };
     assert.deepEqual(agreedSide(rowWith(local), local, CONTENT), agreed);
+  });
+
+  test("EX3: what is put in place with the time of this whole second is read again", async () => {
+    // Where a file system keeps whole seconds an edit in this one may leave the same stamp.
+    const nowS = Math.floor(Date.now() / 1_000);
+    const ofNow = await createWhile(() => {}, nowS);
+    assert.equal(ofNow.local.racy, true);
+    const older = await createWhile(() => {}, nowS - 60);
+    assert.equal(older.local.racy, false);
+    assert.deepEqual(older.local.content, CONTENT);
   });
 
   test("EX3: a folder that is put where a file was being deleted stands there again with all in it", async () => {

@@ -107,10 +107,17 @@ export class CephGateway implements AsyncDisposable {
   readonly key = "testkey";
   readonly secret = "testsecret";
   readonly #own: AsyncDisposable;
+  readonly #begin: () => Promise<StartedProgram>;
+  #running: StartedProgram | null = null;
 
-  private constructor(endpoint: string, own: AsyncDisposable) {
+  private constructor(
+    endpoint: string,
+    own: AsyncDisposable,
+    begin: () => Promise<StartedProgram>,
+  ) {
     this.endpoint = endpoint;
     this.#own = own;
+    this.#begin = begin;
   }
 
   static async start(): Promise<CephGateway> {
@@ -126,8 +133,10 @@ export class CephGateway implements AsyncDisposable {
       const all = { env: { ...process.env, ...env }, timeout: 30_000 };
       return (await promisify(execFile)(program, ["-c", config, ...args], all)).stdout;
     };
+    const begin = (program: readonly string[], ready: () => Promise<boolean>) =>
+      StartedProgram.start(program, { ready, env });
     const start = async (program: readonly string[], ready: () => Promise<boolean>) => {
-      own.use(await StartedProgram.start(program, { ready, env }));
+      own.use(await begin(program, ready));
     };
 
     const map = join(folder, "monmap");
@@ -149,17 +158,32 @@ export class CephGateway implements AsyncDisposable {
     );
 
     const endpoint = `http://127.0.0.1:${ports.gateway}`;
-    const gateway = new CephGateway(endpoint, own);
+    const answers = async () => (await fetch(endpoint)).ok;
+    const program = ["radosgw", "-c", config, "-f", "-n", "client.rgw"];
+    const gateway = new CephGateway(endpoint, own.move(), () => begin(program, answers));
     const keys = ["--access-key", gateway.key, "--secret-key", gateway.secret];
     const user = ["--uid=lockstep", "--display-name=lockstep", ...keys];
-    await run("radosgw-admin", "--id", "rgw", "user", "create", ...user);
-    await start(["radosgw", "-c", config, "-f", "-n", "client.rgw"], async () => {
-      return (await fetch(endpoint)).ok;
-    });
-    return new CephGateway(endpoint, own.move());
+    try {
+      await run("radosgw-admin", "--id", "rgw", "user", "create", ...user);
+      gateway.#running = await gateway.#begin();
+      return gateway;
+    } catch (error) {
+      await gateway[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Stops the gateway, and gives what starts it again on the same objects. */
+  async stop(): Promise<() => Promise<void>> {
+    await this.#running?.[Symbol.asyncDispose]();
+    this.#running = null;
+    return async () => {
+      this.#running = await this.#begin();
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running?.[Symbol.asyncDispose]();
     await this.#own[Symbol.asyncDispose]();
   }
 }

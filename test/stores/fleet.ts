@@ -21,15 +21,22 @@ export class Backs implements AsyncDisposable {
   readonly #bucket: URL;
   readonly #credentials: Readonly<Record<string, string>>;
   readonly #own: AsyncDisposableStack;
+  /** The object store, where it is one of our own. */
+  readonly gateway: CephGateway | null;
 
   private constructor(
     postgres: PostgresServer,
-    { bucket, credentials }: { bucket: URL; credentials: Record<string, string> },
+    {
+      bucket,
+      credentials,
+      gateway = null,
+    }: { bucket: URL; credentials: Record<string, string>; gateway?: CephGateway | null },
     own: AsyncDisposableStack,
   ) {
     this.postgres = postgres;
     this.#bucket = bucket;
     this.#credentials = credentials;
+    this.gateway = gateway;
     this.#own = own;
   }
 
@@ -49,7 +56,7 @@ export class Backs implements AsyncDisposable {
     client.destroy();
     const names = { AWS_ACCESS_KEY_ID: gateway.key, AWS_SECRET_ACCESS_KEY: gateway.secret };
     const bucket = new URL(`s3://${BUCKET}?endpoint=${gateway.endpoint}`);
-    return new Backs(postgres, { bucket, credentials: names }, own.move());
+    return new Backs(postgres, { bucket, credentials: names, gateway }, own.move());
   }
 
   /** The settings of a fleet that shares nothing with any other. */

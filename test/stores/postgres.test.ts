@@ -4,6 +4,7 @@ import type { News } from "../../src/server/metadata/port.ts";
 import { openPostgresMetadata } from "../../src/server/metadata/postgres.ts";
 import { realClock } from "../../src/server/real-world.ts";
 import { metadataContract } from "../contracts/metadata.ts";
+import { collectionContract } from "../contracts/metadata-collection.ts";
 import { sharedContract } from "../contracts/metadata-shared.ts";
 import { PostgresServer } from "./postgres-server.ts";
 import { createFile, folders, newSpace } from "../contracts/tree.ts";
@@ -39,6 +40,7 @@ async function open() {
 }
 
 metadataContract("postgresql", open);
+collectionContract("postgresql", open);
 sharedContract("postgresql", open);
 
 test("JN24: a PostgreSQL database of a newer version is refused and left as it was", async () => {

@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { cephMissing } from "./ceph.ts";
 import { Backs, sail } from "./fleet.ts";
+import { settled, untilStatus, type Status } from "../e2e/trees.ts";
 import { assertSentence, World } from "../e2e/world.ts";
 
 /** How long servers are killed; LOCKSTEP_TEST_SERVERS_S makes it longer. */
 const KILLING_MS = Number(process.env["LOCKSTEP_TEST_SERVERS_S"] ?? 8) * 1_000;
+
+/** How long a database or a bucket is away; LOCKSTEP_TEST_AWAY_S makes it longer. */
+const AWAY_MS = Number(process.env["LOCKSTEP_TEST_AWAY_S"] ?? 3) * 1_000;
 
 const skip = await cephMissing();
 
@@ -64,6 +70,50 @@ suite("several servers over one database and one bucket", { skip }, () => {
     fs.renameSync(path.join(world.folder, "packs"), path.join(world.folder, "moved"));
     await serve("first", `file:${path.join(world.folder, "moved")}`).says(/^listening on/);
   });
+
+  test(
+    "MP5, CH18: while the database or the bucket is away devices say so; when it is back all heals",
+    { timeout: 2 * AWAY_MS + 240_000 },
+    async (context) => {
+      const { gateway, postgres } = all();
+      if (gateway === null || !postgres.isOwn) {
+        context.skip("needs a database and an object store that it may stop");
+        return;
+      }
+      await using world = await World.open();
+      const env = await all().fresh();
+      const keys = ["--key-file", path.join(world.folder, "master.key")];
+      const args = [...keys, "--key-service", path.join(world.folder, "key-service.key")];
+      const servers = [await world.server({ env, args }), await world.server({ env, args })];
+      const [a, b] = [world.device("A"), world.device("B")];
+      const [one, other] = servers;
+      assert.ok(one !== undefined && other !== undefined);
+      await a.ok("account", "create", "--server", one.url, "--account", "alice");
+      await a.link(one, "alice");
+      await b.link(other, "alice");
+      for (const device of [a, b]) await device.sync();
+      for (const [name, store] of Object.entries({ database: postgres, bucket: gateway })) {
+        const start = await store.stop();
+        const backMs = performance.now() + AWAY_MS;
+        fs.writeFileSync(a.at(`${name} A`), randomBytes(400_000));
+        fs.writeFileSync(b.at(`${name} B`), randomBytes(400_000));
+        for (const device of [a, b]) {
+          const isTold = ({ state, problems }: Status) =>
+            state !== "in-sync" || problems.length > 0;
+          await untilStatus(device, `tells that the ${name} is away`, isTold);
+        }
+        assert.equal((await fetch(`${one.url}/healthz`)).status, 200);
+        const isReady: boolean = (await fetch(`${one.url}/readyz`)).status === 200;
+        assert.equal(isReady, name !== "database");
+        await pause(Math.max(0, backMs - performance.now()));
+        assert.ok(!fs.existsSync(b.at(`${name} A`)) && !fs.existsSync(a.at(`${name} B`)));
+        await start();
+        const tree = await settled([a, b]);
+        for (const file of [`${name} A`, `${name} B`]) assert.ok(file in tree, file);
+      }
+      for (const { process } of servers) assert.ok(!process.hasEnded);
+    },
+  );
 
   test(
     "EX7, MP1, MP6: three servers, one of them killed again and again: nothing is lost, nothing doubled",

@@ -6,8 +6,9 @@ import { explain, jsonOption, thisHome } from "../usage.ts";
 
 type Options = { readonly json?: true };
 
-function line({ version, time, device, size, deleted, path }: Version): string[] {
-  const amount = deleted ? "deleted" : size === null ? "" : bytesText(size);
+function line({ version, time, device, size, deleted, kept, path }: Version): string[] {
+  const bytes = size === null ? "" : bytesText(size);
+  const amount = deleted ? "deleted" : kept ? bytes : `${bytes}, no longer kept`;
   const when = timeText(Date.parse(time), true);
   return [String(version), when, amount, shown(device ?? "(program)"), shown(path)];
 }

@@ -16,23 +16,33 @@ function choose(
   path: string,
   options: Options,
 ): Version {
-  const kept = versions.filter(({ deleted }) => !deleted);
+  const all = versions.filter(({ deleted }) => !deleted);
+  const kept = all.filter((each) => each.kept);
   const { version, at } = options;
   if (version !== undefined) {
-    const chosen = kept.find((each) => String(each.version) === version);
-    if (chosen !== undefined) return chosen;
+    const chosen = all.find((each) => String(each.version) === version);
+    if (chosen !== undefined) return expectKept(chosen, path);
     throw wrongUsage(`${path} has no version ${version}: lockstep history shows those it has.`);
   }
   if (at !== undefined) {
-    const chosen = kept.find(({ time }) => Date.parse(time) <= at);
-    if (chosen !== undefined) return chosen;
+    const chosen = all.find(({ time }) => Date.parse(time) <= at);
+    if (chosen !== undefined) return expectKept(chosen, path);
     throw wrongUsage(`${path} was not there at ${timeText(at)}: see lockstep history.`);
   }
-  const [latest] = kept;
+  const [latest] = all;
   const before = kept.find(({ sha256 }) => sha256 !== latest?.sha256);
   const chosen = found.deleted ? latest : before;
-  if (chosen !== undefined) return chosen;
+  if (chosen !== undefined) return expectKept(chosen, path);
   throw new CommandError(`${path} has no earlier version to bring back.`);
+}
+
+function expectKept(version: Version, path: string): Version {
+  if (version.kept) return version;
+  const when = timeText(Date.parse(version.time));
+  throw new CommandError(
+    `The server no longer keeps version ${version.version} of ${path}, of ${when}: ` +
+      "lockstep history shows those it does.",
+  );
 }
 
 async function run(path: string, options: Options): Promise<void> {

@@ -3,21 +3,16 @@ import { DEFAULT_PORT } from "#server/config.ts";
 import { startServer } from "#server/main.ts";
 import { print } from "../output.ts";
 import { stopSignal } from "../stopping.ts";
-import { serverConfig, type ServerFlags } from "../server-settings.ts";
+import { serverConfig, withKeeping, type ServerFlags } from "../server-settings.ts";
 import { explain } from "../usage.ts";
 import { readVersion } from "../version.ts";
 
-type Options = Pick<
-  ServerFlags,
-  "data" | "host" | "port" | "database" | "chunks" | "keyFile" | "keyService"
->;
+type Options = Omit<ServerFlags, "metricsToken" | "log" | "logFile">;
 
 /** Begins to listen for signals first: one that comes while the server starts is not lost. */
 export async function serve(options: Options): Promise<void> {
   const stop = stopSignal();
-  const { data, host, port, database, chunks, keyFile, keyService } = options;
-  const config = serverConfig({ data, host, port, database, chunks, keyFile, keyService });
-  const server = await startServer(config, readVersion());
+  const server = await startServer(serverConfig(options), readVersion());
   print(`listening on ${server.address.url}`);
   await new Promise<void>((resolve) => {
     if (stop.aborted) resolve();
@@ -27,7 +22,7 @@ export async function serve(options: Options): Promise<void> {
 }
 
 export function register(command: Command): void {
-  command
+  withKeeping(command)
     .addOption(new Option("--data <dir>", "where everything is kept (default: in LOCKSTEP_HOME)"))
     .option("--host <host>", "the address to listen on (default: 127.0.0.1)")
     .option("--port <port>", `the port, 0 for any free one (default: ${DEFAULT_PORT})`)
@@ -38,6 +33,7 @@ export function register(command: Command): void {
       "--key-service <path>",
       "the key service's own key file, or off (default: inside --data)",
     )
+    .option("--collect-every <time>", "how often to free what nobody needs, or off (default: 24h)")
     .action(serve);
   explain(command, {
     examples: [

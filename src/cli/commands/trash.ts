@@ -16,6 +16,7 @@ async function trash(path: string | undefined, { json }: Options): Promise<void>
         version: row.sequence,
         time: new Date(row.timeMs).toISOString(),
         device: row.deviceName ?? null,
+        kept: row.forgotten !== true,
       })),
     );
   }
@@ -24,7 +25,7 @@ async function trash(path: string | undefined, { json }: Options): Promise<void>
   const lines = nodes.map(({ row, path: at }) => [
     timeText(row.timeMs),
     shown(row.deviceName ?? "(program)"),
-    shown(at) + (row.type === "folder" ? "/" : ""),
+    shown(at) + (row.type === "folder" ? "/" : "") + (row.forgotten ? " (no longer kept)" : ""),
   ]);
   print(table(header, lines));
   print("\nLatest deletion first; bring a file back with lockstep restore PATH.");

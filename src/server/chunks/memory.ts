@@ -14,7 +14,8 @@ export class MemoryPacks implements PackStore {
     return {
       append: async (bytes) => {
         const offset = lengthBytes;
-        parts.push(bytes.slice());
+        // A copy: a Buffer's own slice would be a view.
+        parts.push(new Uint8Array(bytes));
         lengthBytes += bytes.length;
         return offset;
       },
@@ -43,5 +44,15 @@ export class MemoryPacks implements PackStore {
 
   async remove(name: string): Promise<void> {
     this.#packs.delete(name);
+  }
+
+  /** Puts packs back that are not there. */
+  restore(image: ReadonlyMap<string, Uint8Array>): void {
+    for (const [name, bytes] of image) if (!this.#packs.has(name)) this.#packs.set(name, bytes);
+  }
+
+  /** All packs as of now. */
+  image(): ReadonlyMap<string, Uint8Array> {
+    return new Map(this.#packs);
   }
 }

@@ -304,7 +304,8 @@ class S3PackWriter implements PackWriter {
   async append(bytes: Uint8Array): Promise<number> {
     const offset = this.#lengthBytes;
     this.#lengthBytes += bytes.length;
-    this.#waiting.push(bytes.slice());
+    // A copy: a Buffer's own slice would be a view.
+    this.#waiting.push(new Uint8Array(bytes));
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > PART_BYTES) await this.#sendPart();
     return offset;

@@ -65,7 +65,7 @@ const downloadRoute = createRoute({
   },
 });
 
-async function readChunk(context: Context, clock: Clock): Promise<Uint8Array> {
+async function readChunk(context: Context<Env>, clock: Clock): Promise<Uint8Array> {
   const type = context.req.header("content-type") ?? "";
   if (!type.toLowerCase().startsWith("multipart/form-data")) {
     return readWholeBody(context, clock, MAX_CHUNK_BYTES);

@@ -103,7 +103,7 @@ const revertRoute = createRoute({
   },
   responses: {
     200: { description: "It is current again", content: json(FileReverted) },
-    ...problems(...ALWAYS),
+    ...problems(...ALWAYS, "version-forgotten"),
   },
 });
 

@@ -22,6 +22,7 @@ const TITLES: Readonly<Record<ProblemCode, string>> = {
   conflict: "In conflict with what is there",
   "account-taken": "The account's name is taken",
   "stale-version": "Based on an older version",
+  "version-forgotten": "This version is no longer kept",
   reset: "The position in the feed is not known",
   "body-too-large": "Too large",
   "unsupported-media-type": "Media type not supported",

@@ -45,7 +45,7 @@ const revisionRoute = createRoute({
       description: "Its content",
       content: { "application/json": { schema: RevisionContent } },
     },
-    ...problems("bad-request", "no-token", "bad-token", "not-found"),
+    ...problems("bad-request", "no-token", "bad-token", "not-found", "version-forgotten"),
   },
 });
 
@@ -62,7 +62,8 @@ const trashRoute = createRoute({
 });
 
 function wireRow(row: RevisionRow, names: ReadonlyMap<DeviceId, string>): WireRow {
-  const { id, sequence, follows, type, parent, name, meta, timeMs, device, deleted } = row;
+  const { id, sequence, follows, type, parent, name, meta, timeMs, device, deleted, forgotten } =
+    row;
   const deviceName = device === undefined ? undefined : names.get(device);
   return {
     node: id,
@@ -76,6 +77,7 @@ function wireRow(row: RevisionRow, names: ReadonlyMap<DeviceId, string>): WireRo
     ...(device === undefined ? {} : { device }),
     ...(deviceName === undefined ? {} : { deviceName }),
     deleted,
+    ...(forgotten === undefined ? {} : { forgotten }),
   };
 }
 
@@ -105,6 +107,12 @@ export function mountRevisions(
     const space = await ownSpace(journals, context.get("session"), id);
     const row = await journals.revisionAt(space.id, nodeId(node), sequence);
     if (row === undefined) throw noNode(node, space.id);
+    if (row.forgotten === true) {
+      throw new ProblemError(
+        "version-forgotten",
+        `What node ${node} held at ${sequence} is no longer kept; choose a later version.`,
+      );
+    }
     const { meta, follows, chunks, lengths } = row;
     const content = { meta, follows, chunks: [...chunks] };
     return context.json(

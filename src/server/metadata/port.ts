@@ -2,6 +2,7 @@ import type { AccountId, ChunkId, CommitId, DeviceId, NodeId, SpaceId } from "#c
 import type { NodeKind } from "#core/node.ts";
 import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry, Restored } from "#protocol/feed.ts";
+import type { Collection } from "./collection.ts";
 
 /**
  * What the server remembers beside chunks' bytes. A few ports, one database: SQLite, PostgreSQL and
@@ -15,6 +16,8 @@ export interface Metadata extends AsyncDisposable {
   readonly scrub: ScrubIndex;
   /** What several processes over one database tell each other; none where there is only one. */
   readonly shared?: Shared;
+  /** Absent where what is stored cannot be collected. */
+  readonly collection?: Collection;
 }
 
 /** One journal has grown to `sequence`; or nobody knows which have, because some news was lost. */
@@ -178,6 +181,8 @@ export type RevisionRow = NodeRow & {
   readonly follows: number;
   readonly timeMs: number;
   readonly device: DeviceId | undefined;
+  /** Its chunks are no longer known, and none is named. */
+  readonly forgotten?: true;
 };
 
 export type NameSlot = { readonly parent: NodeId; readonly key: string };

@@ -16,7 +16,9 @@ export async function appendTo(
   const { entry } = append;
   const owner = raw(space);
   const chunks = [...new Set(namedChunks(entry))].map(raw);
-  if (chunks.length > 0 && !(await link(run, owner, chunks))) return "missing-chunks";
+  if (chunks.length > 0 && !(await link(run, owner, chunks, entry.sequence))) {
+    return "missing-chunks";
+  }
   const { text, chunks: ids } = writeEntry(entry);
   const [sequence, chain] = [entry.sequence, raw(entry.chain)];
   await run(
@@ -32,16 +34,21 @@ export async function appendTo(
 }
 
 /** Links chunks for good; false when one is not held. Links go only under the space's lock. */
-async function link(run: Run, owner: Uint8Array, chunks: readonly Uint8Array[]): Promise<boolean> {
+async function link(
+  run: Run,
+  owner: Uint8Array,
+  chunks: readonly Uint8Array[],
+  sequence: number,
+): Promise<boolean> {
   const held = await run(
     "SELECT count(*) AS held FROM links WHERE space = $1 AND chunk = ANY ($2::bytea[])",
     [owner, chunks],
   );
   if (integerOf(held.rows[0] ?? {}, "held") !== chunks.length) return false;
   await run(
-    `UPDATE links SET lease_ms = NULL
-     WHERE space = $1 AND chunk = ANY ($2::bytea[]) AND lease_ms IS NOT NULL`,
-    [owner, chunks],
+    `UPDATE links SET lease_ms = NULL, touched = $3
+     WHERE space = $1 AND chunk = ANY ($2::bytea[])`,
+    [owner, chunks, sequence],
   );
   return true;
 }

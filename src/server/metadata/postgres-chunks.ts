@@ -2,7 +2,7 @@ import { chunkId, type AccountId, type ChunkId, type SpaceId } from "#core/ids.t
 import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import { lockSpace, type PostgresDatabase, type Run } from "./postgres-database.ts";
-import { hexOf, integerOf, raw, textOf } from "./rows.ts";
+import { hexOf, integerOf, packSizes, raw, textOf } from "./rows.ts";
 
 /**
  * Where chunks lie and which space holds them, in a PostgreSQL database. Whoever writes locks the
@@ -39,6 +39,10 @@ export class PostgresChunks implements ChunkIndex {
     const wanted = rawSet(ids);
     return this.#database.write(async (run) => {
       await lockSpace(run, space);
+      // What is there stays until this is over: a collector that wants it waits, or leaves it.
+      await run("SELECT FROM chunks WHERE id = ANY ($1::bytea[]) ORDER BY id FOR KEY SHARE", [
+        wanted,
+      ]);
       const used = await place(run, written);
       const gone = await run(
         `SELECT w.id FROM unnest($1::bytea[]) AS w (id)
@@ -84,11 +88,13 @@ export class PostgresChunks implements ChunkIndex {
 /** Gives the packs in which any chunk lies then; of the others no row stays. */
 async function place(run: Run, written: readonly ChunkPlace[]): Promise<Set<string>> {
   if (written.length === 0) return new Set();
-  const names = [...new Set(written.map(({ pack }) => pack))].toSorted();
+  const sizes = packSizes(written);
+  const names = [...sizes.keys()].toSorted();
   await run(
-    `INSERT INTO packs (name) SELECT w.name FROM unnest($1::text[]) AS w (name)
+    `INSERT INTO packs (name, size_bytes)
+     SELECT w.name, w.size_bytes FROM unnest($1::text[], $2::bigint[]) AS w (name, size_bytes)
      ON CONFLICT (name) DO NOTHING`,
-    [names],
+    [names, names.map((name) => sizes.get(name) ?? 0)],
   );
   const places = written.toSorted((left, right) => (left.id < right.id ? -1 : 1));
   // What somebody has stored before is written again, and dropped: the first place stays.

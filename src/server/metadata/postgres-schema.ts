@@ -177,4 +177,27 @@ ALTER TABLE chunks ADD COLUMN quarantined integer NOT NULL DEFAULT 0;
 CREATE INDEX chunks_quarantined ON chunks (id) WHERE quarantined = 1;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, QUARANTINE];
+/**
+ * What collecting needs: which entry named a chunk last, which contents are forgotten, how large a
+ * pack is and since when nothing lies in it, objects without a row, and whose turn it is.
+ */
+const COLLECTION = `
+ALTER TABLE links ADD COLUMN touched bigint NOT NULL DEFAULT 0;
+ALTER TABLE contents ADD COLUMN forgotten integer NOT NULL DEFAULT 0;
+ALTER TABLE packs ADD COLUMN size_bytes bigint NOT NULL DEFAULT 0;
+ALTER TABLE packs ADD COLUMN doomed_ms bigint;
+UPDATE packs p SET size_bytes = c.ends FROM
+  (SELECT pack, max(offset_bytes + length_bytes) AS ends FROM chunks GROUP BY pack) c
+  WHERE c.pack = p.number;
+CREATE TABLE strays (
+  name text COLLATE "C" PRIMARY KEY,
+  seen_ms bigint NOT NULL
+);
+CREATE TABLE turns (
+  name text COLLATE "C" PRIMARY KEY,
+  holder text NOT NULL,
+  until_ms bigint NOT NULL
+);
+`;
+
+export const MIGRATIONS: readonly string[] = [FIRST, QUARANTINE, COLLECTION];

@@ -6,8 +6,10 @@ import { giveBackAttempt, takeAttempt } from "./postgres-attempts.ts";
 import { PostgresChunks } from "./postgres-chunks.ts";
 import { clientConfig, PostgresDatabase } from "./postgres-database.ts";
 import { PostgresJournals } from "./postgres-journals.ts";
+import { PostgresLinks } from "./postgres-links.ts";
 import { PostgresScrub } from "./postgres-scrub.ts";
 import { PostgresNews } from "./postgres-news.ts";
+import { PostgresPacks } from "./postgres-packs.ts";
 
 /**
  * Metadata in a PostgreSQL database, which any number of processes may have open. Calls fail with
@@ -26,6 +28,7 @@ export async function openPostgresMetadata(
     accounts: new PostgresAccounts(database),
     journals: new PostgresJournals(database),
     chunks: new PostgresChunks(database),
+    collection: { links: new PostgresLinks(database), packs: new PostgresPacks(database) },
     scrub: new PostgresScrub(database),
     shared: {
       listen: (heard) => news.listen(heard),

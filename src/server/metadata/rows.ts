@@ -2,7 +2,7 @@ import { assert } from "#core/assert.ts";
 import { accountId, chunkId, deviceId, nodeId, spaceId, type ChunkId } from "#core/ids.ts";
 import type { NodeKind } from "#core/node.ts";
 import type { Restored } from "#protocol/feed.ts";
-import type { Head, NodeRow, RevisionRow, SpaceKeys, SpaceRow } from "./port.ts";
+import type { ChunkPlace, Head, NodeRow, RevisionRow, SpaceKeys, SpaceRow } from "./port.ts";
 
 /** A row as a SQL database gives it: ids and hashes as bytes, flags as 0 and 1. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -77,6 +77,15 @@ function unpackLengths(bytes: Uint8Array): number[] {
   return Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true));
 }
 
+/** How long packs are, as far as these chunks reach. */
+export function packSizes(written: readonly ChunkPlace[]): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { pack, offsetBytes, lengthBytes } of written) {
+    sizes.set(pack, Math.max(sizes.get(pack) ?? 0, offsetBytes + lengthBytes));
+  }
+  return sizes;
+}
+
 function kindOf(row: Row): NodeKind {
   const kind = textOf(row, "type");
   assert(kind === "file" || kind === "folder" || kind === "symlink", `node kind ${kind}`);
@@ -84,8 +93,8 @@ function kindOf(row: Row): NodeKind {
 }
 
 /** Columns of a node or revision `n` and of its content `c`, as `nodeOf` reads them. */
-const NODE_COLUMNS =
-  "n.id, n.type, n.parent, n.name, n.key, n.crev, n.lrev, n.deleted, c.meta, c.chunks, c.lengths";
+const NODE_COLUMNS = `n.id, n.type, n.parent, n.name, n.key, n.crev, n.lrev, n.deleted,
+  c.meta, c.chunks, c.lengths, c.forgotten`;
 
 /** Nodes `n`, as they are. */
 export const NODES = `SELECT ${NODE_COLUMNS} FROM nodes n
@@ -138,6 +147,7 @@ function revisionBy(idOf: IdReader, time: string): (row: Row) => RevisionRow {
       follows: integerOf(row, "follows"),
       timeMs: integerOf(row, time),
       device: device === null ? undefined : deviceId(device),
+      ...(row["forgotten"] === 1 ? { forgotten: true } : {}),
     };
   };
 }

@@ -37,7 +37,9 @@ function statements(file: SqliteFile) {
          $deleted, $timeMs, $device)`,
     ),
     linked: file.prepare("SELECT 1 AS linked FROM links WHERE space = ? AND chunk = ?"),
-    link: file.prepare("UPDATE links SET lease_ms = NULL WHERE space = ? AND chunk = ?"),
+    link: file.prepare(
+      "UPDATE links SET lease_ms = NULL, touched = ? WHERE space = ? AND chunk = ?",
+    ),
   };
 }
 
@@ -55,7 +57,7 @@ export class SqliteAppender {
     const chunks = [...new Set(namedChunks(entry))].map(raw);
     const held = chunks.every((chunk) => this.#sql.linked.get(owner, chunk) !== undefined);
     if (!held) return "missing-chunks";
-    for (const chunk of chunks) this.#sql.link.run(owner, chunk);
+    for (const chunk of chunks) this.#sql.link.run(entry.sequence, owner, chunk);
     this.#appendEntry(owner, entry);
     this.#appendNodes(owner, append);
     return "appended";

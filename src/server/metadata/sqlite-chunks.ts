@@ -2,7 +2,7 @@ import type { AccountId, ChunkId, SpaceId } from "#core/ids.ts";
 import { chunkGone, HELD, placeOf } from "./chunk-rows.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
-import { integerOf, raw } from "./rows.ts";
+import { integerOf, packSizes, raw } from "./rows.ts";
 
 function statements(file: SqliteFile) {
   return {
@@ -12,7 +12,9 @@ function statements(file: SqliteFile) {
        JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = ?`,
     ),
     stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ? AND quarantined = 0"),
-    addPack: file.prepare("INSERT INTO packs (name) VALUES (?) ON CONFLICT (name) DO NOTHING"),
+    addPack: file.prepare(
+      "INSERT INTO packs (name, size_bytes) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+    ),
     inPack: file.prepare("SELECT 1 AS used FROM chunks WHERE pack = ? LIMIT 1"),
     dropPack: file.prepare("DELETE FROM packs WHERE number = ?"),
     pack: file.prepare("SELECT number FROM packs WHERE name = ?"),
@@ -98,8 +100,9 @@ export class SqliteChunks implements ChunkIndex {
   /** Gives the packs in which any chunk lies then; of the others no row stays. */
   #place(written: readonly ChunkPlace[]): Set<string> {
     const numbers = new Map<string, number>();
+    const sizes = packSizes(written);
     for (const { id, pack, offsetBytes, lengthBytes } of written) {
-      const number = numbers.get(pack) ?? this.#packNumber(pack);
+      const number = numbers.get(pack) ?? this.#packNumber(pack, sizes.get(pack) ?? 0);
       numbers.set(pack, number);
       this.#sql.addChunk.run(raw(id), number, offsetBytes, lengthBytes);
     }
@@ -111,8 +114,8 @@ export class SqliteChunks implements ChunkIndex {
     return used;
   }
 
-  #packNumber(name: string): number {
-    this.#sql.addPack.run(name);
+  #packNumber(name: string, sizeBytes: number): number {
+    this.#sql.addPack.run(name, sizeBytes);
     const row = this.#sql.pack.get(name);
     return integerOf(row ?? {}, "number");
   }

@@ -192,6 +192,28 @@ ALTER TABLE chunks ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX chunks_quarantined ON chunks (id) WHERE quarantined = 1;
 `;
 
+/**
+ * What collecting needs: which entry named a chunk last, which contents are forgotten, how large a
+ * pack is and since when nothing lies in it, objects without a row, and whose turn it is.
+ */
+const COLLECTION = `
+ALTER TABLE links ADD COLUMN touched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contents ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE packs ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE packs ADD COLUMN doomed_ms INTEGER;
+UPDATE packs SET size_bytes = coalesce(
+  (SELECT max(offset_bytes + length_bytes) FROM chunks WHERE pack = number), 0);
+CREATE TABLE strays (
+  name TEXT PRIMARY KEY,
+  seen_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE turns (
+  name TEXT PRIMARY KEY,
+  holder TEXT NOT NULL,
+  until_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`;
+
 export const MIGRATIONS: readonly string[] = [
   FIRST,
   SEALED_SPACES,
@@ -199,6 +221,7 @@ export const MIGRATIONS: readonly string[] = [
   JOIN_MESSAGES,
   RESTORES,
   QUARANTINE,
+  COLLECTION,
 ];
 
 /** "LKST": marks the file as ours in SQLite's header. */

@@ -3,6 +3,8 @@ import { SqliteAccounts } from "./sqlite-accounts.ts";
 import { SqliteChunks } from "./sqlite-chunks.ts";
 import { SqliteFile } from "./sqlite-file.ts";
 import { SqliteJournals } from "./sqlite-journals.ts";
+import { SqliteLinks } from "./sqlite-links.ts";
+import { SqlitePacks } from "./sqlite-packs.ts";
 import { SqliteScrub } from "./sqlite-scrub.ts";
 
 /**
@@ -17,6 +19,7 @@ export async function openSqliteMetadata(path: string): Promise<Metadata> {
     accounts: new SqliteAccounts(file),
     journals: new SqliteJournals(file),
     chunks: new SqliteChunks(file),
+    collection: { links: new SqliteLinks(file), packs: new SqlitePacks(file) },
     scrub: new SqliteScrub(file),
     [Symbol.asyncDispose]: async () => file[Symbol.dispose](),
   };

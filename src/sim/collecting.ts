@@ -1,0 +1,229 @@
+import { toHex } from "#core/bytes.ts";
+import type { ChunkId } from "#core/ids.ts";
+import type { Clock } from "#core/world.ts";
+import { Collector, type CollectorRules } from "#server/collector.ts";
+import { nodeDigest } from "#server/digest.ts";
+import type { Collection, ContentRow } from "#server/metadata/collection.ts";
+import { Draw } from "./chance.ts";
+import { readingFaults } from "./journal-oracle.ts";
+import { Actor, type Scheduler } from "./scheduler.ts";
+import type { VirtualServer } from "./virtual-server.ts";
+
+/** A server that forgets within seconds what others keep for months. */
+export type Collecting = {
+  readonly everyMs: number;
+  /** How long every version stays; of days there are none in a story. */
+  readonly keptMs: number;
+  readonly graceMs: number;
+  /** How far the collector's clock is ahead: with three days, all that is staged is overdue. */
+  readonly aheadMs: number;
+  /** So many small packs are merged. */
+  readonly smallPacks: number;
+};
+
+const LEASE_MS = 72 * 60 * 60 * 1_000;
+const HOUR_MS = 60 * 60 * 1_000;
+/** Later than any upload that is under way in a story ends. */
+const STRAY_MS = 24 * HOUR_MS;
+/** Others do more between two steps of it than between two of theirs. */
+const WEIGHT = 0.3;
+/** Share of runs that end somewhere, in one of so many calls. */
+const KILLED = 0.2;
+const MOST_CALLS = 25;
+/** Runs after which nothing is left that nobody needs. */
+const LAST_RUNS = 5;
+
+const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+export function drawCollecting(draw: Draw): Collecting {
+  return {
+    everyMs: draw.pick([20, 200, 1_000]),
+    keptMs: draw.pick([0, 0, 0, 500]),
+    graceMs: draw.pick([0, 0, 300]),
+    aheadMs: draw.chance(0.3) ? LEASE_MS : 0,
+    smallPacks: draw.pick([2, 4, 16]),
+  };
+}
+
+type StoryWorld = {
+  readonly swarm: { readonly seed: number; readonly collecting: Collecting | null };
+  readonly scheduler: Scheduler;
+  readonly server: VirtualServer;
+  readonly happened: Set<string>;
+};
+
+/** Runs collectors beside a story's devices, each call of one with a turn of its own. */
+export class CollectorAtWork {
+  readonly #rules: CollectorRules;
+  readonly #options: Collecting;
+  readonly #scheduler: Scheduler;
+  readonly #server: VirtualServer;
+  readonly #clock: Clock;
+  readonly #draw: Draw;
+  readonly #happened: Set<string>;
+  #actor = new Actor("collector", WEIGHT);
+  readonly #wrong: string[] = [];
+  #laterMs = 0;
+  /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
+  #callsLeft: number | null = null;
+  #isOver = false;
+
+  private constructor(options: Collecting, world: StoryWorld) {
+    this.#options = options;
+    this.#scheduler = world.scheduler;
+    this.#server = world.server;
+    this.#draw = new Draw(world.swarm.seed, "collector");
+    this.#happened = world.happened;
+    const { keptMs, graceMs } = options;
+    this.#rules = {
+      retention: { allMs: keptMs, dailyMs: 0 },
+      graceMs,
+      packGraceMs: graceMs,
+      strayMs: STRAY_MS,
+      manySmallPacks: options.smallPacks,
+    };
+    const standing = (): never => {
+      throw new Error("a collector waits for nothing");
+    };
+    this.#clock = {
+      nowMs: () => this.#server.nowMs + options.aheadMs + this.#laterMs,
+      monotonicMs: standing,
+      sleep: standing,
+      today: standing,
+    };
+    this.#server.onEnd = () => this.#kill();
+    this.#wait();
+  }
+
+  /** Null where every version stays. */
+  static of(world: StoryWorld): CollectorAtWork | null {
+    const { collecting } = world.swarm;
+    return collecting === null ? null : new CollectorAtWork(collecting, world);
+  }
+
+  /** From now on nothing is collected, until the story is judged. */
+  end(): void {
+    this.#isOver = true;
+    this.#kill();
+  }
+
+  /**
+   * What is wrong now that all is at rest: something went too early, or, after some runs more,
+   * something that nobody needs is still there, or something that is needed is not.
+   */
+  async faults(): Promise<string[]> {
+    const { collection, space, packs, scrub } = this.#server;
+    const contents = await collection.links.contents(space, 1_000_000);
+    const wrong = [...this.#wrong, ...this.#tooEarly(contents)];
+    for (let run = 0; run < LAST_RUNS; run++) {
+      this.#laterMs += 2 * STRAY_MS + LEASE_MS;
+      await this.#collector(collection, { ...this.#rules, graceMs: 0, packGraceMs: 0 }).run();
+    }
+    wrong.push(...(await readingFaults(this.#server)));
+    const kept = await collection.links.contents(space, 1_000_000);
+    const needed = new Set(kept.flatMap(({ chunks }) => chunks));
+    const links = await collection.links.links(space, 1_000_000);
+    for (const { chunk } of links) {
+      if (!needed.has(chunk)) wrong.push(`chunk ${chunk} is held and nobody needs it`);
+    }
+    const rows = await collection.packs.packs(1_000_000);
+    const stored = new Set<ChunkId>();
+    for (const { name } of rows) {
+      for (const { id } of await scrub.inPack(name)) stored.add(id);
+    }
+    for (const id of stored) {
+      if (!needed.has(id)) wrong.push(`chunk ${id} is stored and nobody needs it`);
+    }
+    const objects = await Array.fromAsync(packs.list());
+    const strays = objects.length - rows.length;
+    // A store most of which is unknown stays as it is.
+    if (strays < 0 || (strays > 0 && strays <= rows.length)) {
+      wrong.push(`${objects.length} packs are stored, ${rows.length} are known`);
+    }
+    for (const { name, sizeBytes, liveBytes } of rows) {
+      if (2 * liveBytes < sizeBytes)
+        wrong.push(`of ${sizeBytes} bytes of ${name} ${liveBytes} live`);
+    }
+    return wrong;
+  }
+
+  #tooEarly(contents: readonly ContentRow[]): string[] {
+    const wrong: string[] = [];
+    for (const [at, content] of contents.entries()) {
+      const { node, sequence, forgotten, isLast, deletedMs } = content;
+      if (!forgotten) continue;
+      const endMs = isLast ? deletedMs : contents[at + 1]?.timeMs;
+      if (endMs === null) wrong.push(`what node ${node} holds was forgotten`);
+      else if (endMs === undefined || endMs + this.#options.keptMs > this.#clock.nowMs()) {
+        wrong.push(`version ${sequence} of node ${node} was forgotten too early`);
+      }
+    }
+    return wrong;
+  }
+
+  #wait(): void {
+    if (this.#isOver) return;
+    const waitMs = this.#draw.between(1, 2 * this.#options.everyMs);
+    this.#scheduler.after(waitMs, this.#actor, "begins", () => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    const actor = this.#actor;
+    const { links, packs } = this.#server.collection;
+    const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
+    const collection = { links: turns(links), packs: turns(packs) };
+    this.#callsLeft = this.#draw.chance(KILLED) ? this.#draw.below(MOST_CALLS) : null;
+    let report;
+    try {
+      report = await this.#collector(collection, this.#rules).run();
+    } catch (error) {
+      this.#wrong.push(`a collector failed: ${String(error)}`);
+      return;
+    }
+    if (actor !== this.#actor) return;
+    if (report !== "busy") {
+      const { spaces, removed, merged } = report;
+      if (spaces.some(({ versions }) => versions > 0)) this.#happened.add("collector: forgot");
+      if (spaces.some(({ ended }) => ended > 0)) this.#happened.add("collector: swept");
+      if (removed > 0) this.#happened.add("collector: removed a pack");
+      if (merged > 0) this.#happened.add("collector: merged");
+    }
+    this.#wait();
+  }
+
+  #collector(collection: Collection, rules: CollectorRules): Collector {
+    const { packs, journals, scrub } = this.#server;
+    const stores = { packs, journals, scrub, collection };
+    const world = { ...stores, clock: this.#clock, chance: this.#draw };
+    return new Collector({ ...world, digest: nodeDigest, log: SILENT }, rules);
+  }
+
+  /** The same port, each call of which waits for its turn. */
+  #withTurns<T extends object>(port: T, actor: Actor): T {
+    return new Proxy(port, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name);
+        if (typeof method !== "function") return method;
+        return (...values: unknown[]) => {
+          const work = () => Reflect.apply(method, target, values) as Promise<unknown>;
+          const done = this.#scheduler.call(actor, `collects: ${String(name)}`, work);
+          if (this.#callsLeft !== null && this.#callsLeft-- === 0) this.#kill();
+          // Who has ended hears nothing of what it had asked for.
+          return new Promise<unknown>((resolve, reject) => {
+            done.then(
+              (value) => void (actor.alive && resolve(value)),
+              (error: unknown) => void (actor.alive && reject(error as Error)),
+            );
+          });
+        };
+      },
+    });
+  }
+
+  /** It ends wherever it is, and another one begins some time. */
+  #kill(): void {
+    this.#scheduler.orphan(this.#actor, this.#draw);
+    this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, WEIGHT);
+    this.#wait();
+  }
+}
