@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { IgnoreRules } from "./ignore.ts";
 
 suite("ignore rules", () => {
@@ -20,6 +22,23 @@ suite("ignore rules", () => {
     for (const name of ["a.txt", "tmp", ".env", "report~", "DS_Store"]) {
       assert(!rules.decide(name, false).ignored, name);
     }
+  });
+
+  test("IG1, EN7: after 200,000 names the next one is judged alike, and they are forgotten", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const usedMib = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed / 2 ** 20;
+    };
+    const rules = new IgnoreRules();
+    const before = usedMib();
+    for (let n = 0; n < 200_000; n++) {
+      const name = n % 2 === 0 ? `a file of some person, number ${n}` : `x${n}.tmp`;
+      assert.equal(rules.ignoresEntry(`folder/${name}`, false), n % 2 === 1);
+    }
+    const grown = usedMib() - before;
+    assert.ok(grown < 8, `${grown} MiB are kept`);
   });
 
   test("IG2: a rule of a deeper folder decides over one above it, and is named by file, line and text", () => {

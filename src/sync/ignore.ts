@@ -21,17 +21,40 @@ export type IgnoreVerdict = {
   readonly rule: { readonly file: string; readonly line: number; readonly pattern: string } | null;
 };
 
-type Rules = { readonly file: string; readonly matcher: Ignore };
+/** The matcher remembers its verdict on each path for good: after so many paths it begins anew. */
+const MAX_REMEMBERED_PATHS = 8_192;
 
-function compile(file: string, lines: readonly string[]): Rules {
+/** The rules of one file. */
+class Rules {
+  readonly file: string;
+  readonly #lines: readonly string[];
+  #matcher: Ignore;
+  #asked = 0;
+
+  constructor(file: string, lines: readonly string[]) {
+    this.file = file;
+    this.#lines = lines;
+    this.#matcher = compile(lines);
+  }
+
+  test(path: string): ReturnType<Ignore["test"]> {
+    if (this.#asked++ >= MAX_REMEMBERED_PATHS) {
+      this.#matcher = compile(this.#lines);
+      this.#asked = 1;
+    }
+    return this.#matcher.test(path);
+  }
+}
+
+function compile(lines: readonly string[]): Ignore {
   const matcher = ignore({ ignorecase: false });
   lines.forEach((pattern, index) => {
     matcher.add({ pattern, mark: String(index + 1) });
   });
-  return { file, matcher };
+  return matcher;
 }
 
-const BUILT_IN = compile("", DEFAULT_PATTERNS);
+const BUILT_IN = new Rules("", DEFAULT_PATTERNS);
 
 /** The ignore rules of a tree: built-in ones, then each folder's own, the deepest last. */
 export class IgnoreRules {
@@ -42,7 +65,7 @@ export class IgnoreRules {
     if (text === null) return this.#byFolder.delete(folder);
     if (this.#byFolder.get(folder)?.text === text) return false;
     const file = joinPath(folder, IGNORE_FILE);
-    this.#byFolder.set(folder, { text, rules: compile(file, text.split(/\r?\n/)) });
+    this.#byFolder.set(folder, { text, rules: new Rules(file, text.split(/\r?\n/)) });
     return true;
   }
 
@@ -71,7 +94,7 @@ export class IgnoreRules {
   #decideOne(names: readonly string[], isFolder: boolean): IgnoreVerdict {
     let verdict: IgnoreVerdict = { ignored: false, rule: null };
     const apply = (rules: Rules, relative: string): void => {
-      const result = rules.matcher.test(isFolder ? `${relative}/` : relative);
+      const result = rules.test(isFolder ? `${relative}/` : relative);
       if (result.ignored && result.rule !== undefined) {
         const { pattern, mark } = result.rule;
         verdict = { ignored: true, rule: { file: rules.file, line: Number(mark), pattern } };
@@ -89,5 +112,5 @@ export class IgnoreRules {
 }
 
 function isBuiltIn(name: string): boolean {
-  return BUILT_IN.matcher.test(name).ignored;
+  return BUILT_IN.test(name).ignored;
 }
