@@ -47,7 +47,7 @@ export async function* fetchAhead(
   } finally {
     // What was asked for in vain is not waited for.
     over.abort();
-    await Promise.allSettled(asking.map(({ others }) => others.return?.()));
+    await Promise.allSettled(asking.map(async ({ others }) => others.return?.()));
   }
 }
 
