@@ -14,7 +14,10 @@ export function withKeeping(command: Command): Command {
     .option("--collect-grace <time>", "how long chunks stay after that (default: 72h)");
 }
 
-/** By its own settings, whatever else the flags say; its data folder is this home's unless something else is said. */
+/**
+ * By its own settings, whatever else the flags say; its data folder is this home's unless something
+ * else is said.
+ */
 export function serverConfig(flags: ServerFlags): ServerConfig {
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
   const given = SETTINGS.map((setting) => [setting, flags[setting]]).filter(([, value]) => value);
