@@ -144,15 +144,19 @@ export type Scene = {
   readonly link: (machine: Machine, name: string, by?: string) => Promise<void>;
 };
 
-/** A server that runs, and an account at it. */
-export async function openScene(outer: string, isPlain: boolean): Promise<Scene> {
+/** A server that runs, and an account at it; `dedup`: whom a sealed space shares chunks with. */
+export async function openScene(
+  outer: string,
+  isPlain: boolean,
+  dedup: "shared" | "private" = "shared",
+): Promise<Scene> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const server = new Machine(outer, "S");
   server.start("serve", "--data", join(outer, "data"), "--host", "127.0.0.1", "--port", `${port}`);
   while (!(await fetch(`${url}/v1/server`).catch(() => null))) await sleep(POLL_MS);
   const who = ["--account", "anna"];
-  const space = isPlain ? ["--space", "plain"] : [];
+  const space = isPlain ? ["--space", "plain"] : ["--dedup", dedup];
   await server.run("account", "create", "--server", url, ...who);
   return {
     server,

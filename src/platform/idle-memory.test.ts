@@ -29,7 +29,9 @@ test("EN7: a process that rests gives memory back once after work, and never dur
   const garbage = process.memoryUsage().heapUsed;
   await look();
   assert.equal(released, 1, "while it goes on resting");
-  let kept: number[][] | null = Array.from({ length: 2_000 }, () => new Array(1_000).fill(1));
+  let kept: number[][] | null = Array.from({ length: 2_000 }, () =>
+    Array.from({ length: 1_000 }, () => 1),
+  );
   work(400);
   assert.equal(kept.length, 2_000);
   kept = null;

@@ -72,9 +72,9 @@ class WalkedFolder {
   }
 
   /**
-   * True when it still stands where it was walked to: the system names each folder above it. What is
-   * done within a moment of that is as if it had been done just then: a folder that leaves meanwhile
-   * takes it along. `moves`: how often this program itself has moved something.
+   * True when it still stands where it was walked to: the system names each folder above it. What
+   * is done within a moment of that is as if it had been done just then: a folder that leaves
+   * meanwhile takes it along. `moves`: how often this program itself has moved something.
    */
   stands(moves: number): boolean {
     const nowMs = performance.now();

@@ -33,8 +33,8 @@ export class SqliteTreeStore implements TreeStore {
   /** Rows by id, oldest first; this process alone writes rows. */
   readonly #cache = new Map<NodeId, NodeRow>();
   /**
-   * Rows that do not agree, by id, from when they were first asked for: each turn of the engine asks
-   * for all of them again and again, and they are nobody's in a folder that is in sync.
+   * Rows that do not agree, by id, from when they were first asked for: each turn of the engine
+   * asks for all of them again and again, and they are nobody's in a folder that is in sync.
    */
   #differing: Map<NodeId, NodeRow> | null = null;
   #isInOrder = false;

@@ -1,8 +1,7 @@
 import type { cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
-import { deviceId, ROOT_NODE, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
-import { foldName, plainNameKey, splitPath } from "#core/names.ts";
-import { samePlace } from "#core/node.ts";
+import { deviceId, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
+import { foldName, plainNameKey } from "#core/names.ts";
 import type { Log } from "#core/world.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
@@ -10,15 +9,15 @@ import { nodeDigest } from "#server/digest.ts";
 import { writeCursor } from "#server/cursor.ts";
 import { Engine } from "#sync/engine.ts";
 import { plainSeal } from "#sync/plain-seal.ts";
-import { pathOf } from "#sync/paths.ts";
 import type { Disk, Remote, Seal } from "#sync/ports.ts";
 import { acceptRestore, readPosition } from "#sync/settings.ts";
-import type { FileKey, NodeRow } from "#sync/tree.ts";
+import type { NodeRow } from "#sync/tree.ts";
 import { Ambush } from "./ambush.ts";
 import { Draw } from "./chance.ts";
 import { judgeStep } from "./conduct.ts";
 import type { Cheater } from "./cheater.ts";
 import type { ConflictOracle } from "./conflict-oracle.ts";
+import { judgeDeletions } from "./deletion-oracle.ts";
 import { DiskOracle } from "./disk-oracle.ts";
 import { EditOracle } from "./edit-oracle.ts";
 import { Forgotten } from "./forgotten.ts";
@@ -33,8 +32,6 @@ import { Actor, type Scheduler } from "./scheduler.ts";
 import type { SealedAccount } from "./sealed-account.ts";
 import { Keyring, sealedDoors } from "./sealed-doors.ts";
 import { CHUNKS, SIZES } from "./sealing.ts";
-import { isIgnored } from "./oracle.ts";
-import type { SyncedSide } from "#sync/tree.ts";
 import { judgeStore } from "./store-oracle.ts";
 import { isForgetful, type Swarm } from "./swarm.ts";
 import { MachineTime, virtualClock } from "./virtual-clock.ts";
@@ -63,8 +60,6 @@ const STOPS = new Set([
   "device-unknown",
   "epoch-unknown",
 ]);
-/** From the last look to the commit it takes less than this. */
-const PUT_BACK_NS = 4_000_000_000n;
 
 export type DeviceWorld = {
   readonly swarm: Swarm;
@@ -474,90 +469,26 @@ export class Device {
       draw,
       faults: () => (this.plight.faulty ? faulty : calm),
       isCut: () => this.plight.cutOff,
-      onCommit: (commit) => this.#judgeDeletes(commit),
+      onCommit: (commit) => this.#judgeCommit(commit),
       onCall: () => this.calls++,
       traffic: this.traffic,
       accuse,
     };
   }
 
-  /** A deletion is only ever sent for what is not at its place on this disk. */
-  #judgeDeletes(commit: Commit): void {
-    const { accuse, scheduler } = this.#world;
+  /** Judges what is sent for the first time. */
+  #judgeCommit(commit: Commit): void {
+    const { accuse, scheduler, swarm } = this.#world;
     scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
     this.#sent.add(commit.commitId);
     // What is sent again was planned when it was first sent; what a power cut brings back was not
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
     this.#judged.add(commit.commitId);
-    this.#edits.judge(commit, this.store);
-    this.#judgeMany(commit);
-    for (const change of commit.changes) {
-      if (change.kind !== "delete") continue;
-      const synced = this.store.get(change.node)?.synced;
-      const path = synced ? this.#syncedPath(change.node) : null;
-      const inode = path === null ? null : this.disk.peek(path);
-      // A look believes at once what another thing has the name of.
-      if (inode === null && synced) this.#judgeMoved(synced);
-      if (inode === null || synced === undefined || synced === null) continue;
-      if (this.disk.statOf(inode).file !== synced.file) continue;
-      if (path !== null && this.#isOthers(synced.file, path, commit)) continue;
-      // Whoever has just put it back is quicker than any look.
-      const nowNs = this.disk.tickNs();
-      if (nowNs - inode.ctimeNs < PUT_BACK_NS) continue;
-      accuse(`${this.name} deletes ${path} although it stands there`);
-    }
-  }
-
-  /**
-   * Another node stands there with that very inode, and the others hear of it with the deletion: a
-   * file that was renamed over another one, and back.
-   */
-  #isOthers(file: FileKey, path: string, { changes }: Commit): boolean {
-    return this.store.holding(file).some(({ id, local, remote }) => {
-      if (local === null || pathOf(this.store, "local", id) !== path) return false;
-      const isSent = changes.some((each) => {
-        return each.node === id && (each.kind === "move" || each.kind === "create");
-      });
-      return isSent || (remote !== null && samePlace(local, remote));
-    });
-  }
-
-  /** Two looks at everything have missed a folder that is deleted: it stands nowhere else (SC6). */
-  #judgeMoved({ file, name }: SyncedSide): void {
-    const folder = this.disk.byKey(file);
-    if (folder?.kind !== "folder" || this.store.holding(file).length > 0) return;
-    for (const { path, inode } of this.disk.tree()) {
-      if (inode !== folder || isIgnored(path) || this.#isBarred(path)) continue;
-      this.#world.accuse(`${this.name} deletes ${name}, which stands at ${path}`);
-    }
-  }
-
-  #isBarred(path: string): boolean {
-    const names = splitPath(path);
-    return names.some((_, at) => this.disk.peek(names.slice(0, at + 1).join("/"))?.barred === true);
-  }
-
-  /** So many deletions at once that somebody has to be asked were approved by somebody. */
-  #judgeMany({ changes }: Commit): void {
-    const limits = limitsOf(this.#world.swarm.holding, this.index);
-    const deletes = changes.filter((each) => each.kind === "delete" && each.approved !== true);
-    if (limits === null || deletes.length < limits.nodes) return;
-    const of = this.store.count("remote");
-    if (deletes.length < limits.share * of) return;
-    this.#world.accuse(`${this.name} sends ${deletes.length} deletions of ${of} and asked nobody`);
-  }
-
-  #syncedPath(id: NodeId): string | null {
-    const names: string[] = [];
-    for (let at = id; at !== ROOT_NODE;) {
-      const row = this.store.get(at);
-      const place = at === id ? row?.synced : (row?.local ?? row?.synced);
-      if (!place || names.length > 20) return null;
-      names.unshift(place.name);
-      at = place.parent;
-    }
-    return names.join("/");
+    const { name, disk, store } = this;
+    this.#edits.judge(commit, store);
+    const limits = limitsOf(swarm.holding, this.index);
+    judgeDeletions({ name, disk, store, limits, accuse }, commit);
   }
 
   #sweepLater(engine: Engine, actor: Actor, delayMs: number): void {

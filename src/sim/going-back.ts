@@ -30,8 +30,8 @@ export function isAnnounced({ sealed, holding }: Swarm): boolean {
 }
 
 /**
- * The server goes back while all rest. What is wrong afterwards: each disk has to be as it was, with
- * nothing twice and nothing back that was deleted (SL18).
+ * The server goes back while all rest. What is wrong afterwards: each disk has to be as it was,
+ * with nothing twice and nothing back that was deleted (SL18).
  */
 export async function whenGoneBack(
   world: World & { readonly devices: readonly Device[] },

@@ -74,9 +74,9 @@ export const SENT_UNVERIFIED = [
     "    if (id.length === 0) {",
   ],
   [
-    "server/intake.ts",
-    "      if (toHex(digest.sha256(chunk)) === place.id) return",
-    "      if (chunk.length > 0) return",
+    "server/pack-reading.ts",
+    "(frame) => toHex(digest.sha256(frame.bytes)) === frame.id)",
+    "(frame) => frame.bytes.length > 0)",
   ],
 ] as const;
 
@@ -273,9 +273,9 @@ export const COMMIT_MUTANTS: readonly Mutant[] = [
     "",
   ]),
   mutant("other-chunk-sent", "A chunk is sent for another one's id (DL3).", [
-    "server/intake.ts",
-    "      const from = place.offsetBytes - offsetBytes;",
-    "      const from = (place.offsetBytes - offsetBytes) >> 1;",
+    "server/pack-reading.ts",
+    "    const from = at - offsetBytes;",
+    "    const from = (at - offsetBytes) >> 1;",
   ]),
   mutant("growth-is-not-told", "A waiting request is answered without what came (JN22).", [
     "server/http/feed.ts",

@@ -158,7 +158,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   mutant(
     "stage-trusted",
     "What a stopped staging left is put in place unverified (DL3).",
-    ["sync/stage.ts", "isSmall ? 0 : presentBytes);", "presentBytes);"],
+    ["sync/stage.ts", "isOpen ? await disk.stage.open(path) : 0;", "await disk.stage.open(path);"],
     ["sync/stage.ts", "    return this.#isChunk(chunk, bytes);", "    return bytes.length > 0;"],
     [
       "sync/stage.ts",

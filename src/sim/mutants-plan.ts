@@ -158,7 +158,8 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "What was changed and changed back counts as unchanged where somebody edited it (PL18).",
     [
       NORMALISE,
-      "  if (bodyMoved && remote.crev !== synced.crev && !sameBody(local.content, remote.content)) {",
+      "  if (bodyMoved && remote.crev !== synced.crev && " +
+        "!sameBody(local.content, remote.content)) {",
       `  const isTheirs = !sameBody(remote.content, synced.content);
   if (bodyMoved && isTheirs && !sameBody(local.content, remote.content)) {`,
     ],
@@ -168,7 +169,8 @@ export const PLAN_MUTANTS: readonly Mutant[] = [
     "Whoever has the bytes of a revision is level with it, whatever came between (PL18).",
     [
       "sync/tree.ts",
-      "  const isAsAgreed = synced?.crev === before.crev && sameBody(before.content, after.content);",
+      "  const isAsAgreed = synced?.crev === before.crev && " +
+        "sameBody(before.content, after.content);",
       "  const isAsAgreed = synced !== null && sameBody(synced.content, after.content);",
     ],
   ),

@@ -21,11 +21,6 @@ export const SEALED_MUTANTS: readonly Mutant[] = [
       '  return chain === facts.epoch.toString() ? "other-base" : "sound";',
     ],
   ),
-  mutant("kept-bytes-trusted", "What was kept of a chunk is taken for it without a look (SL17).", [
-    "sync/deltas.ts",
-    "if (bytes !== null && toHex(digest.sha256(bytes)) === raw) return bytes;",
-    "if (bytes !== null) return bytes;",
-  ]),
   mutant("old-keys-accepted", "The server takes commits that are closed with old keys (SS4).", [
     FITNESS,
     "  if (keyEpoch !== keys.keyEpoch || base.sequence < keys.keyEpochSequence) {",

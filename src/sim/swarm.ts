@@ -98,7 +98,7 @@ const HTTP_SHARE = 0.005;
  * Most bugs that many deeds find are found by few as well, and a story takes as long as its deeds:
  * what counts is the time until one is found. Long stories are for the rest.
  */
-const SHORT_SHARE = 0.9;
+const SHORT_SHARE = 0.75;
 const MOST_DEEDS = { short: 12, long: 40 } as const;
 const MOST_FATES = { short: 3, long: 8 } as const;
 

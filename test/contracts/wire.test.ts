@@ -97,6 +97,7 @@ describe("who may ask", () => {
         await bob.call("GET", fillRoute("events", { space }) + at),
         await bob.call("POST", fillRoute("chunksMissing", { space }), { json }),
         await bob.call("GET", fillRoute("chunksLacking", { space })),
+        await bob.call("GET", fillRoute("chunksRoom", { space })),
         await bob.call("POST", fillRoute("chunks", { space }), frames),
         await bob.call("POST", fillRoute("chunksFetch", { space }), { json }),
         await bob.call("GET", fillRoute("revisions", { space, node })),

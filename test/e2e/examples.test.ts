@@ -30,7 +30,7 @@ suite("the examples", { concurrency: 2 }, () => {
   });
 
   test("WI21: the compose file's server starts, and ends well when it is stopped", async () => {
-    const [, command = "[]"] = /^ {4}command: (\[.*\])$/m.exec(example("compose.yaml")) ?? [];
+    const [, command = "[]"] = /^ {4}command:\s+(\[.*\])$/m.exec(example("compose.yaml")) ?? [];
     await assertServes(JSON.parse(command) as string[]);
   });
 
