@@ -1,8 +1,5 @@
-import { access } from "node:fs/promises";
 import { messageOf, WorldError } from "#core/errors.ts";
 import type { Clock, Log } from "#core/world.ts";
-import { DiskPacks } from "./chunks/disk.ts";
-import { ClosedPacks } from "./chunks/closed-packs.ts";
 import type { PackStore } from "./chunks/port.ts";
 import {
   Collector,
@@ -12,11 +9,10 @@ import {
 } from "./collector.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
-import { openMasterKey } from "./master-key.ts";
 import type { Collection } from "./metadata/collection.ts";
 import type { Metadata } from "./metadata/port.ts";
-import { realChance, realClock } from "./real-world.ts";
-import { openMetadata, openPacks } from "./stores.ts";
+import { nextTurn, realChance, realClock } from "./real-world.ts";
+import { openBeside } from "./stores.ts";
 
 /** A server that has just begun has other things to do. */
 const FIRST_RUN_MS = 10 * 60 * 1_000;
@@ -58,41 +54,22 @@ function collectorOf(
     chance: realChance,
     digest: nodeDigest,
     log,
+    rest: nextTurn,
   };
   return new Collector(world, config.collecting.rules);
 }
 
 /**
  * One run over the stores that the settings name, also while servers use them. Throws WorldError
- * `no-data`, `not-collectable`, and those of the stores.
+ * `not-collectable`, and those of `openBeside`.
  */
 export async function collectOnce(
   config: ServerConfig,
   options: CollectorOptions & { readonly log: Log },
 ): Promise<CollectionReport | "busy"> {
-  const { database, chunks } = config;
-  const { log } = options;
-  const world = { clock: realClock, chance: realChance, log };
-  for (const place of [database, chunks]) {
-    if ("path" in place) await expectThere(place.path);
-  }
-  await using stores = new AsyncDisposableStack();
-  const metadata = stores.use(await openMetadata(database, world));
-  // What is unfinished there may be a running server's.
-  const packs = stores.use(
-    chunks.kind === "file" ? DiskPacks.beside(chunks.path) : await openPacks(chunks, world),
-  );
-  const key = await openMasterKey(config.keyFile, { chance: realChance, isInUse: true });
-  const collector = collectorOf(metadata, new ClosedPacks(packs, key), { ...world, config });
-  return await collector.run(options);
-}
-
-async function expectThere(path: string): Promise<void> {
-  try {
-    await access(path);
-  } catch (cause) {
-    throw new WorldError("no-data", `There is no server's data at ${path}.`, { cause });
-  }
+  const world = { clock: realClock, chance: realChance, log: options.log };
+  await using stores = await openBeside(config, world);
+  return await collectorOf(stores.metadata, stores.packs, { ...world, config }).run(options);
 }
 
 /** Runs a collector now and then until `closing`; what goes wrong waits for the next time. */

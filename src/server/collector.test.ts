@@ -269,6 +269,25 @@ test("GC4: a reader whose pack is merged and removed meanwhile gets its chunks a
   assert.equal((await Array.fromAsync(reading))[0]?.id, one);
 });
 
+test("GC5: whoever waits for the processor has it between any two pages of a collector", async () => {
+  await using world = await CollectorWorldUnderTest.open("dreamed");
+  const node = await world.create(await world.send("first"));
+  for (let version = 0; version < 2_500; version++) {
+    world.advance(1);
+    await world.update(node, await world.send(`version ${version}`));
+  }
+  world.advance(10_000);
+  let [rests, longest, calls] = [0, 0, 0];
+  world.rest = async () => {
+    rests++;
+    calls = 0;
+  };
+  const between = async (): Promise<void> => void (longest = Math.max(longest, ++calls));
+  await world.collector(HASTY, between).run();
+  assert(rests > 10, `${rests} rests`);
+  assert(longest <= 5, `${longest} calls in a row`);
+});
+
 test("GC4: bytes go before the row that tells of them", async () => {
   await using world = await CollectorWorldUnderTest.open();
   await world.remove(await world.create(await world.send("gone")));

@@ -46,6 +46,8 @@ export type CollectorWorld = {
   readonly chance: Chance;
   readonly digest: Digest;
   readonly log: Log;
+  /** Lets others have their turn, where calls of the database do not; called between pages. */
+  readonly rest?: () => Promise<void>;
 };
 
 /** What becomes of one space. */
@@ -112,6 +114,7 @@ export class Collector {
     const { chance, collection } = this.#world;
     const holder = toHex(chance.bytes(16));
     const step = async (what: string): Promise<void> => {
+      await this.#rest();
       signal?.throwIfAborted();
       onProgress(what);
       if (isDry) return;
@@ -127,6 +130,10 @@ export class Collector {
     } finally {
       if (!isDry) await this.#endTurn(holder);
     }
+  }
+
+  async #rest(): Promise<void> {
+    await this.#world.rest?.();
   }
 
   get #nowMs(): number {
@@ -246,6 +253,7 @@ export class Collector {
         node.push(row);
       }
       const last = page.length < ROWS_AT_ONCE ? undefined : page.at(-1);
+      await this.#rest();
       page = last === undefined ? [] : await links.contents(space, ROWS_AT_ONCE, last);
     }
     if (node.length > 0) yield node;
@@ -257,6 +265,7 @@ export class Collector {
     while (page.length > 0) {
       yield page;
       const last = page.length < ROWS_AT_ONCE ? undefined : page.at(-1);
+      await this.#rest();
       page = last === undefined ? [] : await links.links(space, ROWS_AT_ONCE, last.chunk);
     }
   }

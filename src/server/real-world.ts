@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { pino, type Logger } from "pino";
 import type { Chance, Clock, Log, LogFields } from "#core/world.ts";
 
@@ -21,6 +21,9 @@ export const realClock: Clock = {
     return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
   },
 };
+
+/** Lets everything else that waits for the processor go first. */
+export const nextTurn = (): Promise<void> => setImmediate();
 
 /** The operating system's randomness. */
 export const realChance: Chance = { bytes: (length) => randomBytes(length) };

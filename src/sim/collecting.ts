@@ -25,10 +25,8 @@ const LEASE_MS = 72 * 60 * 60 * 1_000;
 const HOUR_MS = 60 * 60 * 1_000;
 /** Later than any upload that is under way in a story ends. */
 const STRAY_MS = 24 * HOUR_MS;
-/** Others do more between two steps of it than between two of theirs. */
-const WEIGHT = 0.3;
 /** Share of runs that end somewhere, in one of so many calls. */
-const KILLED = 0.2;
+const KILLED = 0.1;
 const MOST_CALLS = 25;
 /** Runs after which nothing is left that nobody needs. */
 const LAST_RUNS = 5;
@@ -37,7 +35,7 @@ const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 export function drawCollecting(draw: Draw): Collecting {
   return {
-    everyMs: draw.pick([20, 200, 1_000]),
+    everyMs: draw.pick([10, 50, 300]),
     keptMs: draw.pick([0, 0, 0, 500]),
     graceMs: draw.pick([0, 0, 300]),
     aheadMs: draw.chance(0.3) ? LEASE_MS : 0,
@@ -61,7 +59,7 @@ export class CollectorAtWork {
   readonly #clock: Clock;
   readonly #draw: Draw;
   readonly #happened: Set<string>;
-  #actor = new Actor("collector", WEIGHT);
+  #actor = new Actor("collector", 1);
   readonly #wrong: string[] = [];
   #laterMs = 0;
   /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
@@ -223,7 +221,7 @@ export class CollectorAtWork {
   /** It ends wherever it is, and another one begins some time. */
   #kill(): void {
     this.#scheduler.orphan(this.#actor, this.#draw);
-    this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, WEIGHT);
+    this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, 1);
     this.#wait();
   }
 }

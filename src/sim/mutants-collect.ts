@@ -39,8 +39,9 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
   mutant("kept-unmarked", "Chunks of versions before the present one are not marked (GC3).", [
     COLLECTOR,
     "        else for (const chunk of chunks) marks.add(chunk);",
-    "        else if (contents.at(-1)?.sequence === sequence) " +
-      "for (const chunk of chunks) marks.add(chunk);",
+    `        else if (contents.at(-1)?.sequence === sequence) {
+          for (const chunk of chunks) marks.add(chunk);
+        }`,
   ]),
   mutant(
     "living-forgotten",
@@ -64,8 +65,9 @@ export const COLLECT_MUTANTS: readonly Mutant[] = [
   mutant("doomed-unasked", "A pack goes while chunks lie in it (GC4).", [
     PACKS,
     "        if (chunks === 0) continue;\n",
-    "        if (chunks === 0) continue;\n" +
-      "        if (liveBytes < sizeBytes) await this.#world.packs.remove(pack.name);\n",
+    `        if (chunks === 0) continue;
+        if (liveBytes < sizeBytes) await this.#world.packs.remove(pack.name);
+`,
   ]),
   mutant("never-swept", "Condemned chunks are held for ever (GC3).", [
     COLLECTOR,

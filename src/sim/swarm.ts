@@ -103,7 +103,7 @@ const MOST_DEEDS = { short: 12, long: 40 } as const;
 const MOST_FATES = { short: 3, long: 8 } as const;
 
 /** A collector takes as many steps as a device. */
-const COLLECTING_SHARE = 0.1;
+const COLLECTING_SHARE = 0.15;
 
 function serverOf(fraction: number): Swarm["server"] {
   if (fraction < HTTP_SHARE) return "http";

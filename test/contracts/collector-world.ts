@@ -82,6 +82,8 @@ export class CollectorWorldUnderTest implements AsyncDisposable {
   readonly intake: Intake;
   readonly #chance = counting();
   #names = 0;
+  /** What a collector does between pages. */
+  rest: (() => Promise<void>) | undefined = undefined;
 
   private constructor(metadata: Metadata, writer: TreeWriter) {
     this.metadata = metadata;
@@ -123,6 +125,7 @@ export class CollectorWorldUnderTest implements AsyncDisposable {
         chance: this.#chance,
         digest: nodeDigest,
         log: SILENT,
+        ...(this.rest === undefined ? {} : { rest: this.rest }),
       },
       rules,
     );
