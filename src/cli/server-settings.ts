@@ -1,6 +1,12 @@
 import type { Command } from "commander";
 import { join } from "node:path";
-import { readConfig, SETTINGS, type ServerConfig, type Settings } from "#server/config.ts";
+import {
+  readConfig,
+  SETTINGS,
+  type ServerConfig,
+  type Setting,
+  type Settings,
+} from "#server/config.ts";
 import { thisHome } from "./usage.ts";
 
 /** Settings of a server as flags give them; absent or empty ones are not set. */
@@ -20,8 +26,12 @@ export function withKeeping(command: Command): Command {
  */
 export function serverConfig(flags: ServerFlags): ServerConfig {
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = SETTINGS.map((setting) => [setting, flags[setting]]).filter(([, value]) => value);
-  return readConfig({ ...standard, ...Object.fromEntries(given) }, process.env);
+  const given: Partial<Record<Setting, string>> = {};
+  for (const setting of SETTINGS) {
+    const value = flags[setting];
+    if (value) given[setting] = value;
+  }
+  return readConfig({ ...standard, ...given }, process.env);
 }
 
 /** The flags of programs that work beside a server on what it has stored. */
