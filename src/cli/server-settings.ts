@@ -1,6 +1,12 @@
 import type { Command } from "commander";
 import { join } from "node:path";
-import { readConfig, SETTINGS, type ServerConfig, type Settings } from "#server/config.ts";
+import {
+  readConfig,
+  SETTINGS,
+  type ServerConfig,
+  type Setting,
+  type Settings,
+} from "#server/config.ts";
 import { thisHome } from "./usage.ts";
 
 /** Settings of a server as flags give them; absent or empty ones are not set. */
@@ -20,12 +26,12 @@ export function withKeeping(command: Command): Command {
  */
 export function serverConfig(flags: ServerFlags): ServerConfig {
   const standard = process.env["LOCKSTEP_DATA"] ? {} : { data: join(thisHome().path, "server") };
-  const given = SETTINGS.flatMap((setting) => {
+  const given: Partial<Record<Setting, string>> = {};
+  for (const setting of SETTINGS) {
     const value = flags[setting];
-    return value === undefined || value === "" ? [] : [[setting, value] as const];
-  });
-  const settings: Settings = { ...standard, ...Object.fromEntries(given) };
-  return readConfig(settings, process.env);
+    if (value) given[setting] = value;
+  }
+  return readConfig({ ...standard, ...given }, process.env);
 }
 
 /** The flags of programs that work beside a server on what it has stored. */
