@@ -100,18 +100,21 @@ export class Rest {
   }
 
   async #round(): Promise<void> {
-    let waiting = 0;
+    // One that ends meanwhile, because it was told of a restored server, never settles.
+    const settling = new Map<Device, Device["engine"]>();
     for (const device of this.#world.devices) {
       const { engine } = device;
       if (engine === null) continue;
-      waiting++;
+      settling.set(device, engine);
       void device
         .sweep()
         .then(() => engine.settle())
-        .then(() => waiting--);
+        .then(() => settling.delete(device));
     }
+    const isSettled = (): boolean =>
+      [...settling].every(([device, engine]) => device.engine !== engine);
     let ending = await this.#world.scheduler.run(
-      () => waiting === 0 || this.#world.wrong.length > 0,
+      () => isSettled() || this.#world.wrong.length > 0,
       MOST_ROUND_STEPS,
     );
     // In sync is what an engine says that has not heard of the latest commit yet, too.
