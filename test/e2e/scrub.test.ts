@@ -22,7 +22,12 @@ function rot(file: string): void {
   fs.writeFileSync(file, bytes);
 }
 
-type Scrubbed = { readonly code: number | null; readonly damaged: number; readonly chunks: number };
+type Scrubbed = {
+  readonly code: number | null;
+  readonly damaged: number;
+  readonly chunks: number;
+  readonly files: readonly { path: string | null; isCurrent: boolean; versions: number }[];
+};
 
 async function scrub(world: World, { data }: Server): Promise<Scrubbed> {
   const { code, stdout, stderr } = await world.start(["scrub", "--data", data, "--json"]).ended;
@@ -111,6 +116,11 @@ suite("scrub", { concurrency: 2 }, () => {
         { code: found.code, damaged: found.damaged },
         { code: 1, damaged: found.chunks },
       );
+
+      const named = found.files.map(({ path: name, isCurrent }) => `${name} ${isCurrent}`);
+      const expected = ["edited true", "small true", "whole true"];
+      const sealed = ["null true", "null true"];
+      assert.deepEqual(named.toSorted(), space === "plain" ? expected : sealed);
 
       // What only the history has is damaged for good.
       await until(async () => {

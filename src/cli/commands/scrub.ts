@@ -1,10 +1,11 @@
 import type { Command } from "commander";
+import { damagedFiles, type DamagedFile } from "#server/damaged-files.ts";
 import { nodeDigest } from "#server/digest.ts";
 import { openLog, realChance, realClock } from "#server/real-world.ts";
 import { scrubChunks, type ScrubCount } from "#server/scrub.ts";
 import { openBeside } from "#server/stores.ts";
 import { EXIT, wrongUsage } from "../exit.ts";
-import { bytesText, counted, print, printJson } from "../output.ts";
+import { bytesText, counted, print, printJson, shown, table } from "../output.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { serverConfig, storeFlags, withStores, type StoreFlags } from "../server-settings.ts";
 import { explain, jsonOption } from "../usage.ts";
@@ -25,7 +26,7 @@ async function scrub(options: Options): Promise<void> {
   const bytesPerSecond = rateOf(options.rate);
   const log = openLog("warn", undefined);
   await using stores = await openBeside(config, { clock: realClock, chance: realChance, log });
-  const { scrub: index } = stores.metadata;
+  const { scrub: index, journals, collection } = stores.metadata;
   const whole = await index.storedBytes();
   using bar = new ProgressBar();
   const beganMs = performance.now();
@@ -34,16 +35,42 @@ async function scrub(options: Options): Promise<void> {
   const world = { packs: stores.packs, scrub: index, digest: nodeDigest, clock: realClock };
   const count = await scrubChunks(world, { bytesPerSecond, onProgress });
   bar.end();
-  if (options.json) printJson(count);
-  else say(count);
+  const files: DamagedFile[] = [];
+  if (count.damaged > 0 && collection !== undefined) {
+    const { links } = collection;
+    for await (const file of damagedFiles({ journals, links, scrub: index })) files.push(file);
+  }
+  if (options.json) printJson({ ...count, files });
+  else say(count, files);
   if (count.damaged > 0) process.exitCode = EXIT.failed;
 }
 
-function say({ packs, chunks, bytes, damaged, quarantined, released }: ScrubCount): void {
+/** Files that are listed; all of them are in the answer to --json. */
+const MOST_LINES = 50;
+
+function versionsText({ isCurrent, versions }: DamagedFile): string {
+  const earlier = versions === 0 ? "" : counted(versions, "earlier version");
+  return [...(isCurrent ? ["as it is"] : []), ...(earlier === "" ? [] : [earlier])].join(", ");
+}
+
+function sayFiles(files: readonly DamagedFile[]): void {
+  if (files.length === 0) return;
+  const header = [{ title: "Space" }, { title: "Damaged" }, { title: "File", flexible: true }];
+  const rows = files.slice(0, MOST_LINES).map((file) => {
+    const name = file.path === null ? `sealed, node ${file.node}` : shown(file.path);
+    return [`${shown(file.spaceName)} ${file.space.slice(0, 8)}`, versionsText(file), name];
+  });
+  print(table(header, rows));
+  if (files.length > MOST_LINES) print(`and ${files.length - MOST_LINES} more`);
+}
+
+function say(count: ScrubCount, files: readonly DamagedFile[]): void {
+  const { packs, chunks, bytes, damaged, quarantined, released } = count;
   print(`${counted(packs, "pack")}, ${counted(chunks, "chunk")}, ${bytesText(bytes)} read.`);
   if (released > 0) print(`${counted(released, "chunk")} can be read again.`);
   if (damaged === 0) return print("Everything is as it was stored.");
   print(`${counted(damaged, "chunk")} damaged or gone, ${quarantined} of them found now.`);
+  sayFiles(files);
   print("Devices that have the files send them again by themselves.");
 }
 

@@ -1,0 +1,84 @@
+import { joinPath } from "#core/names.ts";
+import { ROOT_NODE, type ChunkId, type NodeId, type SpaceId } from "#core/ids.ts";
+import { MAX_DEPTH } from "#protocol/limits.ts";
+import type { LinkCollection } from "./metadata/collection.ts";
+import type { JournalStore, ScrubIndex, SpaceRow } from "./metadata/port.ts";
+
+const ROWS_AT_ONCE = 1_000;
+/** Chunks in quarantine of one space that are looked for; of more a backup is the way back. */
+const MOST_CHUNKS = 100_000;
+
+/** A file whose bytes a server cannot give out as they were. */
+export type DamagedFile = {
+  readonly space: SpaceId;
+  readonly spaceName: string;
+  readonly node: NodeId;
+  /** Null in a sealed space, where only its devices know names. */
+  readonly path: string | null;
+  /** Whether the content that it has now is damaged, or had last. */
+  readonly isCurrent: boolean;
+  /** Earlier versions that are. */
+  readonly versions: number;
+};
+
+export type DamagedFilesWorld = {
+  readonly journals: JournalStore;
+  readonly links: Pick<LinkCollection, "spaces" | "contents">;
+  readonly scrub: Pick<ScrubIndex, "quarantined">;
+};
+
+/** The files of all spaces that need a chunk in quarantine, space by space (SPEC QU3). */
+export async function* damagedFiles(world: DamagedFilesWorld): AsyncGenerator<DamagedFile> {
+  for (let after: SpaceId | undefined; ;) {
+    const page = await world.links.spaces(ROWS_AT_ONCE, after);
+    for (const space of page) yield* filesIn(world, space);
+    after = page.at(-1);
+    if (after === undefined) return;
+  }
+}
+
+type Found = { isCurrent: boolean; versions: number };
+
+async function* filesIn(
+  { journals, links, scrub }: DamagedFilesWorld,
+  space: SpaceId,
+): AsyncGenerator<DamagedFile> {
+  const damaged = new Set<ChunkId>(await scrub.quarantined(space, MOST_CHUNKS));
+  const row = damaged.size === 0 ? undefined : await journals.space(space);
+  if (row === undefined) return;
+  const found = new Map<NodeId, Found>();
+  for (let after: { node: NodeId; sequence: number } | undefined; ;) {
+    const page = await links.contents(space, ROWS_AT_ONCE, after);
+    for (const { node, chunks, isLast } of page) {
+      if (!chunks.some((chunk) => damaged.has(chunk))) continue;
+      const known = found.get(node) ?? { isCurrent: false, versions: 0 };
+      found.set(node, {
+        isCurrent: known.isCurrent || isLast,
+        versions: known.versions + (isLast ? 0 : 1),
+      });
+    }
+    after = page.at(-1);
+    if (after === undefined) break;
+  }
+  for (const [node, { isCurrent, versions }] of found) {
+    const path = await pathOf(journals, row, node);
+    yield { space, spaceName: row.name, node, path, isCurrent, versions };
+  }
+}
+
+/** Where a node is, or was when it was deleted; null where names are sealed. */
+async function pathOf(
+  journals: JournalStore,
+  space: SpaceRow,
+  node: NodeId,
+): Promise<string | null> {
+  if (space.kind === "sealed") return null;
+  let path = "";
+  for (let at = node, depth = 0; at !== ROOT_NODE && depth <= MAX_DEPTH; depth++) {
+    const [row] = await journals.nodes(space.id, [at]);
+    if (row === undefined) return null;
+    path = path === "" ? row.name : joinPath(row.name, path);
+    at = row.parent;
+  }
+  return path;
+}
