@@ -36,6 +36,9 @@ import { Quotas } from "./quotas.ts";
 import { Rates } from "./rates.ts";
 import { Sessions } from "./tokens.ts";
 
+/** What an operator is told when somebody met a damaged chunk. */
+const DAMAGED = "Stored chunks are damaged or gone: run lockstep scrub, and look after the disk.";
+
 /** Long enough for the requests that come next not to be slower for it. */
 const REMOVE_AFTER_MS = 2_000;
 
@@ -141,6 +144,7 @@ export function buildApp(world: AppWorld): App {
     digest,
     chance,
     onAccepted,
+    onDamaged: (ids) => log.error("chunks-damaged", { chunks: ids.length, message: DAMAGED }),
     beforeRemoving,
     release,
   });

@@ -26,6 +26,8 @@ type World = {
   readonly chance: Chance;
   /** Told of frames' bytes when they are written: without, their sources keep them. */
   readonly release?: (bytes: Uint8Array) => void;
+  /** Told of chunks that were found damaged or gone when they were to be given out. */
+  readonly onDamaged?: (chunks: readonly ChunkId[]) => void;
   /** Told of bytes that a space had not sent before, whoever else has them. */
   readonly onAccepted?: (space: SpaceId, bytes: number) => Promise<void>;
   /** What is waited for before packs are removed that were written for nothing; else nothing. */
@@ -207,6 +209,7 @@ export class Intake {
     const { scrub } = this.#world;
     const damaged = await findDamaged(this.#world, places);
     await scrub.quarantine(damaged, true);
+    this.#world.onDamaged?.(damaged.map(({ id }) => id));
     const [first] = damaged;
     if (first !== undefined) throw chunkDamaged(first.id);
     throw new WorldError("unavailable", "A pack could not be read.", { retryable: true });

@@ -93,6 +93,8 @@ type Accomplice = {
   readonly claim: (commit: Commit) => void;
   /** The server's own journal. */
   readonly entries: () => Promise<readonly Entry[]>;
+  /** The last entry that a device has on record. */
+  readonly known: (device: DeviceId) => number;
   /** Wakes who waits for the journal to grow. */
   readonly announce: (sequence: number) => void;
 };
@@ -173,10 +175,15 @@ export class Cheater {
   ): Promise<Feed> {
     const from = Number(AT.exec(cursor)?.[1] ?? 0);
     const isNew = from >= this.#shown.length;
+    // Whoever records more while it waits cannot tell a late answer from one that goes back.
+    const isKnown = from <= this.#accomplice.known(victim);
     const feed = await honest.changes(this.#cursor, isNew ? waitMs : 0, signal);
-    if (this.#began && from > 1 && (this.way === "go-back" || this.way === "reset")) {
+    if (this.way === "go-back" && this.#began && from > 1 && isKnown) {
       this.told = true;
-      if (this.way === "go-back") return { entries: [], cursor, head: from - 1 };
+      return { entries: [], cursor, head: from - 1 };
+    }
+    if (this.way === "reset" && this.#began && from > 1) {
+      this.told = true;
       if (cursor !== CURSOR_START) throw new WorldError("reset", "The cursor is of no past.");
     }
     if (feed.entries.length > 0) this.#cursor = feed.cursor;

@@ -119,6 +119,8 @@ export class World {
       draw: new Draw(this.#swarm.seed, "cheat"),
       claim: ({ changes }) => this.#past.claim(server.opened(changes)),
       entries: () => server.entries(),
+      known: (id) =>
+        this.#devices.find((device) => device.id === id)?.store.sealed.lastSequence() ?? 0,
       announce: (sequence) => server.announcer.announce(server.space, sequence),
     });
     const victims = cheater.liesToAll ? this.#devices : [this.#device(cheat.device)];

@@ -151,9 +151,9 @@ suite("logs", () => {
     for (const event of [
       /"event":"request"/,
       /"event":"engine-started"/,
-      /"event":"tick-failed"/,
+      /"event":"feed-failed"/,
       /"event":"engine-halted"/,
-      /"event":"answer-broken".*Chunk [0-9a-f]{8}… is damaged/,
+      /"event":"chunks-damaged".*run lockstep scrub/,
     ]) {
       assert.ok(
         logged.some((line) => event.test(line)),
