@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { WorldError } from "#core/errors.ts";
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { FOLDER } from "#core/node.ts";
@@ -95,6 +96,8 @@ function agreeOn(trees: TreeStore, called: string, folder = ROOT_NODE): NodeId {
 async function rest(looking: Looking): Promise<number> {
   for (let looks = 1; looks <= 10; looks++) {
     await looking.run(signal);
+    // What a person does next comes after this turn: within one a folder is walked to once.
+    await nextTurn();
     if (!looking.wanted && !looking.isDoubtful) return looks;
     if (looking.isDoubtful) looking.lookAtEverything();
   }
