@@ -259,8 +259,10 @@ export class Engine {
       this.#trouble = null;
       this.#failures = 0;
       return result;
-    } catch (error) {
+    } catch (caught) {
       if (signal.aborted) return { progress: 0, more: false };
+      const error =
+        codeOf(caught) === "journal-forked" ? await this.#asked(caught, signal) : caught;
       const code = codeOf(error);
       if (UNITING.has(code)) {
         this.#unite(code, messageOf(error), signal);
@@ -276,6 +278,19 @@ export class Engine {
       await this.#sleep(pauseMs, signal);
       return { progress: 0, more: true };
     }
+  }
+
+  /**
+   * A page that was read before a backup was put back is of another past than what was answered
+   * afterwards: where the server announces that, that is what there is to say (SPEC SL14).
+   */
+  async #asked(fork: unknown, signal: AbortSignal): Promise<unknown> {
+    try {
+      await this.#world.remote.changes(this.#parts.following.position.cursor, 0, signal);
+    } catch (said) {
+      if (codeOf(said) === "server-restored" || codeOf(said) === "reset") return said;
+    }
+    return fork;
   }
 
   /**
