@@ -147,7 +147,7 @@ export class Absences {
       this.#put({ ...row, local: { ...local, blind: "unreadable", missedMs: null } });
     } else if (this.#isCertain(row, local, unseen.length > 0)) {
       this.#forget(row);
-    } else if (local.missedMs === null || local.missedMs > this.#missed.nowMs) {
+    } else if ((missedSince(local) ?? Number.POSITIVE_INFINITY) > this.#missed.nowMs) {
       this.#put({ ...row, local: { ...local, blind: "absent", missedMs: this.#missed.nowMs } });
     }
   }
@@ -156,7 +156,7 @@ export class Absences {
     if (this.#missed.usedUp.has(row.id) || !(this.#isExpected(row) || this.#holdsExpected(row)))
       return true;
     const taken = this.#isTaken(row, local);
-    const { missedMs } = local;
+    const missedMs = missedSince(local);
     const isBelieved =
       taken ||
       (missedMs !== null &&
@@ -210,4 +210,9 @@ export class Absences {
       this.#put({ ...row, local: null, ...(base === null ? { synced: null } : {}) });
     }
   }
+}
+
+/** When it was first missed; the same time of what cannot be read says something else. */
+function missedSince({ blind, missedMs }: LocalSide): number | null {
+  return blind === "absent" ? missedMs : null;
 }
