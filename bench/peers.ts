@@ -27,7 +27,7 @@ const FILES = Math.round(10_000 * SCALE);
 const FILE_BYTES = 4_096;
 const MIB = 1024 * 1024;
 const LARGE_BYTES = Math.round(1_024 * SCALE) * MIB;
-const EDITS = 20;
+const EDITS = 8;
 /** Two saves of one size within a second are missed by who compares whole seconds. */
 const APART_MS = 1_100;
 const QUIET_MS = 1_500;
