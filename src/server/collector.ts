@@ -5,12 +5,11 @@ import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { ChunkMarks } from "./chunk-marks.ts";
 import type { PackStore } from "./chunks/port.ts";
 import type { Collection, ContentKey, ContentRow } from "./metadata/collection.ts";
+import { allContents, allSpaces, ROWS_AT_ONCE } from "./metadata/pages.ts";
 import type { JournalStore, ScrubIndex } from "./metadata/port.ts";
 import { PackCollector, type PackCount } from "./pack-collector.ts";
 import { outlived, type Retention } from "./retention.ts";
 
-/** Rows that are read, or changed, at a time. */
-const ROWS_AT_ONCE = 1_000;
 /** A collector that has not been heard of for so long has ended; if not, no harm is done. */
 const TURN_MS = 30_000;
 
@@ -149,7 +148,7 @@ export class Collector {
   async #run(isDry: boolean, step: (what: string) => Promise<void>): Promise<CollectionReport> {
     const spaces: SpaceCount[] = [];
     let passed = 0;
-    for await (const space of this.#spaces()) {
+    for await (const space of allSpaces(this.#world.collection.links)) {
       await step(`space ${++passed}`);
       const count = isDry ? await this.#look(space) : await this.#collect(space, step);
       if (count.versions + count.chunks + count.ended > 0) spaces.push(count);
@@ -157,15 +156,6 @@ export class Collector {
     const freed = await this.#freeChunks(isDry, step);
     const packs = new PackCollector(this.#world, this.#rules, step);
     return { isDry, spaces, ...freed, ...(await packs.run(isDry)) };
-  }
-
-  async *#spaces(): AsyncGenerator<SpaceId> {
-    const { links } = this.#world.collection;
-    let page = await links.spaces(ROWS_AT_ONCE);
-    while (page.length > 0) {
-      yield* page;
-      page = page.length < ROWS_AT_ONCE ? [] : await links.spaces(ROWS_AT_ONCE, page.at(-1));
-    }
   }
 
   async #collect(space: SpaceId, step: (what: string) => Promise<void>): Promise<SpaceCount> {
@@ -243,18 +233,12 @@ export class Collector {
   async *#nodes(space: SpaceId): AsyncGenerator<ContentRow[]> {
     const { links } = this.#world.collection;
     let node: ContentRow[] = [];
-    let page = await links.contents(space, ROWS_AT_ONCE);
-    while (page.length > 0) {
-      for (const row of page) {
-        if (node[0] !== undefined && node[0].node !== row.node) {
-          yield node;
-          node = [];
-        }
-        node.push(row);
+    for await (const row of allContents(links, space, () => this.#rest())) {
+      if (node[0] !== undefined && node[0].node !== row.node) {
+        yield node;
+        node = [];
       }
-      const last = page.length < ROWS_AT_ONCE ? undefined : page.at(-1);
-      await this.#rest();
-      page = last === undefined ? [] : await links.contents(space, ROWS_AT_ONCE, last);
+      node.push(row);
     }
     if (node.length > 0) yield node;
   }

@@ -2,9 +2,9 @@ import { joinPath } from "#core/names.ts";
 import { ROOT_NODE, type ChunkId, type NodeId, type SpaceId } from "#core/ids.ts";
 import { MAX_DEPTH } from "#protocol/limits.ts";
 import type { LinkCollection } from "./metadata/collection.ts";
+import { allContents, allSpaces } from "./metadata/pages.ts";
 import type { JournalStore, ScrubIndex, SpaceRow } from "./metadata/port.ts";
 
-const ROWS_AT_ONCE = 1_000;
 /** Chunks in quarantine of one space that are looked for; of more a backup is the way back. */
 const MOST_CHUNKS = 100_000;
 
@@ -29,12 +29,7 @@ export type DamagedFilesWorld = {
 
 /** The files of all spaces that need a chunk in quarantine, space by space (SPEC QU3). */
 export async function* damagedFiles(world: DamagedFilesWorld): AsyncGenerator<DamagedFile> {
-  for (let after: SpaceId | undefined; ;) {
-    const page = await world.links.spaces(ROWS_AT_ONCE, after);
-    for (const space of page) yield* filesIn(world, space);
-    after = page.at(-1);
-    if (after === undefined) return;
-  }
+  for await (const space of allSpaces(world.links)) yield* filesIn(world, space);
 }
 
 type Found = { isCurrent: boolean; versions: number };
@@ -47,18 +42,13 @@ async function* filesIn(
   const row = damaged.size === 0 ? undefined : await journals.space(space);
   if (row === undefined) return;
   const found = new Map<NodeId, Found>();
-  for (let after: { node: NodeId; sequence: number } | undefined; ;) {
-    const page = await links.contents(space, ROWS_AT_ONCE, after);
-    for (const { node, chunks, isLast } of page) {
-      if (!chunks.some((chunk) => damaged.has(chunk))) continue;
-      const known = found.get(node) ?? { isCurrent: false, versions: 0 };
-      found.set(node, {
-        isCurrent: known.isCurrent || isLast,
-        versions: known.versions + (isLast ? 0 : 1),
-      });
-    }
-    after = page.at(-1);
-    if (after === undefined) break;
+  for await (const { node, chunks, isLast } of allContents(links, space)) {
+    if (!chunks.some((chunk) => damaged.has(chunk))) continue;
+    const known = found.get(node) ?? { isCurrent: false, versions: 0 };
+    found.set(node, {
+      isCurrent: known.isCurrent || isLast,
+      versions: known.versions + (isLast ? 0 : 1),
+    });
   }
   for (const [node, { isCurrent, versions }] of found) {
     const path = await pathOf(journals, row, node);

@@ -1,9 +1,9 @@
-import { agrees } from "./tree.ts";
 import { ROOT_NODE, type ChunkId, type NodeId } from "#core/ids.ts";
 import type { FileContent } from "#core/node.ts";
 import type { Clock } from "#core/world.ts";
 import type { RemoteOp } from "./planner.ts";
 import type { Seal } from "./ports.ts";
+import { agrees } from "./tree.ts";
 import { upload, type UploadProgress, type UploadWorld } from "./upload.ts";
 
 /** What could not be sent again is looked for again after this: the files may be here by then. */

@@ -8,50 +8,25 @@ import {
   type SpaceId,
 } from "#core/ids.ts";
 import type { Content, FileContent, Manifest } from "#core/node.ts";
-import type { Digest } from "#core/world.ts";
 import type { SealedEntry } from "#crypto/chunk.ts";
 import { checkCommit, signCommit, type CommitFacts, type CommitFault } from "#crypto/journal.ts";
 import { namedChunks, readManifest, writeManifest } from "#crypto/manifest.ts";
 import { contentOf, MAX_INLINE_BYTES, openMeta, sealMeta, type FileBody } from "#crypto/meta.ts";
 import { openName, sealName } from "#crypto/names.ts";
-import type { Primitives } from "#crypto/primitives.ts";
 import { CHAIN_START, hashChanges } from "#protocol/chain.ts";
 import { nameChunks } from "#protocol/kept-chunks.ts";
 import type { Commit } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import type { Deltas } from "./deltas.ts";
-import type {
-  ClosedContent,
-  DeviceRecords,
-  KeptBytes,
-  KnownContent,
-  OpenContent,
-  Preparing,
-  Remote,
-  Seal,
-  SealedRecords,
-  TreeStore,
-} from "./ports.ts";
-import { ManifestPieces } from "./manifest-pieces.ts";
+import type { ClosedContent, KnownContent, OpenContent, Preparing, Seal } from "./ports.ts";
+import { ManifestPieces, type PiecesWorld } from "./manifest-pieces.ts";
 import { OwnCommit } from "./own-commit.ts";
-import type { SealedKeys } from "./sealed-keys.ts";
 import { readKeyEpoch, writeKeyEpoch } from "./settings.ts";
-import type { SealedRemote } from "./sealed-remote.ts";
 
-export type SealedWorld = {
+export type SealedWorld = PiecesWorld & {
   readonly space: SpaceId;
   readonly device: DeviceId;
   readonly folding: boolean;
-  readonly primitives: Primitives;
-  readonly digest: Digest;
-  readonly keys: () => SealedKeys;
-  readonly trees: Pick<TreeStore, "transaction">;
-  readonly records: DeviceRecords;
-  readonly sealedRecords: SealedRecords;
-  readonly kept: KeptBytes;
-  /** The server, which knows stored chunks only. */
-  readonly remote: Remote;
-  readonly sealed: SealedRemote;
   readonly deltas: Pick<Deltas, "rest">;
 };
 
