@@ -15,8 +15,9 @@ export type DamagedFile = {
   readonly node: NodeId;
   /** Null in a sealed space, where only its devices know names. */
   readonly path: string | null;
-  /** Whether the content that it has now is damaged, or had last. */
+  /** Whether the content that it has now is damaged, or had when it was deleted. */
   readonly isCurrent: boolean;
+  readonly isDeleted: boolean;
   /** Earlier versions that are. */
   readonly versions: number;
 };
@@ -32,7 +33,7 @@ export async function* damagedFiles(world: DamagedFilesWorld): AsyncGenerator<Da
   for await (const space of allSpaces(world.links)) yield* filesIn(world, space);
 }
 
-type Found = { isCurrent: boolean; versions: number };
+type Found = Pick<DamagedFile, "isCurrent" | "isDeleted" | "versions">;
 
 async function* filesIn(
   { journals, links, scrub }: DamagedFilesWorld,
@@ -42,17 +43,19 @@ async function* filesIn(
   const row = damaged.size === 0 ? undefined : await journals.space(space);
   if (row === undefined) return;
   const found = new Map<NodeId, Found>();
-  for await (const { node, chunks, isLast } of allContents(links, space)) {
+  for await (const { node, chunks, isLast, deletedMs } of allContents(links, space)) {
     if (!chunks.some((chunk) => damaged.has(chunk))) continue;
     const known = found.get(node) ?? { isCurrent: false, versions: 0 };
+    const isDeleted = deletedMs !== null;
     found.set(node, {
       isCurrent: known.isCurrent || isLast,
+      isDeleted,
       versions: known.versions + (isLast ? 0 : 1),
     });
   }
-  for (const [node, { isCurrent, versions }] of found) {
+  for (const [node, what] of found) {
     const path = await pathOf(journals, row, node);
-    yield { space, spaceName: row.name, node, path, isCurrent, versions };
+    yield { space, spaceName: row.name, node, path, ...what };
   }
 }
 

@@ -26,7 +26,7 @@ type Scrubbed = {
   readonly code: number | null;
   readonly damaged: number;
   readonly chunks: number;
-  readonly files: readonly { path: string | null; isCurrent: boolean; versions: number }[];
+  readonly files: readonly { path: string | null; isCurrent: boolean; isDeleted: boolean }[];
 };
 
 async function scrub(world: World, { data }: Server): Promise<Scrubbed> {
@@ -100,7 +100,9 @@ suite("scrub", { concurrency: 2 }, () => {
       a.write("edited", large);
       a.write("whole", new Uint8Array(randomBytes(900_000)));
       a.write("small", "few bytes");
+      a.write("gone", new Uint8Array(randomBytes(20_000)));
       await settled(devices);
+      fs.rmSync(a.at("gone"));
       // Of a sealed file this chunk becomes a delta to one that the device has no more.
       large[1_500_000] = (large[1_500_000] ?? 0) ^ 1;
       a.write("edited", large);
@@ -117,9 +119,16 @@ suite("scrub", { concurrency: 2 }, () => {
         { code: 1, damaged: found.chunks },
       );
 
-      const named = found.files.map(({ path: name, isCurrent }) => `${name} ${isCurrent}`);
-      const expected = ["edited true", "small true", "whole true"];
-      const sealed = ["null true", "null true"];
+      const named = found.files.map(({ path: name, isCurrent, isDeleted }) => {
+        return `${name} ${isDeleted ? "deleted" : "here"} ${isCurrent}`;
+      });
+      const expected = [
+        "edited here true",
+        "gone deleted true",
+        "small here true",
+        "whole here true",
+      ];
+      const sealed = ["null deleted true", "null here true", "null here true"];
       assert.deepEqual(named.toSorted(), space === "plain" ? expected : sealed);
 
       // What only the history has is damaged for good.

@@ -48,9 +48,10 @@ async function scrub(options: Options): Promise<void> {
 /** Files that are listed; all of them are in the answer to --json. */
 const MOST_LINES = 50;
 
-function versionsText({ isCurrent, versions }: DamagedFile): string {
-  const earlier = versions === 0 ? "" : counted(versions, "earlier version");
-  return [...(isCurrent ? ["as it is"] : []), ...(earlier === "" ? [] : [earlier])].join(", ");
+function versionsText({ isCurrent, isDeleted, versions }: DamagedFile): string {
+  const last = isDeleted ? "as it was deleted" : "as it is";
+  const earlier = versions === 0 ? [] : [counted(versions, "earlier version")];
+  return [...(isCurrent ? [last] : []), ...earlier].join(", ");
 }
 
 function sayFiles(files: readonly DamagedFile[]): void {
