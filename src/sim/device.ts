@@ -516,7 +516,7 @@ export class Device {
       if (event === "uniting") this.#forgot = null;
       if (event === "uniting") this.#edits.forget();
       // Only where a device or the server forgets are both sides united anew.
-      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
+      const mayUnite = isForgetful(swarm) || server.timesRestored > 0;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
       scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };

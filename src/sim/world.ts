@@ -147,7 +147,8 @@ export class World {
     if (this.#wrong.length === 0 && this.#swarm.seed % 16 === 1) await this.#rest.expectReasons();
     if (this.#wrong.length === 0 && this.#swarm.seed % 8 === 0)
       await this.#rest.expectSameAfterRestart();
-    if (this.#wrong.length === 0 && isAnnounced(this.#swarm)) {
+    // In a story too long for its steps somebody may still act.
+    if (this.#wrong.length === 0 && isAnnounced(this.#swarm) && this.#busy === 0) {
       for (const crime of await whenGoneBack(this.#parts, () => this.#rest.rest()))
         this.#accuse(crime);
     }
