@@ -7,6 +7,11 @@ export interface Clock {
   monotonicMs(): number;
   /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Has `act` called after `delayMs`, never at once; returns what calls it off. For those who wait
+   * often and are mostly woken sooner: a signal costs more than all else that they do.
+   */
+  after(delayMs: number, act: () => void): () => void;
   /** Today in this machine's time zone, `YYYY-MM-DD`. */
   today(): string;
 }

@@ -24,6 +24,10 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   sleep,
+  after(delayMs, act) {
+    const timer = setTimeout(act, Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
+    return () => clearTimeout(timer);
+  },
   today() {
     const now = new Date();
     const month = twoDigits(now.getMonth() + 1);

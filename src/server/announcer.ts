@@ -6,9 +6,6 @@ import type { Clock } from "#core/world.ts";
  */
 const MAX_REMEMBERED_SPACES = 10_000;
 
-/** Ends a sleep that nobody needs any more; one for all, because a stack would cost more. */
-const WOKEN = new Error("woken");
-
 type Waiter = { readonly sequence: number; readonly wake: () => void };
 
 /**
@@ -66,21 +63,18 @@ export class Announcer<Id extends string = SpaceId> {
   ): Promise<boolean> {
     signal?.throwIfAborted();
     if ((this.#last.get(space) ?? 0) > sequence) return true;
-    const over = new AbortController();
-    const stop = () => over.abort(signal?.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+    const stop = () => reject(reasonOf(signal));
     signal?.addEventListener("abort", stop, { once: true });
-    const { promise: woken, resolve } = Promise.withResolvers<true>();
     const waiter = { sequence, wake: () => resolve(true) };
     this.#add(space, waiter);
-    const timedOut = this.#clock.sleep(timeoutMs, over.signal).then(() => false);
-    // Ends with `WOKEN` when the waiter was woken: nobody looks at it then.
-    timedOut.catch(() => {});
+    const callOff = this.#clock.after(timeoutMs, () => resolve(false));
     try {
-      return await Promise.race([woken, timedOut]);
+      return await promise;
     } finally {
+      callOff();
       signal?.removeEventListener("abort", stop);
       this.#remove(space, waiter);
-      over.abort(WOKEN);
     }
   }
 
@@ -94,4 +88,8 @@ export class Announcer<Id extends string = SpaceId> {
     waiters?.delete(waiter);
     if (waiters?.size === 0) this.#waiters.delete(space);
   }
+}
+
+function reasonOf(signal: AbortSignal | undefined): Error {
+  return signal?.reason instanceof Error ? signal.reason : new Error("aborted");
 }

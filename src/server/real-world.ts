@@ -15,6 +15,10 @@ export const realClock: Clock = {
       throw signal?.aborted === true ? signal.reason : error;
     }
   },
+  after: (delayMs, act) => {
+    const timer = setTimeout(act, delayMs);
+    return () => clearTimeout(timer);
+  },
   today: () => {
     const now = new Date();
     const two = (value: number): string => String(value).padStart(2, "0");

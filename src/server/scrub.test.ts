@@ -40,6 +40,9 @@ class StillClock implements Clock {
   async sleep(ms: number): Promise<void> {
     this.#ms += ms;
   }
+  after(): never {
+    throw new Error("scrubbing sleeps");
+  }
 }
 
 /** Packs whose bytes somebody may twist, or take away, or whose disk may be away. */

@@ -91,6 +91,7 @@ export class CollectorAtWork {
       nowMs: () => this.#server.nowMs + options.aheadMs + this.#laterMs,
       monotonicMs: standing,
       sleep: standing,
+      after: standing,
       today: standing,
     };
     this.#server.onEnd = () => this.#kill();

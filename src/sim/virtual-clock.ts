@@ -45,6 +45,7 @@ export function virtualClock(scheduler: Scheduler, actor: Actor, time: MachineTi
     nowMs: () => time.nowMs,
     monotonicMs: () => scheduler.nowMs,
     today: () => dayOf(time.nowMs),
+    after: (delayMs, act) => scheduler.after(delayMs, actor, "wakes", act),
     sleep: (delayMs, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) {

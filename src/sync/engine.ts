@@ -32,9 +32,6 @@ const TIDY_MS = 24 * 3_600_000;
 /** A server or disk that fails is tried again at least this often. */
 const FAILED_MOST_MS = 60_000;
 
-/** Ends a sleep; one for all, because each tick ends one. */
-const WOKEN = new Error("woken");
-
 /**
  * One folder, one space, one loop: look → follow → plan → execute → commit, from observations that
  * are stored, with decisions that never are (SPEC EN1–EN5). Everything heals by the next tick.
@@ -241,11 +238,14 @@ export class Engine {
     const awaited =
       atMostMs === null ? dues : [...dues.filter((ms) => ms > nowMs), nowMs + atMostMs];
     const dueMs = Math.min(...awaited);
-    const alarm = new AbortController();
-    this.#wakeUp = (): void => alarm.abort(WOKEN);
-    await this.#world.clock
-      .sleep(Math.min(MOST_SLEEP_MS, Math.max(0, dueMs - nowMs)), alarm.signal)
-      .catch(() => undefined);
+    const delayMs = Math.min(MOST_SLEEP_MS, Math.max(0, dueMs - nowMs));
+    await new Promise<void>((resolve) => {
+      const callOff = this.#world.clock.after(delayMs, resolve);
+      this.#wakeUp = (): void => {
+        callOff();
+        resolve();
+      };
+    });
     this.#wakeUp = null;
   }
 

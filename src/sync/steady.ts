@@ -10,6 +10,7 @@ export function steadyClock(clock: Clock): Clock {
     nowMs: () => startedMs + clock.monotonicMs(),
     monotonicMs: () => clock.monotonicMs(),
     sleep: (delayMs, signal) => clock.sleep(delayMs, signal),
+    after: (delayMs, act) => clock.after(delayMs, act),
     today: () => clock.today(),
   };
 }

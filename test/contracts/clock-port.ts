@@ -37,6 +37,25 @@ export function clockContract(name: string, clock: Clock): void {
     late.abort(reason);
   });
 
+  test(`${name}: what is to be done after a while is done then, unless it is called off`, async () => {
+    const done: string[] = [];
+    const beganMs = clock.monotonicMs();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const callOff = clock.after(5, () => done.push("called off"));
+    for (const delayMs of [30, -1]) {
+      clock.after(delayMs, () => {
+        done.push(`${delayMs}`);
+        if (done.length === 2) resolve();
+      });
+    }
+    assert.deepEqual(done, []);
+    callOff();
+    await promise;
+    assert.deepEqual(done, ["-1", "30"]);
+    assert.ok(clock.monotonicMs() - beganMs > 28);
+    callOff();
+  });
+
   test(`${name}: the time of day and the day agree`, () => {
     const now = new Date(clock.nowMs());
     assert.match(clock.today(), /^\d{4}-\d{2}-\d{2}$/u);

@@ -45,6 +45,18 @@ export class StandingClock implements Clock {
     });
   }
 
+  after(delayMs: number, act: () => void): () => void {
+    const sleeper = {
+      atMs: this.#nowMs + delayMs,
+      wake: () => {
+        this.#sleepers.delete(sleeper);
+        act();
+      },
+    };
+    this.#sleepers.add(sleeper);
+    return () => this.#sleepers.delete(sleeper);
+  }
+
   /** Lets time pass and wakes those whose time it is. */
   advance(byMs: number): void {
     this.#nowMs += byMs;
