@@ -208,17 +208,25 @@ export class Pair {
 
 /**
  * What stands in the place of a file that is gone, as a new one (SPEC SC1). What the other deleted
- * before, and this one moved there, is a new one as well.
+ * before, or edited as well, and this one moved there, is a new one as well.
  */
 function madeAgain({ rows }: ModelDevice, id: NodeId, before?: ModelDevice): LocalSide | null {
   const { kind, synced, local } = rows.get(id) ?? { kind: "file", synced: null, local: null };
   if (local !== null || synced === null || kind === "folder") return null;
   const again = rows.named("local", synced.parent, synced.name).find((row) => {
     const isKnown = row.synced !== null || row.remote !== null;
-    const isNew = !isKnown || before?.rows.get(row.id)?.local === null;
+    const other = before?.rows.get(row.id)?.local;
+    const isNew = !isKnown || other === null || (other !== undefined && isSplit(row, other));
     return isNew && row.kind === kind && row.local?.name === synced.name;
   });
   return again?.local ?? null;
+}
+
+/** Both wrote to it: the later one's is a node of its own then. */
+function isSplit({ synced, local }: NodeRow, other: LocalSide): boolean {
+  if (synced === null || local === null) return false;
+  const isWritten = !bodyAsIn(local, synced) || local.file !== synced.file;
+  return isWritten && !bodyAsIn(other, synced) && !bodyAsIn(local, other);
 }
 
 function bodyAsIn(local: LocalSide, other: { readonly content: Content | null }): boolean {
