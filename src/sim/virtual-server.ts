@@ -231,6 +231,11 @@ export class VirtualServer {
     return this.#database.head();
   }
 
+  /** Another text after every commit and every chunk that was stored. */
+  get stored(): string {
+    return `${this.head} ${this.#packs.count}`;
+  }
+
   /** Hashes of all files' contents that were ever committed. */
   async contents(): Promise<Set<string>> {
     const hashes = new Set<string>();
