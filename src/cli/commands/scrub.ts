@@ -36,7 +36,7 @@ async function scrub(options: Options): Promise<void> {
   const count = await scrubChunks(world, { bytesPerSecond, onProgress });
   bar.end();
   const files: DamagedFile[] = [];
-  if (count.damaged > 0 && collection !== undefined) {
+  if (count.damaged > 0) {
     const { links } = collection;
     for await (const file of damagedFiles({ journals, links, scrub: index })) files.push(file);
   }
