@@ -49,7 +49,7 @@ async function open(between: { people: () => Promise<void>; collector: () => Pro
   const stores = { ...own, collection: theirs.collection };
   const all = opened.move();
   const metadata = { ...stores, [Symbol.asyncDispose]: () => all.disposeAsync() };
-  return CollectorWorldUnderTest.over(metadata);
+  return await CollectorWorldUnderTest.over(metadata);
 }
 
 class Ended extends Error {}
