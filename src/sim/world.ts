@@ -101,9 +101,13 @@ export class World {
     scheduler.afterStep = () => this.#bury();
   }
 
-  static async open(swarm: Swarm, story: string[] | null): Promise<World> {
+  static async open(
+    swarm: Swarm,
+    { story = null, isHashed = false }: { story?: string[] | null; isHashed?: boolean },
+  ): Promise<World> {
     const scheduler = new Scheduler(new Draw(swarm.seed, "schedule"), swarm.longestStepMs);
     scheduler.story = story;
+    scheduler.isHashed = isHashed;
     const actor = new Actor("server", 1);
     const clock = virtualClock(scheduler, actor, new MachineTime(scheduler));
     const draw = new Draw(swarm.seed, "server");
