@@ -1,3 +1,4 @@
+import { pathOf } from "#sync/paths.ts";
 import type { Draw } from "./chance.ts";
 import type { Device } from "./device.ts";
 import { goBack } from "./going-back.ts";
@@ -22,6 +23,7 @@ type FatesWorld = {
   readonly account: SealedAccount | null;
   readonly past: Past;
   readonly happened: Set<string>;
+  readonly devices: readonly Device[];
   readonly draw: Draw;
   /** Does something after a while; the story waits for it. */
   readonly later: (delayMs: number, label: string, act: () => void) => void;
@@ -58,6 +60,8 @@ export class Fates {
         return this.#crashInCommit(device, draw, restart);
       case "crash-in-step":
         return this.#crashInStep(device, draw, restart);
+      case "crossed":
+        return this.#cross(device, draw);
       case "stop":
         device.stop();
         return restart();
@@ -117,6 +121,31 @@ export class Fates {
       restart();
       if (draw.chance(0.7)) device.ambush.find(FOUND_WAYS);
     });
+  }
+
+  /** What the next commit puts into a folder meets its deletion, on which it had a head start. */
+  #cross(device: Device, draw: Draw): void {
+    const { devices, scheduler, later } = this.#world;
+    device.onCommit = ({ changes }) => {
+      for (const change of changes) {
+        if (change.kind !== "create" && change.kind !== "move") continue;
+        const path = pathOf(device.store, "remote", change.parent);
+        const others = devices.filter((other) => {
+          const folder = path ? other.disk.peek(path) : null;
+          return other !== device && other.isRunning && folder?.kind === "folder";
+        });
+        if (path === null || others.length === 0) continue;
+        device.onCommit = null;
+        device.plight.cutOff = true;
+        later(draw.between(1_500, 6_000), "ends crossed", () => (device.plight.cutOff = false));
+        const { person, disk, name } = draw.pick(others);
+        const at = { path, inode: disk.peek(path) };
+        for (const said of person.surprises("delete", at, draw, `${name}crossed`)) {
+          scheduler.note(`${name}'s person, at once, ${said}`);
+        }
+        return;
+      }
+    };
   }
 
   #bar(device: Device, draw: Draw, lift: (act: () => void) => void): void {
