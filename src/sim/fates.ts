@@ -81,7 +81,7 @@ export class Fates {
       case "server-crash":
         return server.restart(draw.chance(0.5));
       case "server-restore":
-        return this.#restoreServer();
+        return this.#restoreServer(device, draw, lift);
       case "bar":
         return this.#bar(device, draw, lift);
       case "io":
@@ -95,10 +95,16 @@ export class Fates {
     }
   }
 
-  #restoreServer(): void {
-    const { server, draw } = this.#world;
-    if (draw.chance(0.5) && goBack(this.#world)) this.#hasRestored = true;
-    else server.backUp();
+  /** A copy is made, and put back a while later; somebody may be away from before that on. */
+  #restoreServer(device: Device, draw: Draw, lift: (act: () => void) => void): void {
+    const { server, later } = this.#world;
+    server.backUp();
+    const isAway = draw.chance(0.5);
+    later(draw.between(1, 4_000), "goes back", () => {
+      if (isAway) device.plight.cutOff = true;
+      if (goBack(this.#world)) this.#hasRestored = true;
+      if (isAway) lift(() => (device.plight.cutOff = false));
+    });
   }
 
   #crashInCommit(device: Device, draw: Draw, restart: () => void): void {
