@@ -268,13 +268,14 @@ export class VirtualServer {
   }
 
   #buildApp(): App | null {
-    const { accounts, journals, chunks, scrub } = this.#database;
+    const { accounts, journals, chunks, scrub, collection } = this.#database;
     if (accounts === null) return null;
     const fault = (event: string, fields: LogFields = {}): void => {
       this.faults.push(`the server logs ${event} ${JSON.stringify(fields)}`);
     };
+    const stores = { accounts, journals, chunks, scrub, collection };
     return buildApp({
-      metadata: { accounts, journals, chunks, scrub, [Symbol.asyncDispose]: async () => {} },
+      metadata: { ...stores, [Symbol.asyncDispose]: async () => {} },
       packs: this.#packs,
       clock: this.#clock,
       chance: this.#draw,
