@@ -1,6 +1,7 @@
 import { utf8 } from "#core/bytes.ts";
 import { PRIVATE_FOLDER } from "#core/names.ts";
 import { HARMLESS_WAYS } from "./cheater.ts";
+import { hashOf } from "./contents.ts";
 import type { Device } from "./device.ts";
 import { disagreements, type Ledger } from "./oracle.ts";
 import { show } from "./people.ts";
@@ -102,7 +103,7 @@ async function waitForAll({ devices, server, scheduler, people, wrong }: Reckoni
   const untilMs = scheduler.nowMs + LONGEST_MS;
   scheduler.after(LONGEST_MS, people, "has waited", () => undefined);
   const isDone = ({ engine, stopped, chain }: Device): boolean =>
-    stopped !== null || (engine?.status(0).state === "in-sync" && chain === server.head);
+    stopped !== null || (chain === server.head && engine?.status(0).state === "in-sync");
   let calm = 0;
   const isOver = (): boolean => {
     calm = devices.every(isDone) ? calm + 1 : 0;
@@ -121,13 +122,13 @@ function bytesOf({ devices, ledger }: Reckoning): string[] {
       // What somebody wrote into the moment it was displaced comes back by the next sweep: whoever
       // has stopped has it where it was put.
       if (inode.kind !== "file" || (isKept && stopped === null)) continue;
-      present.add(Buffer.from(inode.bytes).toString("latin1"));
+      present.add(hashOf(inode.bytes));
       if (isKept || ledger.knows(inode.bytes)) continue;
       wrong.push(`${name} has bytes that nobody saved at ${path}: ${show(inode.bytes)}`);
     }
   }
   for (const bytes of ledger.living()) {
-    if (!present.has(Buffer.from(bytes).toString("latin1"))) wrong.push(`lost: ${show(bytes)}`);
+    if (!present.has(hashOf(bytes))) wrong.push(`lost: ${show(bytes)}`);
   }
   return wrong;
 }
