@@ -130,6 +130,7 @@ const FILE_WAYS: readonly Way[] = [
   "save-by-rename",
   "save-unchanged",
   "write-back",
+  "do-and-undo",
   "rename-over",
   "rename-file",
   "make-executable",
@@ -258,6 +259,8 @@ function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
     isMixed ? draw.chance(0.5) : (usual.foldingDisks[index] ?? (usual.sequential && folds)),
   );
   // The two names of an inode have one mode: who sets it sets both, and then nothing is alone.
+  // What was sent and undone is on no disk in the end.
+  if (usual.sequential) delete ways["do-and-undo"];
   if (usual.sequential && ways["hard-link"] !== undefined) delete ways["make-executable"];
   const swarm = { ...usual, ways, devices, deeds, skewsMs, foldingDisks };
   const isStorm = weather === "storm" || (weather === "any" && draw.chance(0.03));
