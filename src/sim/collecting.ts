@@ -1,11 +1,12 @@
 import { toHex } from "#core/bytes.ts";
 import type { ChunkId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
-import { Collector, type CollectorRules } from "#server/collector.ts";
+import { Collector, TURN_MS, type CollectorRules } from "#server/collector.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { Collection, ContentRow } from "#server/metadata/collection.ts";
 import { Draw } from "./chance.ts";
 import { readingFaults } from "./journal-oracle.ts";
+import { NO_RUNS, type CollectorRuns } from "./outcome.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
@@ -19,6 +20,8 @@ export type Collecting = {
   readonly aheadMs: number;
   /** So many small packs are merged. */
   readonly smallPacks: number;
+  /** The turn of one that was killed is over when the next begins, which would wait for it else. */
+  readonly isHasty?: true;
 };
 
 const LEASE_MS = 72 * 60 * 60 * 1_000;
@@ -65,6 +68,10 @@ export class CollectorAtWork {
   /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
   #callsLeft: number | null = null;
   #isOver = false;
+  /** Of the run that is under way. */
+  #calls = 0;
+  /** What was done until the end, without what is looked at then. */
+  runs: CollectorRuns = NO_RUNS;
 
   private constructor(options: Collecting, world: StoryWorld) {
     this.#options = options;
@@ -171,6 +178,8 @@ export class CollectorAtWork {
     const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
     const collection = { links: turns(links), packs: turns(packs) };
     this.#callsLeft = this.#draw.chance(KILLED) ? this.#draw.below(MOST_CALLS) : null;
+    const before = this.#server.head;
+    this.#calls = 0;
     let report;
     try {
       report = await this.#collector(collection, this.#rules).run();
@@ -179,7 +188,11 @@ export class CollectorAtWork {
       return;
     }
     if (actor !== this.#actor) return;
+    this.#calls = 0;
     if (report !== "busy") {
+      const { ended, crossed, killed } = this.runs;
+      const isCrossed = this.#server.head !== before;
+      this.runs = { ended: ended + 1, crossed: crossed + Number(isCrossed), killed };
       const { spaces, removed, merged } = report;
       if (spaces.some(({ versions }) => versions > 0)) this.#happened.add("collector: forgot");
       if (spaces.some(({ ended }) => ended > 0)) this.#happened.add("collector: swept");
@@ -203,6 +216,7 @@ export class CollectorAtWork {
         const method: unknown = Reflect.get(target, name);
         if (typeof method !== "function") return method;
         return (...values: unknown[]) => {
+          this.#calls++;
           const work = () => Reflect.apply(method, target, values) as Promise<unknown>;
           const done = this.#scheduler.call(actor, `collects: ${String(name)}`, work);
           if (this.#callsLeft !== null && this.#callsLeft-- === 0) this.#kill();
@@ -220,6 +234,10 @@ export class CollectorAtWork {
 
   /** It ends wherever it is, and another one begins some time. */
   #kill(): void {
+    // Before its second call it has asked for its turn at most.
+    if (this.#calls > 1) this.runs = { ...this.runs, killed: this.runs.killed + 1 };
+    this.#calls = 0;
+    if (this.#options.isHasty) this.#laterMs += TURN_MS;
     this.#scheduler.orphan(this.#actor, this.#draw);
     this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, 1);
     this.#wait();

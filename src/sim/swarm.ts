@@ -83,8 +83,11 @@ export type Swarm = {
   readonly collecting: Collecting | null;
 };
 
-/** What a sweep's stories have in common: nothing, every fault at once, or none and no race. */
-export type Weather = "any" | "storm" | "in-order";
+/**
+ * What a sweep's stories have in common: nothing, every fault at once, none and no race, or a server
+ * that collects all the time.
+ */
+export type Weather = "any" | "storm" | "in-order" | "collecting";
 
 const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
@@ -158,7 +161,7 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const moments = withMoments(files, new Draw(seed, "moments"));
   const disks = withCoarseDisks(moments, new Draw(seed, "disks"));
   const sealed = withSealing(disks, new Draw(seed, "sealing"));
-  return withCollecting(sealed, new Draw(seed, "collecting"));
+  return withCollecting(sealed, new Draw(seed, "collecting"), weather);
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -391,11 +394,15 @@ function withSealing(swarm: Swarm, draw: Draw): Swarm {
 }
 
 /** Some servers forget soon, and free what nobody needs while people go on. */
-function withCollecting(swarm: Swarm, draw: Draw): Swarm {
-  if (swarm.sequential || !draw.chance(COLLECTING_SHARE)) return swarm;
+function withCollecting(swarm: Swarm, draw: Draw, weather: Weather): Swarm {
+  const isDrawn = draw.chance(COLLECTING_SHARE);
+  if (swarm.sequential || !(isDrawn || weather === "collecting")) return swarm;
   // What was forgotten is written again, and again.
   const ways = { ...swarm.ways, append: 3, "write-back": draw.between(2, 8) };
-  return { ...swarm, ways, collecting: drawCollecting(draw) };
+  const collecting = drawCollecting(draw);
+  if (weather !== "collecting") return { ...swarm, ways, collecting };
+  // All the time, while people save.
+  return { ...swarm, ways, collecting: { ...collecting, everyMs: 1, isHasty: true } };
 }
 
 /** Every fault there is, at a high rate. */
