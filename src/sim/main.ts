@@ -52,7 +52,7 @@ function option(name: string, otherwise: number): number {
   return at === -1 ? otherwise : Number(process.argv[at + 1]);
 }
 
-/** What a sweep's stories are like: `--storm`, `--in-order`, `--collecting`, or as the seed draws them. */
+/** What a sweep's stories are like, where that is not as the seed draws them. */
 function weatherAsked(): Weather {
   if (process.argv.includes("--storm")) return "storm";
   if (process.argv.includes("--collecting")) return "collecting";
@@ -152,9 +152,7 @@ async function sweep(count: number, first: number, workers: number): Promise<num
     `${seconds.toFixed(1)} s, ${rate} stories a second, ${Math.round(steps / count)} steps each`,
   );
   const { ended, crossed, killed } = collected;
-  console.log(
-    `collectors: ${ended} runs, commits landed during ${crossed} of them, ${killed} more were killed`,
-  );
+  console.log(`collectors: ${ended} runs (commits landed during ${crossed}), ${killed} killed`);
   console.log(`${count - failed.length} passed, ${failed.length} failed`);
   return failed.length;
 }
