@@ -22,12 +22,20 @@ function childrenOf(pid: number): number[] {
   return text === "" ? [] : text.split(" ").map(Number);
 }
 
-export function usageOf(pid: number): Usage {
+function memoryMib(pid: number, field: "VmHWM" | "VmRSS"): number {
+  const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
+}
+
+function mostMibOf(pid: number): number[] {
+  return [memoryMib(pid, "VmHWM"), ...childrenOf(pid).flatMap(mostMibOf)];
+}
+
+function usageOf(pid: number): Usage {
   const fields = fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  const resident = /VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"));
   const own = {
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND,
-    residentMib: Number(resident?.[1]) / 1024,
+    residentMib: memoryMib(pid, "VmRSS"),
   };
   return childrenOf(pid)
     .map(usageOf)
@@ -67,20 +75,24 @@ export class Machine implements AsyncDisposable {
   readonly home: string;
   /** The folder that it syncs. */
   readonly folder: string;
+  /** Where profiles of what goes on are written; undefined: nowhere. */
+  readonly profiles: string | undefined;
   readonly #name: string;
   readonly #log: string;
   #child: ChildProcess | null = null;
 
-  constructor(outer: string, name: string) {
+  constructor(outer: string, name: string, profiles?: string) {
     this.#name = name;
+    this.profiles = profiles;
     this.home = join(outer, `home-${name}`);
     this.#log = join(outer, `${name}.log`);
     this.folder = join(outer, name);
     fs.mkdirSync(this.folder, { recursive: true });
   }
 
-  #spawn(args: readonly string[]): ChildProcess {
-    const environment = { ...process.env, LOCKSTEP_PASSWORD: PASSWORD, LOCKSTEP_HOME: this.home };
+  #spawn(args: readonly string[], more: NodeJS.ProcessEnv = {}): ChildProcess {
+    const own = { LOCKSTEP_PASSWORD: PASSWORD, LOCKSTEP_HOME: this.home };
+    const environment = { ...process.env, ...own, ...more };
     const log = fs.openSync(this.#log, "a");
     try {
       return spawn(LOCKSTEP, args, { env: environment, stdio: ["ignore", log, log] });
@@ -94,10 +106,12 @@ export class Machine implements AsyncDisposable {
     assert.equal(code, 0, `lockstep ${args.join(" ")}: see ${this.#log}`);
   }
 
-  /** Starts a command that goes on. */
+  /** Starts a command that goes on; its processor profile is written to a folder when it ends. */
   start(...args: readonly string[]): void {
     assert.equal(this.#child, null, `${this.#name} runs already`);
-    this.#child = this.#spawn(args);
+    const { profiles } = this;
+    const profiled = `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}`;
+    this.#child = this.#spawn(args, profiles === undefined ? {} : { NODE_OPTIONS: profiled });
   }
 
   async stop(): Promise<void> {
@@ -118,8 +132,17 @@ export class Machine implements AsyncDisposable {
   }
 
   usage(): Usage {
+    return usageOf(this.#pid);
+  }
+
+  /** The most memory that each of its processes had at once, MiB; its own first. */
+  mostMib(): number[] {
+    return mostMibOf(this.#pid);
+  }
+
+  get #pid(): number {
     assert.ok(this.#child?.pid !== undefined, `${this.#name} does not run`);
-    return usageOf(this.#child.pid);
+    return this.#child.pid;
   }
 
   get database(): string {
@@ -144,15 +167,21 @@ export type Scene = {
   readonly link: (machine: Machine, name: string, by?: string) => Promise<void>;
 };
 
-/** A server that runs, and an account at it; `dedup`: whom a sealed space shares chunks with. */
+/**
+ * A server that runs, and an account at it; `dedup`: whom a sealed space shares chunks with;
+ * `profiles`: where the server's are written.
+ */
 export async function openScene(
   outer: string,
   isPlain: boolean,
-  dedup: "shared" | "private" = "shared",
+  {
+    dedup = "shared",
+    profiles,
+  }: { readonly dedup?: "shared" | "private"; readonly profiles?: string | undefined } = {},
 ): Promise<Scene> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const server = new Machine(outer, "S");
+  const server = new Machine(outer, "S", profiles);
   server.start("serve", "--data", join(outer, "data"), "--host", "127.0.0.1", "--port", `${port}`);
   while (!(await fetch(`${url}/v1/server`).catch(() => null))) await sleep(POLL_MS);
   const who = ["--account", "anna"];

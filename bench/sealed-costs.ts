@@ -75,7 +75,9 @@ async function sync(machine: Machine): Promise<{ seconds: number; cpuSeconds: nu
 async function costOf(outer: string, kind: Kind): Promise<Cost> {
   await using stack = new AsyncDisposableStack();
   const isPlain = kind === "plain";
-  const { server, url, link } = await openScene(outer, isPlain, isPlain ? "shared" : kind);
+  const { server, url, link } = await openScene(outer, isPlain, {
+    dedup: isPlain ? "shared" : kind,
+  });
   stack.use(server);
   const lines = [await CountingProxy.open(url), await CountingProxy.open(url)] as const;
   for (const line of lines) stack.use(line);

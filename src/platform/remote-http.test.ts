@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { concat, toHex } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import { accountId, chunkId, spaceId } from "#core/ids.ts";
@@ -33,7 +34,7 @@ function clientOf(url: string) {
   return { clock, remote, account: new HttpAccount(world) };
 }
 
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** Something on the network that answers as it likes, and a client that takes it for its server. */
 async function openStranger(answer: Answer) {
@@ -41,7 +42,7 @@ async function openStranger(answer: Answer) {
   let asked = 0;
   const server = createServer((request, response) => {
     asked++;
-    answer(request, response);
+    void answer(request, response);
     for (const resolve of requests.splice(0)) resolve();
   });
   await new Promise<void>((resolve) => {
@@ -366,4 +367,60 @@ test("HC6: a download that breaks off before its first chunk is asked for again,
     await assert.rejects(Array.fromAsync(server.remote.fetch([id])), { retryable: true });
     assert.equal(server.asked() - asked, 4);
   }
+});
+
+const MANY = Array.from({ length: 100 }, (_, chunk) => idOf(new Uint8Array([chunk])));
+
+test("HC10: a question goes coded once the server has said that it takes that", async () => {
+  const came: { coding: string | undefined; length: number; json: unknown }[] = [];
+  await using server = await openStranger(async (request, response) => {
+    const bytes = Buffer.concat(await request.toArray());
+    const coding = request.headers["content-encoding"];
+    const text = coding === "zstd" ? zstdDecompressSync(bytes) : bytes;
+    came.push({ coding, length: bytes.length, json: JSON.parse(text.toString()) });
+    assert.equal(request.headers["accept-encoding"], "zstd");
+    const answer = zstdCompressSync(JSON.stringify({ missing: MANY }));
+    const headers = { "content-encoding": "zstd", "accept-encoding": "zstd" };
+    response.writeHead(200, { "content-type": "application/json", ...headers }).end(answer);
+  });
+  for (const asked of [MANY, MANY, MANY.slice(0, 2)]) {
+    await server.remote.missing(asked).catch(() => undefined);
+    assert.deepEqual(came.at(-1)?.json, { chunks: asked });
+  }
+  assert.deepEqual(
+    came.map(({ coding }) => coding),
+    [undefined, "zstd", undefined],
+    "a short one is not worth it",
+  );
+  assert.ok(came[1]!.length < 0.6 * came[0]!.length);
+  assert.deepEqual(await server.remote.missing(MANY), MANY);
+});
+
+test("HC10: a server that cannot read a coded question any more is asked as before", async () => {
+  for (const status of [400, 415]) {
+    const codings: (string | undefined)[] = [];
+    await using server = await openStranger((request, response) => {
+      const coding = request.headers["content-encoding"];
+      codings.push(coding);
+      const told: Record<string, string> =
+        codings.length === 1 ? { "accept-encoding": "zstd" } : {};
+      if (coding === undefined) {
+        say(200, "application/json", '{"missing":[]}', told)(request, response);
+      } else say(status, PROBLEM_MEDIA_TYPE, problem("bad-request", status))(request, response);
+    });
+    for (let time = 0; time < 3; time++) assert.deepEqual(await server.remote.missing(MANY), []);
+    assert.deepEqual(codings, [undefined, "zstd", undefined, undefined]);
+  }
+});
+
+test("HC10: a coded answer that grows beyond what it may be is not read to its end", async () => {
+  const huge = zstdCompressSync(Buffer.alloc(300 * 1024 * 1024, 32));
+  await using server = await openStranger((_, response) => {
+    const headers = { "content-type": "application/json", "content-encoding": "zstd" };
+    response.writeHead(200, headers).end(huge);
+  });
+  const before = process.memoryUsage().rss;
+  const error = await rejectsWith("bad-answer", server.remote.missing(MANY));
+  assert.match(error.message, /larger than/);
+  assert.ok(process.memoryUsage().rss - before < 250 * 1024 * 1024);
 });

@@ -1,7 +1,9 @@
+import { constants, zstdCompressSync } from "node:zlib";
 import type { z } from "zod";
 import { concat, utf8 } from "#core/bytes.ts";
 import { messageOf, WorldError } from "#core/errors.ts";
 import type { Chance, Clock } from "#core/world.ts";
+import { BODY_CODING, LEAST_CODED_BYTES, namesCoding } from "#protocol/coding.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "#protocol/problem.ts";
 import { retrying, ServerError } from "./retrying.ts";
 import { Stall } from "./stall.ts";
@@ -16,6 +18,12 @@ const PIECE_BYTES = 256 * 1024;
 
 const JSON_MEDIA_TYPE = "application/json";
 
+/** The fastest level that codes letters: what is sent is mostly hex and base64 of noise. */
+const CODING_LEVEL = 1;
+/** What a server answers that cannot read a coded body: it is of an older version since. */
+const UNREAD: ReadonlySet<number> = new Set([400, 415]);
+
+/** As Node's own: what comes coded is decoded, although its headers go on saying how it came. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export type ServerWorld = {
@@ -55,6 +63,8 @@ export class ServerHttp {
   readonly #world: ServerWorld;
   readonly #fetch: Fetch;
   readonly #origin: string;
+  /** The server has said that it takes coded bodies. */
+  #takesCoded = false;
 
   constructor(world: ServerWorld) {
     this.#world = world;
@@ -108,6 +118,21 @@ export class ServerHttp {
   }
 
   async #send(call: Call, stall: Stall): Promise<Response> {
+    const coded = this.#takesCoded ? codedOf(call) : null;
+    let response = await this.#fetchOnce(coded ?? call, stall);
+    if (coded !== null && UNREAD.has(response.status)) {
+      // Nothing was done: it may be what was sent, or how.
+      await leave(response);
+      this.#takesCoded = false;
+      response = await this.#fetchOnce(call, stall);
+    }
+    if (namesCoding(response.headers.get("accept-encoding"))) this.#takesCoded = true;
+    const fine = call.answers?.includes(response.status) ?? response.ok;
+    if (fine) return response;
+    throw await this.#refusal(response, stall);
+  }
+
+  async #fetchOnce(call: Call & { readonly coding?: string }, stall: Stall): Promise<Response> {
     stall.progress();
     const { signal } = stall;
     let response: Response;
@@ -124,17 +149,17 @@ export class ServerHttp {
       throw this.#unreachable(error);
     }
     stall.progress();
-    const fine = call.answers?.includes(response.status) ?? response.ok;
-    if (fine) return response;
-    throw await this.#refusal(response, stall);
+    return response;
   }
 
-  #headers({ body }: Call): Record<string, string> {
+  #headers({ body, coding }: Call & { readonly coding?: string }): Record<string, string> {
     const { token } = this.#world;
     return {
       accept: `${JSON_MEDIA_TYPE}, ${PROBLEM_MEDIA_TYPE}, */*`,
+      "accept-encoding": BODY_CODING,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(body === undefined ? {} : { "content-type": body.mediaType }),
+      ...(coding === undefined ? {} : { "content-encoding": coding }),
     };
   }
 
@@ -190,6 +215,16 @@ export class ServerHttp {
 
 function mediaTypeOf(response: Response): string {
   return (response.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** The call with its body coded for the way; null where that is not worth it. */
+function codedOf(call: Call): (Call & { readonly coding: string }) | null {
+  const { body } = call;
+  if (body?.mediaType !== JSON_MEDIA_TYPE || !(body.bytes instanceof Uint8Array)) return null;
+  if (body.bytes.length < LEAST_CODED_BYTES) return null;
+  const params = { [constants.ZSTD_c_compressionLevel]: CODING_LEVEL };
+  const bytes = zstdCompressSync(body.bytes, { params });
+  return { ...call, body: { ...body, bytes }, coding: BODY_CODING };
 }
 
 /** Small bodies whole, large ones as a stream that reports what the connection took. */

@@ -20,8 +20,6 @@ export type Collecting = {
   readonly aheadMs: number;
   /** So many small packs are merged. */
   readonly smallPacks: number;
-  /** The turn of one that was killed is over when the next begins, which would wait for it else. */
-  readonly isHasty?: true;
 };
 
 const LEASE_MS = 72 * 60 * 60 * 1_000;
@@ -31,6 +29,8 @@ const STRAY_MS = 24 * HOUR_MS;
 /** Share of runs that end somewhere, in one of so many calls. */
 const KILLED = 0.1;
 const MOST_CALLS = 25;
+/** Where nothing was stored since the last run, the next one is for what time alone makes due. */
+const LONGEST_PAUSE_MS = 1_000;
 /** Runs after which nothing is left that nobody needs. */
 const LAST_RUNS = 5;
 
@@ -65,6 +65,8 @@ export class CollectorAtWork {
   #actor = new Actor("collector", 1);
   readonly #wrong: string[] = [];
   #laterMs = 0;
+  /** When the last whole run began, and what was stored then. */
+  #last = { stored: "", atMs: 0 };
   /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
   #callsLeft: number | null = null;
   #isOver = false;
@@ -169,11 +171,20 @@ export class CollectorAtWork {
   #wait(): void {
     if (this.#isOver) return;
     const waitMs = this.#draw.between(1, 2 * this.#options.everyMs);
-    this.#scheduler.after(waitMs, this.#actor, "begins", () => void this.#run());
+    this.#scheduler.after(waitMs, this.#actor, "begins", () => {
+      if (this.#isDue) void this.#run();
+      else this.#wait();
+    });
+  }
+
+  get #isDue(): boolean {
+    const { stored, atMs } = this.#last;
+    return stored !== this.#server.stored || this.#scheduler.nowMs - atMs >= LONGEST_PAUSE_MS;
   }
 
   async #run(): Promise<void> {
     const actor = this.#actor;
+    const began = { stored: this.#server.stored, atMs: this.#scheduler.nowMs };
     const { links, packs } = this.#server.collection;
     const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
     const collection = { links: turns(links), packs: turns(packs) };
@@ -193,6 +204,7 @@ export class CollectorAtWork {
       const { ended, crossed, killed } = this.runs;
       const isCrossed = this.#server.head !== before;
       this.runs = { ended: ended + 1, crossed: crossed + Number(isCrossed), killed };
+      this.#last = began;
       const { spaces, removed, merged } = report;
       if (spaces.some(({ versions }) => versions > 0)) this.#happened.add("collector: forgot");
       if (spaces.some(({ ended }) => ended > 0)) this.#happened.add("collector: swept");
@@ -232,12 +244,12 @@ export class CollectorAtWork {
     });
   }
 
-  /** It ends wherever it is, and another one begins some time. */
+  /** It ends wherever it is, and another one begins some time after its turn is over. */
   #kill(): void {
     // Before its second call it has asked for its turn at most.
     if (this.#calls > 1) this.runs = { ...this.runs, killed: this.runs.killed + 1 };
     this.#calls = 0;
-    if (this.#options.isHasty) this.#laterMs += TURN_MS;
+    this.#laterMs += TURN_MS;
     this.#scheduler.orphan(this.#actor, this.#draw);
     this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, 1);
     this.#wait();

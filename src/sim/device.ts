@@ -1,4 +1,4 @@
-import type { cutSizes } from "#chunking/cut.ts";
+import { cutKeyFrom, type cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
 import { deviceId, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
@@ -42,7 +42,7 @@ import type { VirtualServer } from "./virtual-server.ts";
 import { VirtualWatcher } from "./virtual-watcher.ts";
 import { WireRemote } from "./wire-remote.ts";
 
-const CUT_KEY = new Uint8Array(48).fill(0x77);
+const CUT_KEY = cutKeyFrom(new Uint8Array(48).fill(0x77));
 const SWEEP_MS = 10_000;
 /** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
 const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
@@ -110,6 +110,8 @@ export class Device {
   stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
+  /** Hears of each commit that it sends. */
+  onCommit: ((commit: Commit) => void) | null = null;
   readonly ambush: Ambush;
   #endsIn = Number.POSITIVE_INFINITY;
   #endsAt = "";
@@ -481,6 +483,7 @@ export class Device {
     const { accuse, scheduler, swarm } = this.#world;
     scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
     this.#sent.add(commit.commitId);
+    this.onCommit?.(commit);
     // What is sent again was planned when it was first sent; what a power cut brings back was not
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;
@@ -516,9 +519,9 @@ export class Device {
       if (event === "uniting") this.#forgot = null;
       if (event === "uniting") this.#edits.forget();
       // Only where a device or the server forgets are both sides united anew.
-      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
+      const mayUnite = isForgetful(swarm) || server.timesRestored > 0;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
-      scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
+      if (!scheduler.isDeaf) scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };
     return { debug: () => undefined, info: say, warn: say, error: say };
   }

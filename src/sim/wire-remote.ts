@@ -1,6 +1,8 @@
+import { zstdDecompressSync } from "node:zlib";
 import { codeOf } from "#core/errors.ts";
 import type { ChunkId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
+import { BODY_CODING } from "#protocol/coding.ts";
 import { CommitAnswer, Commit } from "#protocol/commit.ts";
 import type { Feed } from "#protocol/feed.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
@@ -80,7 +82,9 @@ export class WireRemote implements Remote {
     const request = async (): Promise<Answer> => {
       const before = { life: server.life, head: server.head, nowMs: server.nowMs };
       const answer = await readAll(await server.request(url.href, init));
-      if (what === "commit") this.#note(init.body, answer.bytes);
+      if (what === "commit") {
+        this.#note(decoded(new Headers(init.headers), init.body as Uint8Array), answer.bytes);
+      }
       if (server.life === before.life) this.#judge(what, answer, before);
       return answer;
     };
@@ -115,19 +119,25 @@ export class WireRemote implements Remote {
   }
 
   /** What landed is told at the moment in which it did. */
-  #note(sent: RequestInit["body"], answered: Uint8Array): void {
+  #note(sent: Uint8Array, answered: Uint8Array): void {
     const answer = CommitAnswer.safeParse(jsonOf(answered));
     if (!answer.success || answer.data.outcome !== "committed") return;
     const { sequence, chain } = answer.data;
     const { past, server, device: author } = this.#world;
-    const { changes } = Commit.parse(jsonOf(sent as Uint8Array));
+    const { changes } = Commit.parse(jsonOf(sent));
     past.append({ sequence, chain, author }, server.opened(changes));
   }
 }
 
 async function readAll(response: Response): Promise<Answer> {
   const { status, headers } = response;
-  return { status, headers, bytes: new Uint8Array(await response.arrayBuffer()) };
+  const bytes = decoded(headers, new Uint8Array(await response.arrayBuffer()));
+  return { status, headers, bytes };
+}
+
+/** What Node's own fetch does with answers. */
+function decoded(headers: Headers, bytes: Uint8Array): Uint8Array {
+  return headers.get("content-encoding") === BODY_CODING ? zstdDecompressSync(bytes) : bytes;
 }
 
 /** A body whose connection breaks behind these bytes. */

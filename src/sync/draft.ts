@@ -4,7 +4,7 @@ import { agrees, isEmpty, type NodeRow } from "./tree.ts";
 
 export type Side = "remote" | "synced" | "local";
 const SIDES: readonly Side[] = ["remote", "synced", "local"];
-const NONE: readonly NodeRow[] = [];
+const NONE: readonly NodeId[] = [];
 
 /** What planning reads: the stored rows, or rows under change laid over them. */
 export type TreeView = Pick<TreeStore, "get" | "children" | "named"> & {
@@ -19,8 +19,8 @@ export class Draft implements TreeView {
   readonly #view: TreeView;
   readonly #nameKey: (name: string) => string;
   readonly #rows = new Map<NodeId, NodeRow>();
-  /** Ids of drafted rows by side and parent, a superset: members are checked when read. */
-  readonly #byParent: Readonly<Record<Side, Map<NodeId, Set<NodeId>>>> = {
+  /** Ids of drafted rows by side, parent and name: a superset, what is found is checked. */
+  readonly #byParent: Readonly<Record<Side, Map<NodeId, Map<string, NodeId[]>>>> = {
     remote: new Map(),
     synced: new Map(),
     local: new Map(),
@@ -46,23 +46,28 @@ export class Draft implements TreeView {
       const at = row[side];
       if (at === null) continue;
       const members = this.#byParent[side].get(at.parent);
-      if (members === undefined) this.#byParent[side].set(at.parent, new Set([row.id]));
-      else members.add(row.id);
+      const key = this.#nameKey(at.name);
+      const named = members?.get(key);
+      if (members === undefined) this.#byParent[side].set(at.parent, new Map([[key, [row.id]]]));
+      else if (named === undefined) members.set(key, [row.id]);
+      else if (!named.includes(row.id)) named.push(row.id);
     }
     if (this.#changed !== null) this.#note(this.#changed, row);
   }
 
   children(side: Side, parent: NodeId): NodeRow[] {
-    return this.#withDrafted(this.#view.children(side, parent), this.#drafted(side, parent));
+    const drafted: NodeRow[] = [];
+    for (const key of this.#byParent[side].get(parent)?.keys() ?? []) {
+      drafted.push(...this.#drafted(side, parent, key));
+    }
+    return this.#withDrafted(this.#view.children(side, parent), drafted);
   }
 
   /** By id. */
   named(side: Side, parent: NodeId, name: string): NodeRow[] {
     const stored = this.#view.named(side, parent, name);
-    const drafted = this.#drafted(side, parent);
-    const key = drafted.length === 0 ? "" : this.#nameKey(name);
-    const named = drafted.filter((row) => this.#nameKey(row[side]?.name ?? "") === key);
-    return this.#withDrafted(stored, named).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const drafted = this.#drafted(side, parent, this.#nameKey(name));
+    return this.#withDrafted(stored, drafted).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   /** All rows that do not agree, by id. */
@@ -91,14 +96,13 @@ export class Draft implements TreeView {
     return [...stored.filter((row) => !this.#rows.has(row.id)), ...drafted];
   }
 
-  #drafted(side: Side, parent: NodeId): readonly NodeRow[] {
-    const members = this.#byParent[side].get(parent);
-    if (members === undefined) return NONE;
-    const rows: NodeRow[] = [];
-    for (const id of members) {
+  /** Those that stand in this folder under a name of this key. */
+  #drafted(side: Side, parent: NodeId, key: string): NodeRow[] {
+    const ids = this.#byParent[side].get(parent)?.get(key);
+    return (ids ?? NONE).flatMap((id) => {
       const row = this.#rows.get(id);
-      if (row !== undefined && row[side]?.parent === parent) rows.push(row);
-    }
-    return rows;
+      const at = row?.[side];
+      return row && at?.parent === parent && this.#nameKey(at.name) === key ? [row] : [];
+    });
   }
 }

@@ -30,10 +30,13 @@ type Source = {
   readonly holds: string;
 };
 
+/** What a plan leaves to do when its rows are stored: they may be all rows of a folder. */
+type Planned = Omit<Plan, "records">;
+
 /** Plans, unless what there is to plan on is what the last plan was made of. */
 export class Planning {
   readonly #world: PlanningWorld;
-  #last: { readonly plan: Plan; readonly source: Source } | null = null;
+  #last: { readonly planned: Planned; readonly source: Source } | null = null;
 
   constructor(world: PlanningWorld) {
     this.#world = world;
@@ -43,24 +46,25 @@ export class Planning {
    * The plan, after what only the device's own records have to change for was stored. `sequence`:
    * how far the server was followed. `changed`: rows changed for an answer of people: plan again.
    */
-  run(sequence: number): { readonly planned: Plan; readonly changed: boolean } {
+  run(sequence: number): { readonly planned: Planned; readonly changed: boolean } {
     const { trees, clock, guard, fresh, nameKey, deviceName: device } = this.#world;
     const last = this.#last;
     if (last !== null && !guard.isWaiting && isSame(last.source, this.#source(sequence))) {
-      return { planned: last.plan, changed: false };
+      return { planned: last.planned, changed: false };
     }
     const done = trees.transaction(() => {
       const changed = guard.prepare(sequence);
       const date = clock.today();
-      const planned = plan(trees, { nameKey, device, date, fresh, withhold: guard.withhold });
-      for (const row of planned.records) trees.put(row);
+      const withhold = guard.withhold;
+      const { records, ...planned } = plan(trees, { nameKey, device, date, fresh, withhold });
+      for (const row of records) trees.put(row);
       guard.store();
       return { planned, changed };
     });
     // The plan of the rows that it made is the same plan (SPEC PL10). What an answer changed is
     // compared once more: what is in a folder may be back when the folder is.
     const source = this.#source(sequence);
-    this.#last = done.changed ? null : { plan: done.planned, source };
+    this.#last = done.changed ? null : { planned: done.planned, source };
     return done;
   }
 

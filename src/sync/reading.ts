@@ -21,6 +21,8 @@ const HOT_FIRST_MS = 200;
 const HOT_MOST_MS = 5_000;
 /** A hot file that rested this long is between two saves, not in the middle of many. */
 const HOT_QUIET_MS = 400;
+/** A file that rested this long between a reading and the next change is saved now and then. */
+const HOT_REST_MS = 1_000;
 const HOT_FORGET_MS = 10_000;
 /** When a file could not be read for so long because it goes on changing, people are told. */
 const RESTLESS_MS = 10_000;
@@ -176,12 +178,18 @@ export class Reading {
     if (path !== null) yield { id, path, local };
   }
 
+  /** Since when the file waits, which may be this moment. */
+  #wantedSinceMs(id: NodeId): number {
+    const wantedMs = this.#wantedMs.get(id) ?? this.#clock.nowMs();
+    this.#wantedMs.set(id, wantedMs);
+    return wantedMs;
+  }
+
   /** A file that goes on changing is read all the same now and then, and named (SPEC RD3). */
   #restlessMs({ id, path }: Job): number {
     if (this.#retries.has(id)) return Number.POSITIVE_INFINITY;
     const nowMs = this.#clock.nowMs();
-    const wantedMs = this.#wantedMs.get(id) ?? nowMs;
-    this.#wantedMs.set(id, wantedMs);
+    const wantedMs = this.#wantedSinceMs(id);
     if (nowMs - wantedMs >= RESTLESS_MS) {
       const message = "It keeps changing while it is read; it syncs when it rests.";
       this.#problems.report("read", { path, code: "busy", message }, nowMs);
@@ -209,7 +217,8 @@ export class Reading {
     const restedMs = Math.max(nowMs, changedMs + QUIET_MS);
     const heat = this.#heat.get(id);
     if (heat === undefined) return restedMs;
-    if (nowMs - heat.lastMs > HOT_FORGET_MS || nowMs < heat.lastMs) {
+    const hasRested = this.#wantedSinceMs(id) - heat.lastMs >= HOT_REST_MS;
+    if (hasRested || nowMs - heat.lastMs > HOT_FORGET_MS || nowMs < heat.lastMs) {
       this.#heat.delete(id);
       return restedMs;
     }

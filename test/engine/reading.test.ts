@@ -100,4 +100,13 @@ suite("files that change often", () => {
       assert.equal(await desk.pass(500), 1, `save ${save}`);
     }
   });
+
+  test("RD2: a file that had rested for a second before it was saved is read at once, however often", async () => {
+    using desk = new Desk();
+    for (let save = 0; save < 30; save++) {
+      desk.save();
+      assert.equal(await desk.pass(50), 1, `save ${save}`);
+      assert.equal(await desk.pass(1_000), 0);
+    }
+  });
 });

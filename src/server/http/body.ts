@@ -2,6 +2,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { concat } from "#core/bytes.ts";
 import type { Clock } from "#core/world.ts";
 import { ProblemError } from "../problem-error.ts";
+import { decodeBody } from "./coding.ts";
 import type { Env } from "./gates.ts";
 import { SocketBody, WebBody, type BodySource } from "./incoming.ts";
 
@@ -135,11 +136,14 @@ export async function readWholeBody(
   return concat(pieces) as Uint8Array<ArrayBuffer>;
 }
 
-/** Puts a bounded body, wholly read, in the place of the one on the wire: for JSON. */
+/** Puts a bounded body, read and decoded, in the place of the one on the wire: for JSON. */
 export function limitBody(clock: Clock, maxBytes: number): MiddlewareHandler<Env> {
   return async (context, next) => {
-    const { method, headers, url, signal } = context.req.raw;
-    const body = await readWholeBody(context, clock, maxBytes);
+    const { method, url, signal } = context.req.raw;
+    const sent = await readWholeBody(context, clock, maxBytes);
+    const body = decodeBody(context, sent, maxBytes, () => tooLarge(maxBytes));
+    const headers = new Headers(context.req.raw.headers);
+    for (const name of ["content-encoding", "content-length"]) headers.delete(name);
     context.req.raw = new Request(url, { method, headers, body, signal });
     await next();
   };

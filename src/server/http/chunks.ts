@@ -156,7 +156,7 @@ export function mountChunks(app: OpenAPIHono<Env>, parts: ChunkParts, gates: Gat
   const { journals, chunks, scrub, intake, quotas, clock } = parts;
   const withJson = [gates.session, gates.json(MAX_JSON_BYTES)];
 
-  app.openapi({ ...missingRoute, middleware: withJson }, async (context) => {
+  app.openapi({ ...missingRoute, middleware: [gates.coded, ...withJson] }, async (context) => {
     const { space: id } = context.req.valid("param");
     const space = await ownSpace(journals, context.get("session"), id);
     const asked = [...new Set(context.req.valid("json").chunks)];

@@ -32,7 +32,7 @@ export function mountCommits(
   parts: { readonly journals: JournalStore; readonly journal: Journal; readonly clock: Clock },
   gates: Gates,
 ): void {
-  const middleware = [gates.session, gates.json(MAX_JSON_BYTES)];
+  const middleware = [gates.coded, gates.session, gates.json(MAX_JSON_BYTES)];
   app.openapi({ ...commitRoute, middleware }, async (context) => {
     const session = context.get("session");
     const space = await ownSpace(parts.journals, session, context.req.valid("param").space);

@@ -25,7 +25,9 @@ export function mountDocument(app: OpenAPIHono<Env>, version: string): void {
         info: {
           title: "Lockstep",
           version,
-          description: "Keeps folders the same on all devices of an account.",
+          description:
+            "Keeps folders the same on all devices of an account. Bodies of JSON may come with " +
+            "Content-Encoding: zstd, and the long answers come so to whoever accepts it.",
           license: { name: "Apache-2.0" },
         },
       }),

@@ -163,7 +163,7 @@ async function* events(
 }
 
 export function mountFeed(app: OpenAPIHono<Env>, parts: FeedParts, gates: Gates): void {
-  app.openapi({ ...changesRoute, middleware: [gates.session] }, async (context) => {
+  app.openapi({ ...changesRoute, middleware: [gates.coded, gates.session] }, async (context) => {
     const session = context.get("session");
     const { cursor, waitMs = 0, limit = MAX_FEED_ENTRIES, own } = context.req.valid("query");
     const space = await ownSpace(parts.journals, session, context.req.valid("param").space);

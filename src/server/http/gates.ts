@@ -9,6 +9,7 @@ import { ProblemError } from "../problem-error.ts";
 import type { Rates } from "../rates.ts";
 import type { Session, Sessions } from "../tokens.ts";
 import { limitBody } from "./body.ts";
+import { codeAnswers } from "./coding.ts";
 
 /** What middleware leaves on a request. */
 export type Env = {
@@ -29,6 +30,8 @@ export type Gates = {
   readonly session: MiddlewareHandler<Env>;
   /** A JSON body of at most `maxBytes`, read before it is parsed. */
   json(maxBytes?: number): MiddlewareHandler;
+  /** Before `session`: the answer goes coded to whoever takes it so. */
+  readonly coded: MiddlewareHandler<Env>;
 };
 
 export function buildGates(sessions: Sessions, rates: Rates, clock: Clock): Gates {
@@ -40,6 +43,7 @@ export function buildGates(sessions: Sessions, rates: Rates, clock: Clock): Gate
       await next();
     },
     json: (maxBytes = MAX_SMALL_JSON_BYTES) => limitBody(clock, maxBytes),
+    coded: codeAnswers(),
   };
 }
 
