@@ -23,7 +23,7 @@ const FATES = [
 
 /** Drawn beside the others: the process ends between two steps on its disk, or in one. */
 const STEP_FATE = "crash-in-step";
-/** Drawn so, too: a commit is on its way while somebody deletes the folder that it puts things in. */
+/** Drawn so, too: a commit is on its way while somebody deletes the folder that it adds to. */
 const CROSSED_FATE = "crossed";
 export const ALL_FATES = [...FATES, STEP_FATE, CROSSED_FATE] as const;
 export type Fate = (typeof ALL_FATES)[number];
