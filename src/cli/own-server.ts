@@ -81,7 +81,10 @@ export async function startOwnServer(
   const start = (port: number): Promise<RunningServer> => {
     const data = join(home.path, "server");
     const logFile = join(home.path, "log", "server.log");
-    const flags = { data, host: wish.host, port: String(port), logFile };
+    // As loud as its device's is asked to be.
+    const { LOCKSTEP_LOG: log } = process.env;
+    const loud = log ? { log } : {};
+    const flags = { data, host: wish.host, port: String(port), ...loud, logFile };
     return startServer(readConfig(flags, {}), readVersion());
   };
   const port = wish.port ?? own?.port ?? DEFAULT_PORT;

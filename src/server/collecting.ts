@@ -1,4 +1,4 @@
-import { messageOf, WorldError } from "#core/errors.ts";
+import { messageOf } from "#core/errors.ts";
 import type { Clock, Log } from "#core/world.ts";
 import type { PackStore } from "./chunks/port.ts";
 import {
@@ -9,7 +9,6 @@ import {
 } from "./collector.ts";
 import type { ServerConfig } from "./config.ts";
 import { nodeDigest } from "./digest.ts";
-import type { Collection } from "./metadata/collection.ts";
 import type { Metadata } from "./metadata/port.ts";
 import { nextTurn, realChance, realClock } from "./real-world.ts";
 import { openBeside } from "./stores.ts";
@@ -23,15 +22,6 @@ export type CollectingState = {
   endedSeconds: number;
   freedBytes: number;
 };
-
-/** Throws WorldError `not-collectable` where the database cannot tell what nobody needs. */
-function collectionOf({ collection }: Metadata): Collection {
-  if (collection !== undefined) return collection;
-  throw new WorldError(
-    "not-collectable",
-    "What a MongoDB database holds cannot be collected yet: nothing of it goes.",
-  );
-}
 
 type Surroundings = {
   readonly config: Pick<ServerConfig, "collecting">;
@@ -48,7 +38,7 @@ function collectorOf(
   const world: CollectorWorld = {
     journals: metadata.journals,
     scrub: metadata.scrub,
-    collection: collectionOf(metadata),
+    collection: metadata.collection,
     packs,
     clock,
     chance: realChance,
@@ -60,8 +50,8 @@ function collectorOf(
 }
 
 /**
- * One run over the stores that the settings name, also while servers use them. Throws WorldError
- * `not-collectable`, and those of `openBeside`.
+ * One run over the stores that the settings name, also while servers use them. Throws what
+ * `openBeside` throws.
  */
 export async function collectOnce(
   config: ServerConfig,
@@ -80,7 +70,7 @@ export async function collectNowAndThen(
 ): Promise<void> {
   const { metadata, packs, config, clock, log } = world;
   const { everyMs } = config.collecting;
-  if (everyMs === null || metadata.collection === undefined) return;
+  if (everyMs === null) return;
   const collector = collectorOf(metadata, packs, world);
   let waitMs = Math.min(everyMs, FIRST_RUN_MS);
   while (!closing.aborted) {

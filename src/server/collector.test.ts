@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import type { ChunkId } from "#core/ids.ts";
+import { littered, RIVALS } from "../../test/contracts/collector-rivals.ts";
 import { CollectorWorldUnderTest, HASTY } from "../../test/contracts/collector-world.ts";
 import { MemoryPacks } from "./chunks/memory.ts";
 import type { CollectorRules } from "./collector.ts";
@@ -148,15 +148,6 @@ test("GC5: a second collector finds the first at work, and one that is gone is w
   assert.notEqual(await world.collector().run(), "busy");
 });
 
-/** A file of three chunks, of which the second content has one; a chunk of nobody's. */
-async function littered(world: CollectorWorldUnderTest) {
-  const ids = await world.send("one", "two", "three", "four");
-  const node = await world.create(ids.slice(0, 3));
-  await world.update(node, [present(ids[0])]);
-  const [one, two, three, four] = ids.map(present) as [ChunkId, ChunkId, ChunkId, ChunkId];
-  return { node, one, two, three, four };
-}
-
 class Ended extends Error {}
 
 test("GC5: a collector that ends between any two calls leaves nothing that the next does not do", async () => {
@@ -165,7 +156,6 @@ test("GC5: a collector that ends between any two calls leaves nothing that the n
     const { node, one } = await littered(world);
     for (let small = 0; small < 15; small++) await world.create(await world.send(`small ${small}`));
     let calls = 0;
-    let isOver = true;
     for (let run = 0; run < 5; run++) {
       world.advance(2_000);
       const between = async (): Promise<void> => {
@@ -176,7 +166,6 @@ test("GC5: a collector that ends between any two calls leaves nothing that the n
         .run()
         .catch((error: unknown) => {
           if (!(error instanceof Ended)) throw error;
-          isOver = false;
         });
       await world.expectWhole(`after a run that ended at call ${end}`);
     }
@@ -187,52 +176,9 @@ test("GC5: a collector that ends between any two calls leaves nothing that the n
     assert.deepEqual((await Array.fromAsync(world.packs.list())).length, 1, `call ${end}`);
     const [row] = await world.metadata.journals.nodes(world.writer.space.id, [node]);
     assert.deepEqual(row?.chunks, [one]);
-    if (isOver) return;
+    if (calls < end) return;
   }
 });
-
-type Rival = (
-  world: CollectorWorldUnderTest,
-  tree: Awaited<ReturnType<typeof littered>>,
-) => Promise<void>;
-
-/** What others do while a collector is at work. `missing-chunks` is an answer, too. */
-const RIVALS: Record<string, Rival> = {
-  "names what was dropped": async (world, { node, one, two }) => {
-    await world.try(await world.updateOf(node, [one, two]));
-  },
-  "keeps what it has, and adds to it": async (world, { node, one }) => {
-    const fresh = await world.send("fresh 1", "fresh 2", "fresh 3", "fresh 4");
-    await world.update(node, [one, ...fresh]);
-    // Named by the entry before alone: kept by this one, which names one of five.
-    const change = await world.updateOf(node, [
-      one,
-      ...fresh.slice(1),
-      ...(await world.send("last")),
-    ]);
-    assert(change.kind === "update" && change.keeps !== undefined);
-    assert.equal((await world.try(change)).outcome, "committed");
-  },
-  "sends what is being removed": async (world) => {
-    await world.create(await world.send("two", "three", "four"));
-  },
-  "brings the version before back": async (world, { node }) => {
-    const { id: space } = world.writer.space;
-    const rows = await world.metadata.journals.revisions(space, node, 100, 100);
-    const first = present(rows.at(-1));
-    if (first.forgotten === true) return;
-    await world.try(await world.updateOf(node, first.chunks));
-  },
-  "deletes the file and makes it again": async (world, { node, one }) => {
-    await world.remove(node);
-    await world.create([one]);
-  },
-  "collects as well": async (world) => {
-    // As one does whose turn was believed to be over.
-    world.advance(60_000);
-    await world.collector().run();
-  },
-};
 
 for (const [what, rival] of Object.entries(RIVALS)) {
   test(`GC3: nothing that is needed goes when somebody ${what} between any two calls`, async () => {

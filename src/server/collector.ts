@@ -11,7 +11,7 @@ import { PackCollector, type PackCount } from "./pack-collector.ts";
 import { outlived, type Retention } from "./retention.ts";
 
 /** A collector that has not been heard of for so long has ended; if not, no harm is done. */
-const TURN_MS = 30_000;
+export const TURN_MS = 30_000;
 
 const HOUR_MS = 60 * 60 * 1_000;
 

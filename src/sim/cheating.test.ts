@@ -28,7 +28,7 @@ suite("a server that cheats a device of a sealed space", () => {
     test(`SL12, SL13, SL9: ${way} ${what}, and nothing is lost or made up`, async () => {
       let found = 0;
       for (const swarm of cheated().take(MOST_STORIES)) {
-        const { wrong, happened } = await play(inThisWay(swarm, way), null);
+        const { wrong, happened } = await play(inThisWay(swarm, way));
         assert.deepEqual(wrong, [], `seed ${swarm.seed}`);
         const end = happened.find((each) => each.startsWith(`cheat: ${way}: `)) ?? "";
         const isTold = end !== "" && !end.endsWith("told no lie");

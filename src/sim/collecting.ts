@@ -1,7 +1,7 @@
 import { toHex } from "#core/bytes.ts";
 import type { ChunkId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
-import { Collector, type CollectorRules } from "#server/collector.ts";
+import { Collector, TURN_MS, type CollectorRules } from "#server/collector.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { Collection, ContentRow } from "#server/metadata/collection.ts";
 import { Draw } from "./chance.ts";
@@ -28,6 +28,8 @@ const STRAY_MS = 24 * HOUR_MS;
 /** Share of runs that end somewhere, in one of so many calls. */
 const KILLED = 0.1;
 const MOST_CALLS = 25;
+/** Where nothing was stored since the last run, the next one is for what time alone makes due. */
+const LONGEST_PAUSE_MS = 1_000;
 /** Runs after which nothing is left that nobody needs. */
 const LAST_RUNS = 5;
 
@@ -62,6 +64,8 @@ export class CollectorAtWork {
   #actor = new Actor("collector", 1);
   readonly #wrong: string[] = [];
   #laterMs = 0;
+  /** When the last whole run began, and what was stored then. */
+  #last = { stored: "", atMs: 0 };
   /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
   #callsLeft: number | null = null;
   #isOver = false;
@@ -162,11 +166,20 @@ export class CollectorAtWork {
   #wait(): void {
     if (this.#isOver) return;
     const waitMs = this.#draw.between(1, 2 * this.#options.everyMs);
-    this.#scheduler.after(waitMs, this.#actor, "begins", () => void this.#run());
+    this.#scheduler.after(waitMs, this.#actor, "begins", () => {
+      if (this.#isDue) void this.#run();
+      else this.#wait();
+    });
+  }
+
+  get #isDue(): boolean {
+    const { stored, atMs } = this.#last;
+    return stored !== this.#server.stored || this.#scheduler.nowMs - atMs >= LONGEST_PAUSE_MS;
   }
 
   async #run(): Promise<void> {
     const actor = this.#actor;
+    const began = { stored: this.#server.stored, atMs: this.#scheduler.nowMs };
     const { links, packs } = this.#server.collection;
     const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
     const collection = { links: turns(links), packs: turns(packs) };
@@ -180,6 +193,7 @@ export class CollectorAtWork {
     }
     if (actor !== this.#actor) return;
     if (report !== "busy") {
+      this.#last = began;
       const { spaces, removed, merged } = report;
       if (spaces.some(({ versions }) => versions > 0)) this.#happened.add("collector: forgot");
       if (spaces.some(({ ended }) => ended > 0)) this.#happened.add("collector: swept");
@@ -218,8 +232,9 @@ export class CollectorAtWork {
     });
   }
 
-  /** It ends wherever it is, and another one begins some time. */
+  /** It ends wherever it is, and another one begins some time after its turn is over. */
   #kill(): void {
+    this.#laterMs += TURN_MS;
     this.#scheduler.orphan(this.#actor, this.#draw);
     this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, 1);
     this.#wait();

@@ -1,4 +1,4 @@
-import type { cutSizes } from "#chunking/cut.ts";
+import { cutKeyFrom, type cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
 import { deviceId, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
@@ -42,7 +42,7 @@ import type { VirtualServer } from "./virtual-server.ts";
 import { VirtualWatcher } from "./virtual-watcher.ts";
 import { WireRemote } from "./wire-remote.ts";
 
-const CUT_KEY = new Uint8Array(48).fill(0x77);
+const CUT_KEY = cutKeyFrom(new Uint8Array(48).fill(0x77));
 const SWEEP_MS = 10_000;
 /** None, a few chunks, all that a story has; and how often a kept one is not what it was. */
 const KEPT_BYTES: readonly number[] = [0, 20_000, 1_000_000];
@@ -516,9 +516,9 @@ export class Device {
       if (event === "uniting") this.#forgot = null;
       if (event === "uniting") this.#edits.forget();
       // Only where a device or the server forgets are both sides united anew.
-      const mayUnite = isForgetful(swarm) || server.hasGoneBack;
+      const mayUnite = isForgetful(swarm) || server.timesRestored > 0;
       if (event === "uniting" && !mayUnite) accuse(`${this.name} unites although nothing was lost`);
-      scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
+      if (!scheduler.isDeaf) scheduler.note(`${this.name} logs ${event} ${JSON.stringify(fields)}`);
     };
     return { debug: () => undefined, info: say, warn: say, error: say };
   }

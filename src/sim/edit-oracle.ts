@@ -67,11 +67,14 @@ export class EditOracle {
     const { name, accuse } = this.#judged;
     const { synced, local, remote } = row;
     if (synced === null) return;
-    const isOther =
-      change.kind === "update"
-        ? change.crev !== synced.crev &&
-          !sameBody(local?.content ?? synced.content, remote?.content ?? synced.content)
-        : change.lrev !== synced.lrev || (change.kind === "delete" && change.crev !== synced.crev);
+    // An intent that a kill outlived is sent again as it was: the server refuses what is behind.
+    const ahead = change.kind === "update" ? 0 : change.lrev - synced.lrev;
+    const newer = change.kind === "move" ? 0 : change.crev - synced.crev;
+    if (ahead < 0 || newer < 0) return;
+    const isSame =
+      change.kind === "update" &&
+      sameBody(local?.content ?? synced.content, remote?.content ?? synced.content);
+    const isOther = ahead > 0 || (newer > 0 && !isSame);
     if (isOther)
       accuse(`${name} has a ${change.kind} of ${synced.name} that it was not level with`);
   }

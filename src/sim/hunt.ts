@@ -76,7 +76,7 @@ let playing: Promise<unknown> = Promise.resolve();
 
 /** True when a story goes well without any mutant; they share a database, so one at a time. */
 function isWell(seed: number): Promise<boolean> {
-  const outcome = playing.then(() => play(drawSwarm(seed), null));
+  const outcome = playing.then(() => play(drawSwarm(seed)));
   playing = outcome;
   return outcome.then(({ wrong }) => wrong.length === 0);
 }

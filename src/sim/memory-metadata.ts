@@ -177,13 +177,11 @@ class MemoryScrub implements ScrubIndex {
 
   async quarantined(space: SpaceId, most: number): Promise<ChunkId[]> {
     const links = this.#spaces.get(space)?.links;
-    const ids = [...this.#places.values()].filter(
-      ({ id, isQuarantined }) => isQuarantined && links?.has(id) === true,
-    );
-    return ids
-      .map(({ id }) => id)
-      .toSorted()
-      .slice(0, most);
+    const ids: ChunkId[] = [];
+    for (const { id, isQuarantined } of this.#places.values()) {
+      if (isQuarantined && links?.has(id) === true) ids.push(id);
+    }
+    return ids.sort().slice(0, most);
   }
 }
 

@@ -46,7 +46,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   };
   readonly #holding = new Map<FileKey, Set<NodeId>>();
   readonly #unsettled = new Set<NodeId>();
-  /** Rows of `#unsettled` in order, until one is put. */
+  /** Rows of `#unsettled` in order, until one is put; nobody who is given them alters the list. */
   #changed: NodeRow[] | null = null;
   /** What takes back each of the last transactions, newest last. */
   readonly #undo: (() => void)[][] = [];
@@ -151,7 +151,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
 
   changed(): NodeRow[] {
     this.#expectOpen();
-    return [...(this.#changed ??= this.#list(this.#unsettled))];
+    return (this.#changed ??= this.#list(this.#unsettled));
   }
 
   children(side: Side, parent: NodeId): NodeRow[] {

@@ -14,7 +14,7 @@ const { drawSwarm } = await import("./swarm.ts");
 
 async function playUntilWrong({ from, to }: MutantTask): Promise<void> {
   for (let seed = from; seed < to; seed++) {
-    const { wrong } = await play(drawSwarm(seed), null);
+    const { wrong } = await play(drawSwarm(seed));
     parentPort?.postMessage({ seed, wrong } satisfies MutantStory);
     if (wrong.length > 0) return;
   }

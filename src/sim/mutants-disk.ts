@@ -108,7 +108,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "second-names-in-park",
     mutant("stopped-move-is-left", "A move that stopped halfway leaves a second name (EX7).", [
       "sync/root.ts",
-      "  await finishParkedMoves(disk);\n",
+      "  await finishStoppedSteps(disk);\n",
       "",
     ]),
   ),
@@ -116,7 +116,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     "stopped-move-is-left",
     mutant("second-names-in-park", "No look takes a move that stopped halfway for one (EX7).", [
       "sync/looking.ts",
-      "    if (isFull || folders.has(PARK_NODE)) await finishParkedMoves(this.#world.disk);\n",
+      "    if (isFull || folders.has(PARK_NODE)) await finishStoppedSteps(this.#world.disk);\n",
       "",
     ]),
   ),

@@ -7,8 +7,8 @@ const MATCH = "sync/match.ts";
 const TORN = [
   "sim/virtual-reader.ts",
   `      if (!this.#isAs(inode, expected)) return { outcome: "changed" };
-      const bytes = concat`,
-  "      const bytes = concat",
+      const bytes = halves`,
+  "      const bytes = halves",
 ] as const;
 
 /** What happened on the disk. */

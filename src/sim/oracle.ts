@@ -1,11 +1,11 @@
-import { toHex } from "#core/bytes.ts";
-import { nodeDigest } from "#server/digest.ts";
 import { ROOT_NODE, type NodeId } from "#core/ids.ts";
 import { foldName, joinPath, PRIVATE_FOLDER, splitPath } from "#core/names.ts";
 import { samePlace } from "#core/node.ts";
 import { readPlainMeta } from "#protocol/meta.ts";
+import type { NodeRow } from "#server/metadata/port.ts";
 import { readConflictName } from "#sync/conflict.ts";
 import type { Problem } from "#sync/problems.ts";
+import { hashOf } from "./contents.ts";
 import type { Device } from "./device.ts";
 import { journalFaults } from "./journal-oracle.ts";
 import { show } from "./people.ts";
@@ -32,7 +32,7 @@ export class Ledger implements Witness {
   }
 
   knows(bytes: Uint8Array): boolean {
-    return this.#contents.has(textOf(bytes));
+    return this.#contents.has(hashOf(bytes));
   }
 
   /** Contents of which nobody ever destroyed a copy. */
@@ -63,17 +63,13 @@ export class Ledger implements Witness {
   }
 
   #content(bytes: Uint8Array): Content {
-    const text = textOf(bytes);
-    const known = this.#contents.get(text);
+    const sha256 = hashOf(bytes);
+    const known = this.#contents.get(sha256);
     if (known !== undefined) return known;
     const content = { bytes, saved: 0, killed: 0, spread: 0 };
-    this.#contents.set(text, content);
+    this.#contents.set(sha256, content);
     return content;
   }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("latin1");
 }
 
 /** Codes of problems that last until a person does something about them. */
@@ -113,7 +109,7 @@ export function treeOf(disk: VirtualDisk): Map<string, string> {
 }
 
 function sum(bytes: Uint8Array): string {
-  return Buffer.from(nodeDigest.sha256(bytes)).toString("hex").slice(0, 8);
+  return hashOf(bytes).slice(0, 8);
 }
 
 /** What two trees differ in, as lines; but for paths that somebody says why about (I16). */
@@ -200,9 +196,9 @@ function* differing(
 }
 
 /** The server's tree in the words of `treeOf`, as far as it can tell. */
-async function serverTree(server: VirtualServer): Promise<Map<string, string>> {
+function serverTree(rows: ReadonlyMap<string, NodeRow>): Map<string, string> {
   const tree = new Map<string, string>();
-  for (const [path, { type, meta }] of await server.tree()) {
+  for (const [path, { type, meta }] of rows) {
     const { content } = readPlainMeta(meta);
     if (content.kind === "file") {
       tree.set(path, `${content.executable ? "x " : ""}${content.sha256.slice(0, 8)}`);
@@ -235,14 +231,14 @@ export async function disagreements(
   devices: readonly Device[],
   server: VirtualServer,
 ): Promise<string[]> {
-  const remote = await serverTree(server);
   const rows = await server.tree();
+  const remote = serverTree(rows);
   return devices.flatMap((device) => {
     const told = toldOf([device]);
     // What has a problem where it is on the disk may be elsewhere at the server, and what cannot
     // go where the server has it may be elsewhere on the disk.
     const given = new Set(told);
-    for (const [path, { id }] of rows) {
+    for (const [path, { id }] of given.size === 0 ? [] : rows) {
       const here = localPath(device, id);
       const isTold =
         isCovered(here, given) || heirPaths(device, id).some((at) => isCovered(at, given));
@@ -278,6 +274,7 @@ function localPath({ store }: Device, id: NodeId): string {
 
 /** True when the path or a folder above it is among these. */
 function isCovered(path: string, among: ReadonlySet<string>): boolean {
+  if (among.size === 0) return false;
   // What folds to a told name may wait for what has that one.
   const told = new Set([...among].map(foldName));
   for (let at = foldName(path); at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
@@ -304,7 +301,7 @@ export async function verdict(
   for (const { name, disk, oracle } of devices) {
     for (const { path, inode } of disk.tree()) {
       if (inode.kind !== "file") continue;
-      present.add(textOf(inode.bytes));
+      present.add(hashOf(inode.bytes));
       if (!ledger.knows(inode.bytes)) {
         wrong.push(`${name} has bytes that nobody saved at ${path}: ${show(inode.bytes)}`);
       }
@@ -312,12 +309,12 @@ export async function verdict(
     wrong.push(...oracle.leftovers());
   }
   for (const bytes of ledger.living()) {
-    if (!present.has(textOf(bytes))) wrong.push(`lost: ${show(bytes)}`);
+    if (!present.has(hashOf(bytes))) wrong.push(`lost: ${show(bytes)}`);
   }
   if (!story.mayForget) {
     const past = await server.contents();
     for (const bytes of ledger.remembered()) {
-      const isThere = present.has(textOf(bytes)) || past.has(toHex(nodeDigest.sha256(bytes)));
+      const isThere = present.has(hashOf(bytes)) || past.has(hashOf(bytes));
       if (!isThere && !isHeld(devices, bytes)) wrong.push(`gone without a trace: ${show(bytes)}`);
     }
   }
@@ -332,7 +329,8 @@ export async function verdict(
   }
   if (story.isSteady) for (const device of devices) wrong.push(...doubled(device, ledger));
   wrong.push(...(await journalFaults(server, story.folding)));
-  for (const device of devices) wrong.push(...remoteFaults(device, await server.tree()));
+  const tree = await server.tree();
+  for (const device of devices) wrong.push(...remoteFaults(device, tree));
   for (const device of devices) {
     const { problems, pending } = device.engine?.status(0) ?? {
       problems: [],
@@ -355,9 +353,9 @@ function doubled({ name, disk }: Device, ledger: Ledger): string[] {
   const files = new Map<string, { bytes: Uint8Array; paths: string[] }>();
   for (const { path, inode } of disk.tree()) {
     if (inode.kind !== "file" || inode.bytes.length === 0) continue;
-    const known = files.get(textOf(inode.bytes));
+    const known = files.get(hashOf(inode.bytes));
     if (known === undefined) {
-      files.set(textOf(inode.bytes), { bytes: inode.bytes, paths: [path] });
+      files.set(hashOf(inode.bytes), { bytes: inode.bytes, paths: [path] });
     } else known.paths.push(path);
   }
   return [...files.values()].flatMap(({ bytes, paths }) => {
@@ -368,8 +366,9 @@ function doubled({ name, disk }: Device, ledger: Ledger): string[] {
 
 /** True when the bytes lie where the engine puts what it takes away. */
 function isHeld(devices: readonly Device[], bytes: Uint8Array): boolean {
+  const sha256 = hashOf(bytes);
   return devices.some(({ disk }) =>
-    [...disk.everything()].some(({ inode }) => textOf(inode.bytes) === textOf(bytes)),
+    [...disk.everything()].some(({ inode }) => hashOf(inode.bytes) === sha256),
   );
 }
 

@@ -522,8 +522,13 @@ function join(first: Uint8Array, second: Uint8Array): Uint8Array {
   return whole;
 }
 
+const decoder = new TextDecoder();
+const SPACE = 0x20;
+const TILDE = 0x7e;
+
 /** A content's first word, and its size. */
 export function show(bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes.subarray(0, 40));
-  return `<${text.replace(/[ ~].*$/s, "")} ${bytes.length}>`;
+  const isOver = (byte: number): boolean => byte === SPACE || byte === TILDE;
+  const end = bytes.subarray(0, 40).findIndex(isOver);
+  return `<${decoder.decode(bytes.subarray(0, end === -1 ? 40 : end))} ${bytes.length}>`;
 }

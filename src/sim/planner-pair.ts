@@ -115,7 +115,8 @@ export class Pair {
       !bodyAsIn(first, base) &&
       !bodyAsIn(second, first);
     if (isConflict) {
-      if (!isThere(second.content)) return "the second's edit is lost";
+      const isKept = isThere(second.content) || this.#returned.has(second);
+      if (!isKept) return "the second's edit is lost";
       return this.#notAs(after, first.content, [first]);
     }
     const place = samePlace(first, base) ? second : first;
@@ -208,17 +209,35 @@ export class Pair {
 
 /**
  * What stands in the place of a file that is gone, as a new one (SPEC SC1). What the other deleted
- * before, and this one moved there, is a new one as well.
+ * before, or edited as well, and this one moved there, is a new one as well.
  */
 function madeAgain({ rows }: ModelDevice, id: NodeId, before?: ModelDevice): LocalSide | null {
   const { kind, synced, local } = rows.get(id) ?? { kind: "file", synced: null, local: null };
   if (local !== null || synced === null || kind === "folder") return null;
-  const again = rows.named("local", synced.parent, synced.name).find((row) => {
+  const folder = standIn(rows, synced.parent);
+  const again = rows.named("local", folder, synced.name).find((row) => {
     const isKnown = row.synced !== null || row.remote !== null;
-    const isNew = !isKnown || before?.rows.get(row.id)?.local === null;
+    const other = before?.rows.get(row.id)?.local;
+    const isNew = !isKnown || other === null || (other !== undefined && isSplit(row, other));
     return isNew && row.kind === kind && row.local?.name === synced.name;
   });
   return again?.local ?? null;
+}
+
+/** The folder itself, or the one that was made where it is no more. */
+function standIn(rows: ModelDevice["rows"], id: NodeId): NodeId {
+  const { synced, local } = rows.get(id) ?? { synced: null, local: null };
+  if (local !== null || synced === null) return id;
+  const { name } = synced;
+  const there = rows.named("local", standIn(rows, synced.parent), name);
+  return there.find((row) => row.kind === "folder" && row.local?.name === name)?.id ?? id;
+}
+
+/** Both wrote to it: the later one's is a node of its own then. */
+function isSplit({ synced, local }: NodeRow, other: LocalSide): boolean {
+  if (synced === null || local === null) return false;
+  const isWritten = !bodyAsIn(local, synced) || local.file !== synced.file;
+  return isWritten && !bodyAsIn(other, synced) && !bodyAsIn(local, other);
 }
 
 function bodyAsIn(local: LocalSide, other: { readonly content: Content | null }): boolean {

@@ -16,7 +16,7 @@ export async function shrink(
   const kind = (firstWrong ?? "").slice(0, KIND_LENGTH);
   const attempt = async (smaller: Swarm): Promise<boolean> => {
     if (plays++ >= mostPlays) return false;
-    const { wrong } = await play(smaller, null);
+    const { wrong } = await play(smaller);
     if (!wrong.some((crime) => crime.startsWith(kind))) return false;
     best = smaller;
     return true;

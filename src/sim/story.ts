@@ -4,10 +4,13 @@ import type { Swarm } from "./swarm.ts";
 
 export type Told = Outcome & { readonly swarm: Swarm; readonly story: readonly string[] };
 
+/** What is kept of a story's course: its text, or a hash of it, for who compares two. */
+type Kept = { readonly story?: string[]; readonly isHashed?: boolean };
+
 /** Plays one story; what nobody expected to be thrown is wrong, too. */
-export async function play(swarm: Swarm, story: string[] | null): Promise<Outcome> {
+export async function play(swarm: Swarm, kept: Kept = {}): Promise<Outcome> {
   try {
-    const world = await World.open(swarm, story);
+    const world = await World.open(swarm, kept);
     return await world.play();
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -18,5 +21,5 @@ export async function play(swarm: Swarm, story: string[] | null): Promise<Outcom
 /** A story with its text. */
 export async function tell(swarm: Swarm): Promise<Told> {
   const story: string[] = [];
-  return { ...(await play(swarm, story)), swarm, story };
+  return { ...(await play(swarm, { story, isHashed: true })), swarm, story };
 }

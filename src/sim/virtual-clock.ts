@@ -24,15 +24,19 @@ export class MachineTime {
 }
 
 const DAY_MS = 86_400_000;
-let lastDay = { number: Number.NaN, text: "" };
+const MOST_DAYS = 1_000;
+/** Texts of days by their number since 1970: engines ask often, and it is mostly the same few. */
+const days = new Map<number, string>();
 
-/** The day in UTC, `YYYY-MM-DD`; engines ask for it often, and it is mostly the same. */
+/** The day in UTC, `YYYY-MM-DD`. */
 function dayOf(nowMs: number): string {
   const number = Math.floor(nowMs / DAY_MS);
-  if (number !== lastDay.number) {
-    lastDay = { number, text: new Date(nowMs).toISOString().slice(0, 10) };
-  }
-  return lastDay.text;
+  const known = days.get(number);
+  if (known !== undefined) return known;
+  const text = new Date(nowMs).toISOString().slice(0, 10);
+  if (days.size >= MOST_DAYS) days.clear();
+  days.set(number, text);
+  return text;
 }
 
 /** A process's view of its machine's clock; it ends with the process. */

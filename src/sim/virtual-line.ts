@@ -119,7 +119,13 @@ export class VirtualLine {
   ): void {
     const { scheduler, server, draw, faults } = this.#line;
     const delayMs = draw.below(faults().latestMs + 1) * slowness;
+    const { timesRestored } = server;
     scheduler.after(delayMs, this.#wire, `serves ${what}`, () => {
+      // To put a copy back the server was stopped: what was on its way to it is nowhere.
+      if (server.timesRestored !== timesRestored) {
+        fail(offline("the connection broke"));
+        return;
+      }
       const { life } = server;
       const hangUp = (): void => fail(offline("the connection broke"));
       server.underWay.add(hangUp);

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { cutKeyFrom, cutSizes, type CutKey } from "#chunking/cut.ts";
+import { cutSizes, type CutKey } from "#chunking/cut.ts";
 import { splitAll } from "#chunking/split.ts";
 import { concat } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
@@ -8,6 +8,7 @@ import type { Manifest } from "#core/node.ts";
 import type { Digested, FileReader } from "#sync/ports.ts";
 import type { FileKey, Stamp } from "#sync/tree.ts";
 import type { Gate } from "./disk-doors.ts";
+import { hashOf } from "./contents.ts";
 import type { MachineTime } from "./virtual-clock.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
 
@@ -35,7 +36,7 @@ export class VirtualReader implements FileReader {
       near: (path: string) => void;
     },
     gate: Gate,
-    cutKey: Uint8Array,
+    cutKey: CutKey,
     sizes = SMALL_CHUNKS,
   ) {
     this.#sizes = sizes;
@@ -44,7 +45,7 @@ export class VirtualReader implements FileReader {
     this.#meet = world.meet;
     this.#near = world.near;
     this.#gate = gate;
-    this.#key = cutKeyFrom(cutKey);
+    this.#key = cutKey;
   }
 
   async digest(path: string, expected: Expected, signal?: AbortSignal): Promise<Digested> {
@@ -56,17 +57,16 @@ export class VirtualReader implements FileReader {
       if (inode === null) return { outcome: "gone" } as const;
       if (!this.#isAs(inode, expected)) return { outcome: "changed" } as const;
       if (inode.barred) throw new WorldError("no-permission", `${path} may not be read.`);
-      const half = Math.floor(inode.bytes.length / 2);
-      return { outcome: "open", inode, first: inode.bytes.slice(0, half), beganMs } as const;
+      return { outcome: "open", inode, bytes: inode.bytes, beganMs } as const;
     });
     if (begun.outcome !== "open") return begun;
     return this.#gate(`digested ${path}`, (): Digested => {
-      const { inode, first, beganMs } = begun;
+      const { inode, bytes: before, beganMs } = begun;
       this.#near(path);
       if (!this.#isAs(inode, expected)) return { outcome: "changed" };
-      const bytes = concat([first, inode.bytes.slice(first.length)]);
+      const bytes = halves(before, inode.bytes);
       this.#near(path);
-      const sha256 = contentHash(hash("sha256", bytes, "hex"));
+      const sha256 = contentHash(hashOf(bytes));
       return {
         outcome: "read",
         stamp: expected.stamp,
@@ -100,4 +100,12 @@ export class VirtualReader implements FileReader {
       return { chunk: chunkId(hash("sha256", chunk, "hex")), lengthBytes };
     });
   }
+}
+
+/** The first half as a file was, and what comes behind it as it is. */
+function halves(before: Uint8Array, now: Uint8Array): Uint8Array {
+  // Bytes are never changed in place.
+  if (before === now) return now;
+  const half = Math.floor(before.length / 2);
+  return concat([before.subarray(0, half), now.subarray(half)]);
 }

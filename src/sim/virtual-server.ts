@@ -48,8 +48,8 @@ export class VirtualServer {
   #intake: Intake;
   #app: App | null;
   #backup: ReadonlyMap<string, Uint8Array> | null = null;
-  /** An older copy was put back. */
-  hasGoneBack = false;
+  /** How often an older copy of it was put back. */
+  timesRestored = 0;
   /** Called when the process ends. */
   onEnd: () => void = () => {};
   /** Counts starts: what was asked of an earlier one is never answered. */
@@ -196,7 +196,7 @@ export class VirtualServer {
     if (this.#backup === null) return false;
     this.#packs.restore(this.#backup);
     this.#database.restore();
-    this.hasGoneBack = true;
+    this.timesRestored++;
     const epoch = newEpoch(this.#draw);
     void this.#database.journals.restart(() => epoch, true);
     this.#answers.clear();
@@ -231,6 +231,11 @@ export class VirtualServer {
     return this.#database.head();
   }
 
+  /** Another text after every commit and every chunk that was stored. */
+  get stored(): string {
+    return `${this.head} ${this.#packs.count}`;
+  }
+
   /** Hashes of all files' contents that were ever committed. */
   async contents(): Promise<Set<string>> {
     const hashes = new Set<string>();
@@ -263,13 +268,14 @@ export class VirtualServer {
   }
 
   #buildApp(): App | null {
-    const { accounts, journals, chunks, scrub } = this.#database;
+    const { accounts, journals, chunks, scrub, collection } = this.#database;
     if (accounts === null) return null;
     const fault = (event: string, fields: LogFields = {}): void => {
       this.faults.push(`the server logs ${event} ${JSON.stringify(fields)}`);
     };
+    const stores = { accounts, journals, chunks, scrub, collection };
     return buildApp({
-      metadata: { accounts, journals, chunks, scrub, [Symbol.asyncDispose]: async () => {} },
+      metadata: { ...stores, [Symbol.asyncDispose]: async () => {} },
       packs: this.#packs,
       clock: this.#clock,
       chance: this.#draw,

@@ -5,7 +5,7 @@ import type { TreeStore } from "./ports.ts";
 import { isExpected, type LocalSide, type NodeRow } from "./tree.ts";
 
 /** A deletion is believed when two looks this far apart agree (SPEC SC6). */
-const ABSENCE_MS = 1_000;
+const ABSENCE_MS = 500;
 /** … this far where a new file stands beside it: Excel deletes, and renames 2 s later. */
 const ABSENCE_BESIDE_NEW_MS = 4_000;
 /** How long a file counts as new for that. */

@@ -259,6 +259,10 @@ export class Follower {
     if (change.kind === "delete" || remote === null) return { ...row, synced: null };
     const { parent, name, content, crev, lrev } = remote;
     const inode = file ?? synced?.file ?? row.local?.file ?? "";
+    if (change.kind !== "create" && synced === null) {
+      // The machine lost the file meanwhile: what the server has of it by now comes back.
+      if (change.kind === "move" || row.local === null) return row;
+    }
     if (change.kind === "create" || synced === null) {
       return { ...row, synced: agreedAt(remote, remote, content, inode) };
     }

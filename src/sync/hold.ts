@@ -82,11 +82,10 @@ export function sameBytesStamp(left: Stamp, right: Stamp): boolean {
 }
 
 /**
- * A move of a file stopped between its two halves leaves the inode under two names: the parked one
- * is taken away, so that the inode has one place again.
+ * A step that stopped between its two halves leaves an inode under two names: the one in a folder
+ * of the engine's own is taken away, so that the inode has one place again.
  */
-export async function finishParkedMoves(disk: Disk): Promise<void> {
-  if ((await secondNames(disk, PARK_FOLDER)).length === 0) return;
+export async function finishStoppedSteps(disk: Disk): Promise<void> {
   // A name in stage is no place: what was put in place and parked since may have just these two.
   await dropSecondNames(disk, STAGE_FOLDER);
   await dropSecondNames(disk, PARK_FOLDER);

@@ -1,7 +1,7 @@
 import { nodeId, ROOT_NODE, type NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { absenceMs, type Arrivals } from "./absence.ts";
-import { finishParkedMoves } from "./hold.ts";
+import { finishStoppedSteps } from "./hold.ts";
 import type { IgnoreRules } from "./ignore.ts";
 import { look, type Look, type Trouble } from "./look.ts";
 import { Matcher, type MatchWorld } from "./match.ts";
@@ -109,8 +109,8 @@ export class Looking {
     signal: AbortSignal,
   ): Promise<readonly NodeId[]> {
     const { trees, clock } = this.#world;
-    // What such a move has left would be seen as a second file of the one inode.
-    if (isFull || folders.has(PARK_NODE)) await finishParkedMoves(this.#world.disk);
+    // What such a step has left would be seen as a second file of the one inode.
+    if (isFull || folders.has(PARK_NODE)) await finishStoppedSteps(this.#world.disk);
     const beganMs = clock.monotonicMs();
     const seen = await look(this.#world, isFull ? "all" : folders, signal);
     if (isFull) this.#fullDone(clock.monotonicMs() - beganMs);

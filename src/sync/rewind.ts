@@ -30,6 +30,7 @@ export function beginRewind(trees: TreeStore, records: DeviceRecords, shared: nu
     const to = Math.min(pending?.to ?? sequence, shared);
     if (to === 0) return forgetAgreement(trees, records);
     const waiting: NodeId[] = [];
+    const going: NodeId[] = [];
     for (const id of allNodes(trees)) {
       const row = trees.get(id);
       if (row === undefined) continue;
@@ -37,11 +38,13 @@ export function beginRewind(trees: TreeStore, records: DeviceRecords, shared: nu
       const isUnderWay = row.displacing !== null || row.placing !== null;
       const synced = isUnderWay ? null : row.synced;
       if (synced === null && row.local === null) waiting.push(id);
+      if (synced !== null && row.remote === null && going.length < MOST_WAITING) going.push(id);
       trees.put({ ...row, remote: null, synced, displacing: null, placing: null });
     }
     // Whoever had not read so far, or was stopped while reading it again, does not know all.
     const knowsAll = pending === null && sequence >= shared && waiting.length <= MOST_WAITING;
-    writeRewind(records, { to, waiting: knowsAll ? waiting : null });
+    const known = { waiting: knowsAll ? waiting : null, going: pending?.going ?? going };
+    writeRewind(records, { to, ...known });
     // The server has another epoch now: only this cursor is valid in each.
     writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restored });
     const sent = readSent(records);
@@ -58,15 +61,18 @@ export function beginRewind(trees: TreeStore, records: DeviceRecords, shared: nu
  * has read all of the journal, was deleted later: that is a deletion of its own, too.
  */
 export function rewind(trees: TreeStore, records: DeviceRecords, sequence: number): void {
-  const due = readRewind(records)?.waiting;
-  const waiting = due ? new Set(due) : null;
+  const pending = readRewind(records);
+  const waiting = pending?.waiting ? new Set(pending.waiting) : null;
+  const going = new Set(pending?.going);
   for (const id of allNodes(trees)) {
     if (id === ROOT_NODE || id === PARK_NODE) continue;
     const row = trees.get(id);
     if (row === undefined) continue;
     const isUnknown = row.synced === null && row.local === null && waiting?.has(id) === false;
+    // What had to go before has to go still: it is nothing that was made here.
+    const isGoing = row.remote === null && going.has(id);
     const synced = isUnknown ? deletedLater(row.remote) : rewound(row, sequence);
-    if (synced !== row.synced) trees.put({ ...row, synced });
+    if (synced !== row.synced && !isGoing) trees.put({ ...row, synced });
   }
   writeRewind(records, null);
 }

@@ -1,7 +1,7 @@
 import { codeOf, messageOf, WorldError } from "#core/errors.ts";
 import type { SpaceId } from "#core/ids.ts";
 import { joinPath, PRIVATE_FOLDER } from "#core/names.ts";
-import { finishParkedMoves } from "./hold.ts";
+import { finishStoppedSteps } from "./hold.ts";
 import { HOLD_FOLDER, PARK_FOLDER, STAGE_FOLDER } from "./paths.ts";
 import type { DeviceRecords, Disk, TreeStore } from "./ports.ts";
 
@@ -46,7 +46,7 @@ export async function prepareRoot(world: RootWorld): Promise<void> {
   }
   await checkRoot(world);
   for (const folder of [STAGE_FOLDER, HOLD_FOLDER, PARK_FOLDER]) await ensureFolder(disk, folder);
-  await finishParkedMoves(disk);
+  await finishStoppedSteps(disk);
   await clearStage(world);
 }
 

@@ -121,6 +121,8 @@ type Rewind = {
    * it never does.
    */
   readonly waiting: readonly NodeId[] | null;
+  /** Nodes that the server had no more, and this side not yet taken away. */
+  readonly going: readonly NodeId[];
 };
 
 const rewinds = new Parsed("rewind", (text) => JSON.parse(text) as Rewind);

@@ -103,14 +103,17 @@ export class CollectorWorldUnderTest implements AsyncDisposable {
   /** `dreamed` is the simulator's twin of the database, which opens in no time. */
   static async open(kind: "sqlite" | "dreamed" = "sqlite"): Promise<CollectorWorldUnderTest> {
     const metadata = kind === "sqlite" ? await openSqliteMetadata(":memory:") : await dreamed();
+    return CollectorWorldUnderTest.over(metadata);
+  }
+
+  /** Over a database of the caller's. */
+  static async over(metadata: Metadata): Promise<CollectorWorldUnderTest> {
     const writer = await TreeWriter.open(metadata, { keys: FIRST_KEYS });
     return new CollectorWorldUnderTest(metadata, writer);
   }
 
   get collection(): Collection {
-    const { collection } = this.metadata;
-    assert(collection !== undefined);
-    return collection;
+    return this.metadata.collection;
   }
 
   collector(rules: CollectorRules = HASTY, between: Between = async () => {}): Collector {

@@ -1,8 +1,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { ROOT_NODE, type ChunkId } from "#core/ids.ts";
-import type { Collection } from "../../src/server/metadata/collection.ts";
-import type { ChunkPlace, Metadata } from "../../src/server/metadata/port.ts";
+import type { ChunkPlace } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
 import {
   createFile,
@@ -18,11 +17,6 @@ import { TreeWriter } from "./tree-writer.ts";
 
 /** The lease that `stageChunks` gives. */
 const LEASE_MS = 1_000;
-
-function collectionOf({ collection }: Metadata): Collection {
-  assert(collection !== undefined, "it can be collected");
-  return collection;
-}
 
 function present<T>(value: T | undefined): T {
   assert(value !== undefined);
@@ -40,8 +34,8 @@ export function collectionContract(database: string, open: OpenMetadata): void {
 function linkContract(database: string, open: OpenMetadata): void {
   test(`GC5: of two collectors one has its turn, until it ends or is given back (${database})`, async () => {
     await using under = await open();
-    const { links } = collectionOf(under.metadata);
-    const peer = collectionOf(await under.peer()).links;
+    const { links } = under.metadata.collection;
+    const peer = (await under.peer()).collection.links;
     assert.equal(await links.takeTurn("one", 100, 200), true);
     assert.equal(await peer.takeTurn("other", 150, 250), false);
     assert.equal(await links.takeTurn("one", 190, 300), true);
@@ -54,7 +48,7 @@ function linkContract(database: string, open: OpenMetadata): void {
   test(`contents are listed by node with their times, and spaces by id (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { links } = collectionOf(metadata);
+    const { links } = metadata.collection;
     const writer = await TreeWriter.open(metadata);
     const { id: space } = writer.space;
     const [one, two] = await stageChunks(metadata, writer.space, [10, 20]);
@@ -97,7 +91,7 @@ function linkContract(database: string, open: OpenMetadata): void {
     await using under = await open();
     const { metadata } = under;
     const { journals } = metadata;
-    const { links } = collectionOf(metadata);
+    const { links } = metadata.collection;
     const writer = await TreeWriter.open(metadata);
     const { id: space } = writer.space;
     const places = await stageChunks(metadata, writer.space, [10, 20]);
@@ -131,7 +125,7 @@ function linkContract(database: string, open: OpenMetadata): void {
   test(`GC3: only a link that no later entry has named is condemned (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { links } = collectionOf(metadata);
+    const { links } = metadata.collection;
     const writer = await TreeWriter.open(metadata);
     const { id: space } = writer.space;
     const places = await stageChunks(metadata, writer.space, [10, 20, 30]);
@@ -174,7 +168,7 @@ function linkContract(database: string, open: OpenMetadata): void {
   test(`GC3: a claim ends when its lease is past, and an entry that names its chunk is refused then (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { links, packs } = collectionOf(metadata);
+    const { links, packs } = metadata.collection;
     const writer = await TreeWriter.open(metadata);
     const { id: space } = writer.space;
     const other = await newSpace(metadata);
@@ -202,7 +196,7 @@ function packContract(database: string, open: OpenMetadata): void {
   test(`GC4: a chunk that is sent again while it is removed lies where it was sent to (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { links, packs } = collectionOf(metadata);
+    const { links, packs } = metadata.collection;
     const space = await newSpace(metadata);
     const places = await stageChunks(metadata, space, [10, 20]);
     const all = idsOf(places);
@@ -222,7 +216,7 @@ function packContract(database: string, open: OpenMetadata): void {
   test(`chunks that nobody holds are found page by page (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { links, packs } = collectionOf(metadata);
+    const { links, packs } = metadata.collection;
     const space = await newSpace(metadata);
     const places = await stageChunks(metadata, space, [1, 2, 3, 4, 5]);
     await links.sweep(space.id, LEASE_MS, 10);
@@ -239,7 +233,7 @@ function packContract(database: string, open: OpenMetadata): void {
   test(`GC4: a pack is doomed when nothing lies in it, and its row goes after that (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { links, packs } = collectionOf(metadata);
+    const { links, packs } = metadata.collection;
     const space = await newSpace(metadata);
     const [gone] = await stageChunks(metadata, space, [10]);
     const stays = await stageChunks(metadata, await newSpace(metadata), [20, 30]);
@@ -267,7 +261,7 @@ function packContract(database: string, open: OpenMetadata): void {
   test(`GC4: chunks move together, those that lie where they were copied from (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { packs } = collectionOf(metadata);
+    const { packs } = metadata.collection;
     const { scrub } = metadata;
     const space = await newSpace(metadata);
     const places = await stageChunks(metadata, space, [10, 20, 30]);
@@ -299,7 +293,7 @@ function packContract(database: string, open: OpenMetadata): void {
   test(`GC6: an object without a row is noted when it is first seen (${database})`, async () => {
     await using under = await open();
     const { metadata } = under;
-    const { packs } = collectionOf(metadata);
+    const { packs } = metadata.collection;
     const [place] = await stageChunks(metadata, await newSpace(metadata), [10]);
     const names = [present(place).pack, "stray-a", "stray-b"];
     const never = Number.POSITIVE_INFINITY;

@@ -529,11 +529,11 @@ describe("POST /revert_file", () => {
     await using it = await alone();
     for (const text of ["one", "two"]) await it.alice.write("a.txt", text);
     const { journals, collection } = it.world.metadata;
-    const [space] = (await collection?.links.spaces(10)) ?? [];
+    const [space] = await collection.links.spaces(10);
     assert.ok(space !== undefined);
     const [row] = await journals.changedSince(space, 0, 10);
     assert.ok(row !== undefined);
-    await collection?.links.forget(space, [{ node: row.id, sequence: 1 }]);
+    await collection.links.forget(space, [{ node: row.id, sequence: 1 }]);
     for (const which of ["", "?to_version=1"]) {
       const refused = await it.alice.call("POST", `/revert_file/alice/a.txt${which}`);
       assert.deepEqual([refused.status, refused.json.code], [409, "version-forgotten"]);

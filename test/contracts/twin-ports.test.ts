@@ -1,4 +1,4 @@
-import { cutSizes } from "#chunking/cut.ts";
+import { cutKeyFrom, cutSizes } from "#chunking/cut.ts";
 import { randomSample } from "#chunking/sample-bytes.ts";
 import { utf8 } from "#core/bytes.ts";
 import { deviceId } from "#core/ids.ts";
@@ -29,8 +29,9 @@ fileReaderContract("a dreamed disk", async () => {
   const { disk, person } = dream.newDisk();
   const cutKey = randomSample(7, 48);
   const gate: Gate = (label, work) => scheduler.call(actor, label, work);
+  const world = { disk, time, meet: () => {}, near: () => {} };
   return {
-    reader: new VirtualReader({ disk, time, meet: () => {}, near: () => {} }, gate, cutKey),
+    reader: new VirtualReader(world, gate, cutKeyFrom(cutKey)),
     cutKey,
     // Small ones, so that small files have several.
     sizesFor: () => cutSizes(11),

@@ -458,7 +458,7 @@ test("GC2: a version that is no longer kept is listed, and refused with a code o
   await it.alice.commit(space, [{ ...two, kind: "update", crev: 1 } as never]);
   const { collection } = it.world.metadata;
   const keys = [1, 2].map((sequence) => ({ node: nodeId(node), sequence }));
-  assert.equal(await collection?.links.forget(spaceId(space), keys), 1);
+  assert.equal(await collection.links.forget(spaceId(space), keys), 1);
   const { revisions } = (await it.alice.call("GET", fillRoute("revisions", { space, node }))).json;
   assert.deepEqual(
     revisions.map((row: { forgotten?: true }) => row.forgotten),

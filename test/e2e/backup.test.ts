@@ -176,4 +176,39 @@ suite("backups", { concurrency: 2 }, () => {
     await b.sync();
     assert.deepEqual(treeOf(b.dir), treeOf(a.dir));
   });
+
+  test("LM5: what an operator does beside a server stands in its audit log, done or failed", async () => {
+    await using world = await World.open();
+    const server = await world.server();
+    await server.process.stop();
+    const backup = path.join(world.folder, "backup");
+    const [on, home] = [["--data", server.data], path.join(world.folder, "operator")];
+    const run = async (audit: Record<string, string>, ...args: string[]) => {
+      const { code } = await world.start(args, { env: { LOCKSTEP_HOME: home, ...audit } }).ended;
+      return code;
+    };
+    const file = path.join(world.folder, "audit");
+    const toFile = { LOCKSTEP_AUDIT_FILE: file };
+    assert.equal(await run(toFile, "backup", backup, ...on), 0);
+    assert.equal(await run(toFile, "gc", "--dry-run", ...on), 0);
+    assert.equal(await run(toFile, "gc", ...on), 0);
+    assert.equal(await run({}, "scrub", ...on), 0);
+    assert.equal(await run({}, "backup", "restore", backup, "--announce", ...on), 1);
+    const data = ["--data", path.join(world.folder, "another")];
+    assert.equal(await run({}, "backup", "restore", backup, "--announce", ...data), 0);
+    const linesOf = (from: string): string[] => {
+      const lines = fs.readFileSync(from, "utf8").trim().split("\n");
+      for (const line of lines) assert.ok(!line.includes(world.folder), line);
+      return lines.map((line) => {
+        const { event, what, outcome, announced, code } = JSON.parse(line);
+        return [event, what, outcome, announced, code].filter(Boolean).join(" ");
+      });
+    };
+    assert.deepEqual(linesOf(file), ["audit backup-made done", "audit collected done"]);
+    assert.deepEqual(linesOf(path.join(home, "log", "audit.log")), [
+      "audit scrubbed done",
+      "audit backup-restored failed data-in-the-way",
+      "audit backup-restored done true",
+    ]);
+  });
 });

@@ -6,20 +6,13 @@ import { DatabaseSync } from "node:sqlite";
 import { suite, test } from "node:test";
 import { keysFile } from "#cli/device-keys.ts";
 import { listLinks } from "#cli/links.ts";
+import { secretsIn } from "./log-search.ts";
 import { PASSWORD, until, World, type Device, type Running, type Server } from "./world.ts";
 
 const NEW_PASSWORD = "a password that is newer";
 const WRONG_PASSWORD = "not her password";
 const ACCOUNT = "annemarie";
 const MIB = 1024 * 1024;
-
-/** What a device's key file holds, but for who the device is. */
-function secretsIn(file: string): string[] {
-  const json = JSON.parse(fs.readFileSync(file, "utf8")) as Record<string, string>;
-  const { account, device, ...secrets } = json;
-  assert.ok(account && device);
-  return Object.values(secrets);
-}
 
 function chunksIn(data: string): string[] {
   using database = new DatabaseSync(path.join(data, "metadata.sqlite"), { readOnly: true });

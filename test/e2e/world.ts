@@ -7,6 +7,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { IS_TRACED, LogFilter, searchLogs } from "./log-search.ts";
 
 export const PROJECT = path.resolve(import.meta.dirname, "../..");
 export const PASSWORD = "correct horse battery staple";
@@ -57,6 +58,8 @@ type RunOptions = {
   readonly uid?: number;
   /** A program that runs it, with that program's arguments. */
   readonly within?: readonly string[];
+  /** Logs what it would not by itself. */
+  readonly isTraced?: boolean;
 };
 
 /** A process of ./lockstep that is running, or was. */
@@ -65,9 +68,15 @@ export class Running {
   readonly #command: string;
   readonly ended: Promise<Ended>;
   stdout = "";
+  /** Without the log, where only LOCKSTEP_TEST_TRACE has it there. */
   stderr = "";
+  /** All that it wrote to stderr. */
+  printed = "";
 
-  constructor(args: readonly string[], { env, cwd = PROJECT, uid, within = [] }: RunOptions) {
+  constructor(
+    args: readonly string[],
+    { env, cwd = PROJECT, uid, within = [], isTraced = false }: RunOptions,
+  ) {
     this.#command = `lockstep ${args.join(" ")}`;
     const [program = "", ...rest] = [...within, path.join(PROJECT, "lockstep"), ...args];
     this.#child = spawn(program, rest, {
@@ -78,7 +87,12 @@ export class Running {
     });
     living.add(this.#child);
     this.#child.stdout?.on("data", (piece: Buffer) => (this.stdout += piece.toString()));
-    this.#child.stderr?.on("data", (piece: Buffer) => (this.stderr += piece.toString()));
+    const filter = isTraced ? new LogFilter() : null;
+    this.#child.stderr?.on("data", (piece: Buffer) => {
+      const text = piece.toString();
+      this.printed += text;
+      this.stderr += filter === null ? text : filter.take(text);
+    });
     this.ended = new Promise((resolve, reject) => {
       this.#child.once("error", reject);
       this.#child.once("close", (code) => {
@@ -198,6 +212,7 @@ export class Device {
   }
 
   write(name: string, content: string | Uint8Array): void {
+    this.#world.names.add(name);
     fs.mkdirSync(path.dirname(this.at(name)), { recursive: true });
     fs.writeFileSync(this.at(name), content);
   }
@@ -231,6 +246,10 @@ type ServerOptions = {
 
 export class World implements AsyncDisposable {
   readonly folder: string;
+  /** What the test calls files and machines, and its passwords. */
+  readonly names = new Set<string>();
+  readonly #passwords = new Set<string>([PASSWORD]);
+  readonly #devices: Device[] = [];
   readonly #processes: Running[] = [];
   #count = 0;
 
@@ -257,7 +276,14 @@ export class World implements AsyncDisposable {
       FORCE_COLOR: undefined,
       ...env,
     };
-    const running = new Running(args, { cwd: this.folder, ...more, env: clean });
+    for (const name of ["LOCKSTEP_PASSWORD", "LOCKSTEP_NEW_PASSWORD"] as const) {
+      this.#passwords.add((env as Record<string, string> | undefined)?.[name] ?? PASSWORD);
+    }
+    const isTraced = IS_TRACED && env?.["LOCKSTEP_LOG"] === undefined;
+    // A server's log is on its stderr anyway.
+    const how = { cwd: this.folder, ...more, isTraced: isTraced && args[0] !== "serve" };
+    const trace = isTraced ? { LOCKSTEP_LOG: "trace" } : {};
+    const running = new Running(args, { ...how, env: { ...clean, ...trace } });
     this.#processes.push(running);
     return running;
   }
@@ -273,7 +299,10 @@ export class World implements AsyncDisposable {
   }
 
   device(name: string, home = path.join(this.folder, `home-${name}`)): Device {
-    return new Device(this, name, home);
+    const device = new Device(this, name, home);
+    this.#devices.push(device);
+    this.names.add(name);
+    return device;
   }
 
   /** A server, an account `alice`, and devices of it whose engines run and have settled. */
@@ -314,6 +343,22 @@ export class World implements AsyncDisposable {
     const running = this.#processes.filter((each) => !each.hasEnded);
     for (const each of running) each.signal("SIGKILL");
     await Promise.all(running.map((each) => each.ended));
+    try {
+      if (IS_TRACED) this.#searchLogs();
+    } finally {
+      await this.#remove();
+    }
+  }
+
+  #searchLogs(): void {
+    const { folder, names } = this;
+    const homes = this.#devices.map(({ home }) => home);
+    const dirs = this.#devices.map(({ dir }) => dir);
+    const [passwords, processes] = [this.#passwords, this.#processes];
+    searchLogs({ folder, homes, dirs, names, passwords, processes });
+  }
+
+  async #remove(): Promise<void> {
     await fs.promises.rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

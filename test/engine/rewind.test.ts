@@ -109,6 +109,19 @@ describe("rewinding", () => {
     for (const name of ["a", "b"]) assert.equal(behind.get(id(name))?.synced, null);
   });
 
+  test("SL18: what this side had to take away, and could not yet, has to go still", () => {
+    const deleted = (name: string, revs: readonly [number, number]) =>
+      row(name, { synced: synced(name, revs), local: local(name, revs) });
+    const known = [deleted("a", [15, 15]), deleted("b", [5, 5])];
+    const store = rewound(known, [remote("b", [5, 5])]);
+    assert.deepEqual(store.get(id("a")), known[0], "it is nothing that was made here");
+    assert.deepEqual(
+      store.get(id("b"))?.synced,
+      synced("b", [5, 5]),
+      "whoever deleted it does again",
+    );
+  });
+
   test("SL18: a device that was stopped while it reads again concludes nothing from what it lacks", () => {
     const store = new MemoryStore(foldName, null);
     store.transaction(() => {
@@ -118,9 +131,9 @@ describe("rewinding", () => {
     beginRewind(store, store, SHARED);
     // The server goes back once more, to an earlier entry, or to a later one.
     beginRewind(store, store, SHARED + 5);
-    assert.deepEqual(readRewind(store), { to: SHARED, waiting: null });
+    assert.deepEqual(readRewind(store), { to: SHARED, waiting: null, going: [] });
     beginRewind(store, store, SHARED - 5);
-    assert.deepEqual(readRewind(store), { to: SHARED - 5, waiting: null });
+    assert.deepEqual(readRewind(store), { to: SHARED - 5, waiting: null, going: [] });
     store.transaction(() => {
       store.put({ ...(store.get(id("a")) ?? row("a", {})), remote: remote("a", [2, 3]) });
       store.put(row("b", { remote: remote("b", [4, 4]) }));

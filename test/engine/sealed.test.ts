@@ -100,7 +100,11 @@ function storedBytes(world: World): number {
     withFileTypes: true,
   });
   const files = packs.filter((entry) => entry.isFile());
-  return files.reduce((sum, file) => sum + statSync(join(file.parentPath, file.name)).size, 0);
+  // A pack that is written is under its last name a moment later.
+  const sizes = files.map((file) =>
+    statSync(join(file.parentPath, file.name), { throwIfNoEntry: false }),
+  );
+  return sizes.reduce((sum, stat) => sum + (stat?.size ?? 0), 0);
 }
 
 async function assertEqualTrees(world: World, ...devices: Device[]): Promise<void> {

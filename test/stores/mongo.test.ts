@@ -5,6 +5,7 @@ import type { Entry } from "#protocol/feed.ts";
 import { openMongoMetadata } from "../../src/server/metadata/mongo.ts";
 import { realClock } from "../../src/server/real-world.ts";
 import { metadataContract } from "../contracts/metadata.ts";
+import { collectionContract } from "../contracts/metadata-collection.ts";
 import { sharedContract } from "../contracts/metadata-shared.ts";
 import {
   createFile,
@@ -45,6 +46,7 @@ async function open() {
 
 if (skip === false) {
   metadataContract("mongodb", open);
+  collectionContract("mongodb", open);
   sharedContract("mongodb", open);
   ownTests();
 } else test("JN1: metadata in MongoDB", { skip }, () => {});
@@ -111,6 +113,24 @@ function ownTests(): void {
     await server().with(url, (client) => client.db().dropDatabase());
     await server().with(url, (client) => client.db().collection("nodes").insertOne({ a: 1 }));
     await assert.rejects(openMongoMetadata(url, WORLD), { code: "database-foreign" });
+  });
+
+  test("JN24: a MongoDB database of the version before the collector can be collected", async () => {
+    await using under = await open();
+    const { metadata, url } = under;
+    const space = await newSpace(metadata);
+    const places = await stageChunks(metadata, space, [10, 20]);
+    const told = await metadata.collection.packs.packs(10);
+    await server().with(url, async (client) => {
+      const database = client.db();
+      await database.collection("links").updateMany({}, { $unset: { space: "", chunk: "" } });
+      await database.collection("packs").deleteMany({});
+      await database.collection("schema").updateOne({}, { $set: { version: 1 } });
+    });
+    const { collection } = await under.peer();
+    assert.deepEqual(await collection.packs.packs(10), told);
+    assert.deepEqual((await collection.packs.unheld(10)).chunks, []);
+    assert.equal(await collection.links.sweep(space.id, 1_000_000, 10), places.length);
   });
 
   test("JN20: an entry that no single document could hold comes back to the letter", async () => {

@@ -8,6 +8,9 @@ import { promisify } from "node:util";
 import { Client } from "pg";
 import { freePort, StartedProgram } from "./started.ts";
 
+/** A client that asks too early is told of it by the same word. */
+const FAILED = /FATAL: (?! *the database system is starting up)/;
+
 /** Who owns nothing: PostgreSQL does not run as root. */
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
@@ -51,7 +54,7 @@ export class PostgresServer implements AsyncDisposable {
     const program = [join(programs.folder, "postgres"), "-D", data, ...settings];
     const ready = /ready to accept connections/;
     // SIGINT: it ends now, whoever is connected.
-    const how = { ready, failed: /FATAL/, signal: "INT", env: programs.env, user };
+    const how = { ready, failed: FAILED, signal: "INT", env: programs.env, user };
     const start = () => StartedProgram.start(program, how);
     const url = `postgres://lockstep@127.0.0.1:${port}/postgres`;
     return new PostgresServer(url, { folder, start }, await start());

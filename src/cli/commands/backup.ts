@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { WorldError } from "#core/errors.ts";
 import { backUp, beginAnew, putBack, type BackupCount } from "#server/backup.ts";
 import { counted, print, printJson } from "../output.ts";
+import { audited } from "../server-audit.ts";
 import { serverConfig } from "../server-settings.ts";
 import { explain, folderArgument, jsonOption } from "../usage.ts";
 
@@ -12,8 +13,8 @@ type Options = {
   readonly json?: true;
 };
 
-/** Where the server that is meant keeps its data, by its own settings. */
-function placesOf({ data, database, chunks }: Options) {
+/** The settings of the server that is meant, and where it keeps its data by them. */
+function serverOf({ data, database, chunks }: Options) {
   const config = serverConfig({ data, database, chunks });
   if (config.database.kind !== "sqlite" || config.chunks.kind !== "file") {
     throw new WorldError(
@@ -22,7 +23,8 @@ function placesOf({ data, database, chunks }: Options) {
         "have their own ways.",
     );
   }
-  return { data: config.data, metadata: config.database.path, packs: config.chunks.path };
+  const { database: metadata, chunks: packs } = config;
+  return { config, places: { data: config.data, metadata: metadata.path, packs: packs.path } };
 }
 
 const packsText = ({ packs, copied }: BackupCount): string =>
@@ -30,7 +32,11 @@ const packsText = ({ packs, copied }: BackupCount): string =>
 
 async function make(dir: string, options: Options): Promise<void> {
   const folder = folderArgument(dir);
-  const count = await backUp(placesOf(options), folder);
+  const { config, places } = serverOf(options);
+  const count = await audited("backup-made", config, {
+    run: () => backUp(places, folder),
+    fieldsOf: (done) => done,
+  });
   if (options.json) return printJson({ backup: folder, ...count });
   print(`${folder} is a backup of the server now: its database and ${packsText(count)}.`);
   print("master.key and key-service.key are not in it: keep copies of them somewhere else.");
@@ -40,19 +46,25 @@ async function restore(
   backup: string | undefined,
   options: Options & { readonly announce?: true },
 ): Promise<void> {
-  const places = placesOf(options);
+  const { config, places } = serverOf(options);
   const how = { isAnnounced: options.announce === true };
   const next = how.isAnnounced
     ? "Devices of sealed spaces ask once whether that is so, and go on then."
     : "Devices of sealed spaces will stop, as it is not announced (--announce).";
   if (backup === undefined) {
-    const spaces = await beginAnew(places, how);
+    const spaces = await audited("backup-restored", config, {
+      run: () => beginAnew(places, how),
+      fieldsOf: (begun) => ({ spaces: begun, announced: how.isAnnounced }),
+    });
     if (options.json) return printJson({ data: places.data, spaces, announced: how.isAnnounced });
     print(
       `${counted(spaces, "space")} in ${places.data} ${spaces === 1 ? "begins" : "begin"} anew.`,
     );
   } else {
-    const count = await putBack(folderArgument(backup), places, how);
+    const count = await audited("backup-restored", config, {
+      run: () => putBack(folderArgument(backup), places, how),
+      fieldsOf: (done) => ({ ...done, announced: how.isAnnounced }),
+    });
     if (options.json) {
       return printJson({ data: places.data, ...count, announced: how.isAnnounced });
     }

@@ -4,6 +4,7 @@ import type { CollectionReport } from "#server/collector.ts";
 import { openLog } from "#server/real-world.ts";
 import { CommandError } from "../exit.ts";
 import { bytesText, counted, note, print, printJson, table } from "../output.ts";
+import { audited } from "../server-audit.ts";
 import { serverConfig, withKeeping, withStores, type ServerFlags } from "../server-settings.ts";
 import { explain, jsonOption } from "../usage.ts";
 
@@ -21,12 +22,19 @@ async function gc({ dryRun, json, ...flags }: Options): Promise<void> {
     saidMs = performance.now();
     note(`at ${what} …`);
   };
-  const report = await collectOnce(config, { isDry: dryRun === true, onProgress, log });
+  const run = () => collectOnce(config, { isDry: dryRun === true, onProgress, log });
+  const report = await (dryRun ? run() : audited("collected", config, { run, fieldsOf: freedBy }));
   if (report === "busy") {
     throw new CommandError("Another collector is at work on this database: try again in a minute.");
   }
   if (json) return printJson(report);
   tell(report);
+}
+
+function freedBy(report: CollectionReport | "busy") {
+  if (report === "busy") return { busy: true };
+  const { chunks, chunkBytes, removed, freedBytes } = report;
+  return { chunks, chunkBytes, packs: removed, freedBytes };
 }
 
 function tell(report: CollectionReport): void {

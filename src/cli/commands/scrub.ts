@@ -7,6 +7,7 @@ import { openBeside } from "#server/stores.ts";
 import { EXIT, wrongUsage } from "../exit.ts";
 import { bytesText, counted, print, printJson, shown, table } from "../output.ts";
 import { ProgressBar } from "../progress-bar.ts";
+import { audited } from "../server-audit.ts";
 import { serverConfig, storeFlags, withStores, type StoreFlags } from "../server-settings.ts";
 import { explain, jsonOption } from "../usage.ts";
 
@@ -33,10 +34,15 @@ async function scrub(options: Options): Promise<void> {
   const onProgress = ({ bytes }: ScrubCount): void =>
     bar.show(bytes, whole, (performance.now() - beganMs) / 1_000);
   const world = { packs: stores.packs, scrub: index, digest: nodeDigest, clock: realClock };
-  const count = await scrubChunks(world, { bytesPerSecond, onProgress });
+  const count = await audited("scrubbed", config, {
+    run: () => scrubChunks(world, { bytesPerSecond, onProgress }),
+    fieldsOf: ({ chunks, damaged, quarantined, released }) => {
+      return { chunks, damaged, quarantined, released };
+    },
+  });
   bar.end();
   const files: DamagedFile[] = [];
-  if (count.damaged > 0 && collection !== undefined) {
+  if (count.damaged > 0) {
     const { links } = collection;
     for await (const file of damagedFiles({ journals, links, scrub: index })) files.push(file);
   }

@@ -46,6 +46,10 @@ export class MemoryPacks implements PackStore {
     this.#packs.delete(name);
   }
 
+  get count(): number {
+    return this.#packs.size;
+  }
+
   /** Puts packs back that are not there. */
   restore(image: ReadonlyMap<string, Uint8Array>): void {
     for (const [name, bytes] of image) if (!this.#packs.has(name)) this.#packs.set(name, bytes);

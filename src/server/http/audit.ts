@@ -14,6 +14,7 @@ const AUDITED: Readonly<Record<string, string>> = {
   [`PUT ${ROUTES.keyring}`]: "keys-changed",
   [`POST ${ROUTES.joinCodes}`]: "join-offered",
   [`POST ${ROUTES.join}`]: "join-asked",
+  [`POST ${ROUTES.joinWithdrawals}`]: "join-withdrawn",
   [`POST ${ROUTES.joinDevices}`]: "device-joined",
   [`POST ${ROUTES.spaces}`]: "space-made",
   [`POST ${pattern(ROUTES.keyEpoch)}`]: "space-keys-begun",

@@ -21,3 +21,10 @@ export function chunkGone(id: string): WorldError {
     retryable: true,
   });
 }
+
+/** For what began anew too often. */
+export function changing(): WorldError {
+  return new WorldError("unavailable", "This space changes too often just now: try later.", {
+    retryable: true,
+  });
+}

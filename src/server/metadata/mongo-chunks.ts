@@ -1,11 +1,14 @@
 import { chunkId, type AccountId, type ChunkId, type SpaceId } from "#core/ids.ts";
-import { chunkGone } from "./chunk-rows.ts";
+import { changing, chunkGone } from "./chunk-rows.ts";
 import type { MongoDatabase, Stored } from "./mongo-database.ts";
 import type { ChunkIndex, ChunkPlace } from "./port.ts";
-import { integerOf, textOf } from "./rows.ts";
+import { integerOf, packSizes, textOf } from "./rows.ts";
 
 /** Ids in one question: a document has at most 16 MiB. */
 const MAX_IDS = 10_000;
+
+/** How often an upload is staged anew that collectors keep taking from. */
+const MAX_TRIES = 100;
 
 export function linkId(space: SpaceId, chunk: ChunkId): string {
   return `${space}/${chunk}`;
@@ -23,6 +26,54 @@ export async function inBatches<Id, T>(
   return all;
 }
 
+/** Which chunks of these any space has a claim on, ending ones too. */
+export async function claimed(
+  database: MongoDatabase,
+  ids: readonly string[],
+): Promise<Set<string>> {
+  const links = await inBatches(ids, (some) => database.many("links", { chunk: { $in: some } }));
+  return new Set(links.map((link) => textOf(link, "chunk")));
+}
+
+/**
+ * Where those of these chunks lie that the space holds. The links are read first: a collector that
+ * wants a chunk and has not seen its link yet has said so before this takes it back.
+ */
+export async function heldPlaces(
+  database: MongoDatabase,
+  space: SpaceId,
+  ids: readonly ChunkId[],
+): Promise<Stored[]> {
+  const links = [...new Set(ids)].map((id) => linkId(space, id));
+  const held = await inBatches(links, (some) =>
+    database.many("links", { _id: { $in: some }, ending: { $exists: false } }),
+  );
+  return keptPlaces(
+    database,
+    held.map(({ _id }) => _id.slice(space.length + 1)),
+  );
+}
+
+/** Takes back what a collector has said of these chunks; those that are there then are kept. */
+async function keptPlaces(database: MongoDatabase, ids: readonly string[]): Promise<Stored[]> {
+  const found = await placesOf(database, ids);
+  const ending = found.filter((place) => place["ending"] !== undefined).map(({ _id }) => _id);
+  if (ending.length === 0) return found;
+  await inBatches(ending, async (some) => {
+    const where = { _id: { $in: some }, ending: { $exists: true } };
+    await database.changeAll("chunks", where, { $unset: { ending: "" } });
+    return [];
+  });
+  return placesOf(database, ids);
+}
+
+/** What is quarantined has no place. */
+function placesOf(database: MongoDatabase, ids: readonly string[]): Promise<Stored[]> {
+  return inBatches(ids, (some) =>
+    database.many("chunks", { _id: { $in: some }, isQuarantined: { $ne: true } }),
+  );
+}
+
 /** Where chunks lie and which space holds them, in a MongoDB database. */
 export class MongoChunks implements ChunkIndex {
   readonly #database: MongoDatabase;
@@ -32,11 +83,7 @@ export class MongoChunks implements ChunkIndex {
   }
 
   async held(space: SpaceId, ids: readonly ChunkId[]): Promise<ChunkPlace[]> {
-    const links = [...new Set(ids)].map((id) => linkId(space, id));
-    const held = await inBatches(links, (some) =>
-      this.#database.many("links", { _id: { $in: some } }),
-    );
-    const places = await this.#places(held.map(({ _id }) => _id.slice(space.length + 1)));
+    const places = await heldPlaces(this.#database, space, ids);
     return places.map((place) => ({
       id: chunkId(place._id),
       pack: textOf(place, "pack"),
@@ -46,7 +93,8 @@ export class MongoChunks implements ChunkIndex {
   }
 
   async stored(ids: readonly ChunkId[]): Promise<ReadonlySet<ChunkId>> {
-    return new Set((await this.#places([...new Set(ids)])).map(({ _id }) => chunkId(_id)));
+    const places = await placesOf(this.#database, [...new Set(ids)]);
+    return new Set(places.map(({ _id }) => chunkId(_id)));
   }
 
   async stage(
@@ -55,24 +103,56 @@ export class MongoChunks implements ChunkIndex {
     ids: readonly ChunkId[],
     leaseMs: number,
   ): Promise<ReadonlySet<string>> {
-    // What somebody has stored before is written again, and dropped: the first place stays.
-    const places = written.map(({ id, ...place }) => ({ _id: id, ...place }));
-    await this.#database.insertNew("chunks", places);
-    for (const { _id, ...place } of places) {
-      const update = { $set: place, $unset: { isQuarantined: "" } };
+    const wanted = [...new Set(ids)];
+    const sent = new Set(written.map(({ id }) => id));
+    const links = wanted.map((chunk) => ({
+      _id: linkId(space, chunk),
+      space,
+      chunk,
+      leaseMs,
+      touched: 0,
+    }));
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      await this.#place(written);
+      const stored = new Set((await placesOf(this.#database, wanted)).map(({ _id }) => _id));
+      const gone = wanted.filter((id) => !stored.has(id));
+      const lost = gone.find((id) => !sent.has(id));
+      if (lost !== undefined) throw chunkGone(lost);
+      if (gone.length > 0) continue;
+      await this.#database.insertNew("links", links);
+      await this.renew(space, wanted, leaseMs);
+      // Both are written; what a collector took in between is written again.
+      const held = await heldPlaces(this.#database, space, wanted);
+      if (held.length === wanted.length) return this.#addPacks(written);
+    }
+    throw changing();
+  }
+
+  /** What somebody has stored before is written again, and dropped: the first place stays. */
+  async #place(written: readonly ChunkPlace[]): Promise<void> {
+    const places = new Map(written.map(({ id, ...place }) => [String(id), place]));
+    const rows = Array.from(places, ([_id, place]) => ({ _id, ...place }));
+    await this.#database.insertNew("chunks", rows);
+    const damaged = await inBatches([...places.keys()], (some) =>
+      this.#database.many("chunks", { _id: { $in: some }, isQuarantined: true }),
+    );
+    for (const { _id } of damaged) {
+      const update = { $set: places.get(_id) ?? {}, $unset: { isQuarantined: "" } };
       await this.#database.change("chunks", { _id, isQuarantined: true }, update);
     }
-    const wanted = [...new Set(ids)];
-    const found = await this.#places([...new Set([...wanted, ...written.map(({ id }) => id)])]);
-    const stored = new Set(found.map(({ _id }) => _id));
-    const gone = wanted.find((id) => !stored.has(id));
-    if (gone !== undefined) throw chunkGone(gone);
-    const links = wanted.map((id) => ({ _id: linkId(space, id), leaseMs }));
-    await this.#database.insertNew("links", links);
-    await this.renew(space, wanted, leaseMs);
-    const packs = new Set(written.map(({ pack }) => pack));
-    const used = found.map((place) => textOf(place, "pack"));
-    return new Set(used.filter((pack) => packs.has(pack)));
+  }
+
+  /**
+   * Rows for those of these packs that chunks lie in: nothing is ever put into a pack that has one,
+   * and what has none is no stray while a chunk lies there.
+   */
+  async #addPacks(written: readonly ChunkPlace[]): Promise<ReadonlySet<string>> {
+    const ids = written.map(({ id }) => id);
+    const used = new Set((await placesOf(this.#database, ids)).map((row) => textOf(row, "pack")));
+    const sizes = [...packSizes(written)].filter(([pack]) => used.has(pack));
+    const rows = sizes.map(([_id, sizeBytes]) => ({ _id, sizeBytes, doomedMs: null }));
+    await this.#database.insertNew("packs", rows);
+    return new Set(sizes.map(([pack]) => pack));
   }
 
   async heldBytes(account: AccountId): Promise<number> {
@@ -82,7 +162,8 @@ export class MongoChunks implements ChunkIndex {
         const page = { sort: { _id: 1 }, limit: MAX_IDS } as const;
         const where = { _id: { $gt: after, $lt: `${space}/~` } };
         const links = await this.#database.many("links", where, page);
-        const places = await this.#places(links.map(({ _id }) => _id.slice(space.length + 1)));
+        const ids = links.map(({ _id }) => _id.slice(space.length + 1));
+        const places = await placesOf(this.#database, ids);
         for (const place of places) bytes += integerOf(place, "lengthBytes");
         const last = links.at(-1);
         if (last === undefined || links.length < MAX_IDS) break;
@@ -97,17 +178,9 @@ export class MongoChunks implements ChunkIndex {
     await inBatches(links, async (some) => {
       // Of a linked chunk it is null, which is less than no number.
       const shorter = { _id: { $in: some }, leaseMs: { $lt: leaseMs } };
-      await this.#database.ask(() =>
-        this.#database.collection("links").updateMany(shorter, { $set: { leaseMs } }),
-      );
+      const renewed = { $set: { leaseMs }, $unset: { ending: "" } };
+      await this.#database.changeAll("links", shorter, renewed);
       return [];
     });
-  }
-
-  /** What is quarantined has no place. */
-  #places(ids: readonly string[]): Promise<Stored[]> {
-    return inBatches(ids, (some) =>
-      this.#database.many("chunks", { _id: { $in: some }, isQuarantined: { $ne: true } }),
-    );
   }
 }

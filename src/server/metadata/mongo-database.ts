@@ -8,13 +8,11 @@ import {
   type UpdateFilter,
 } from "mongodb";
 import { WorldError } from "#core/errors.ts";
-import { integerOf } from "./rows.ts";
 
 /** Connections of one server; further calls wait for one. */
 const MAX_CONNECTIONS = 20;
 const CONNECT_TIMEOUT_MS = 5_000;
 const SILENCE_MS = 35_000;
-const VERSION = 1;
 
 /** https://www.mongodb.com/docs/manual/reference/error-codes/ */
 const DUPLICATE = 11_000;
@@ -24,6 +22,12 @@ const REFUSED = new Set([13, 18, 8_000]);
 /** What is stored under one id. */
 export type Stored = { readonly _id: string; readonly [field: string]: unknown };
 export type Where = Filter<Stored>;
+/** Order, most documents, and fields that are left out. */
+type Selection = {
+  readonly sort?: Record<string, 1 | -1>;
+  readonly limit?: number;
+  readonly without?: readonly string[];
+};
 export type Update = Readonly<Record<`$${string}`, Readonly<Record<string, unknown>>>>;
 
 /** Whether somebody else had this id, or this value of what is unique, before. */
@@ -51,25 +55,6 @@ function worldError(error: unknown): unknown {
   return say("unavailable", "MongoDB cannot be reached.");
 }
 
-type Index = { readonly key: Record<string, 1>; readonly unique?: true; readonly sparse?: true };
-
-/** What each collection is looked up by, beside its ids. */
-const INDEXES: Readonly<Record<string, readonly Index[]>> = {
-  chunks: [{ key: { pack: 1, offsetBytes: 1 } }, { key: { isQuarantined: 1 }, sparse: true }],
-  accounts: [{ key: { key: 1 }, unique: true }],
-  devices: [{ key: { tokenHash: 1 }, unique: true }, { key: { account: 1, createdMs: 1 } }],
-  joins: [{ key: { expiresMs: 1 } }],
-  attempts: [{ key: { untilMs: 1 } }],
-  spaces: [{ key: { account: 1, name: 1 }, unique: true }],
-  journal: [{ key: { commit: 1 }, unique: true }, { key: { atMs: 1 } }],
-  nodes: [
-    { key: { slot: 1 } },
-    { key: { folder: 1, id: 1 } },
-    { key: { space: 1, changed: 1, id: 1 } },
-    { key: { space: 1, deletedAt: 1, id: 1 } },
-  ],
-};
-
 /**
  * A MongoDB database with our collections. Nothing here needs a transaction: one document is
  * written at a time, and what decides is that an id can be taken once.
@@ -95,16 +80,25 @@ export class MongoDatabase implements AsyncDisposable {
     this.#db = this.#client.db();
   }
 
-  /** Throws WorldError `database-too-new`, `database-foreign`, `unavailable`. */
-  static async open(url: string): Promise<MongoDatabase> {
+  /** Throws WorldError `unavailable`, and what `prepare` throws. */
+  static async open(
+    url: string,
+    prepare: (database: MongoDatabase) => Promise<void>,
+  ): Promise<MongoDatabase> {
     const database = new MongoDatabase(url);
     try {
-      await database.ask(() => database.#recognise());
+      await database.ask(() => prepare(database));
       return database;
     } catch (error) {
       await database[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /** Names of the collections that are there. */
+  async collectionNames(): Promise<string[]> {
+    const there = this.#db.listCollections({}, { nameOnly: true });
+    return this.ask(async () => (await there.toArray()).map(({ name }) => name));
   }
 
   collection(name: string): Collection<Stored> {
@@ -159,6 +153,20 @@ export class MongoDatabase implements AsyncDisposable {
     return matchedCount === 1;
   }
 
+  /** Changes all that are as the filter says; returns how many. */
+  async changeAll(name: string, filter: Where, update: Update): Promise<number> {
+    const { matchedCount } = await this.ask(() =>
+      this.collection(name).updateMany(filter, update as UpdateFilter<Stored>),
+    );
+    return matchedCount;
+  }
+
+  /** Removes all that are as the filter says; returns how many. */
+  async remove(name: string, filter: Where): Promise<number> {
+    const { deletedCount } = await this.ask(() => this.collection(name).deleteMany(filter));
+    return deletedCount;
+  }
+
   async one(name: string, filter: Where): Promise<Stored | undefined> {
     return (await this.ask(() => this.collection(name).findOne(filter))) ?? undefined;
   }
@@ -166,9 +174,10 @@ export class MongoDatabase implements AsyncDisposable {
   async many(
     name: string,
     filter: Where,
-    { sort, limit = 0 }: { sort?: Record<string, 1 | -1>; limit?: number } = {},
+    { sort, limit = 0, without = [] }: Selection = {},
   ): Promise<Stored[]> {
-    const found = this.collection(name).find(filter).limit(limit);
+    const projection = Object.fromEntries(without.map((field) => [field, 0]));
+    const found = this.collection(name).find(filter, { projection }).limit(limit);
     return this.ask(() => (sort === undefined ? found : found.sort(sort)).toArray());
   }
 
@@ -185,33 +194,5 @@ export class MongoDatabase implements AsyncDisposable {
         throw error;
       }
     });
-  }
-
-  async #recognise(): Promise<void> {
-    const known = await this.collection("schema").findOne({ _id: "version" });
-    if (known === null) {
-      const names = Object.keys(INDEXES);
-      const there = await this.#db.listCollections({}, { nameOnly: true }).toArray();
-      const foreign = there.find(({ name }) => names.includes(name));
-      // Another server may be making the same ones at this moment.
-      const isOurs = (await this.collection("schema").findOne({ _id: "version" })) !== null;
-      if (foreign !== undefined && !isOurs) {
-        throw new WorldError(
-          "database-foreign",
-          `The MongoDB database has a collection ${foreign.name} of another program: choose ` +
-            "another database.",
-        );
-      }
-      await this.insert("schema", { _id: "version", version: VERSION });
-    } else if (integerOf(known, "version") > VERSION) {
-      throw new WorldError(
-        "database-too-new",
-        `The MongoDB database has version ${integerOf(known, "version")}, this server knows ` +
-          `${VERSION}: start the newer server.`,
-      );
-    }
-    for (const [name, indexes] of Object.entries(INDEXES)) {
-      await this.collection(name).createIndexes(indexes.map((index) => ({ ...index })));
-    }
   }
 }

@@ -98,9 +98,10 @@ export async function applyEntry(
 ): Promise<void> {
   const links = [...new Set(namedChunks(entry))].map((chunk) => linkId(space, chunk));
   await inBatches(links, async (some) => {
-    await database.ask(() =>
-      database.collection("links").updateMany({ _id: { $in: some } }, { $set: { leaseMs: null } }),
-    );
+    // Who comes late finds them touched, and perhaps condemned since.
+    const untouched = { _id: { $in: some }, touched: { $not: { $gte: entry.sequence } } };
+    const linked = { leaseMs: null, touched: entry.sequence };
+    await database.changeAll("links", untouched, { $set: linked, $unset: { ending: "" } });
     return [];
   });
   const contents = contentsOf(entry);

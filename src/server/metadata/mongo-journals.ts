@@ -12,11 +12,12 @@ import { CHAIN_START } from "#protocol/chain.ts";
 import type { CommitAnswer } from "#protocol/commit.ts";
 import type { Entry } from "#protocol/feed.ts";
 import { committed, MAX_READ_BYTES, REFUSAL_LIFE_MS, refusalOf, restoresAfter } from "./answers.ts";
+import { changing } from "./chunk-rows.ts";
 import { namedChunks } from "./entries.ts";
-import { inBatches, linkId } from "./mongo-chunks.ts";
+import { heldPlaces } from "./mongo-chunks.ts";
 import type { MongoDatabase, Stored, Where } from "./mongo-database.ts";
 import { journalId, nodeKey, readDocument, revisionId, writeDocument } from "./mongo-entries.ts";
-import { changing, MAX_READS, MongoHeads } from "./mongo-heads.ts";
+import { MAX_READS, MongoHeads } from "./mongo-heads.ts";
 import type {
   Append,
   Drawn,
@@ -65,7 +66,8 @@ function spaceOf(found: Stored): SpaceRow {
  * from it, and are brought up to it by whoever comes next, so that a process may end in between.
  *
  * A new key epoch is a **mark** in the place of the next entry, which only an entry of that epoch
- * may replace: so no entry of an old one lands after it.
+ * may replace: so no entry of an old one lands after it. A collector takes its turn by one, too: an
+ * entry replaces a mark only as it was when the entry's chunks were looked for.
  */
 export class MongoJournals implements JournalStore {
   readonly #database: MongoDatabase;
@@ -192,12 +194,16 @@ export class MongoJournals implements JournalStore {
 
   async append(space: SpaceId, append: Append): Promise<"appended" | "raced" | "missing-chunks"> {
     const { entry } = append;
-    const row = await this.#heads.expect(space);
+    // Before anything is looked at that the entry takes for granted: a collector's turn in between
+    // makes it race.
+    const place = await this.#heads.expectPlace(space);
+    const { row } = place;
     if (integerOf(row, "head") + 1 !== entry.sequence) return "raced";
-    const keyEpoch = entry.keyEpoch ?? 0;
-    if (integerOf(row, "keyEpoch") !== keyEpoch) return "raced";
+    if (integerOf(row, "keyEpoch") !== (entry.keyEpoch ?? 0)) return "raced";
     if ((await this.answered(space, entry.commitId)) !== undefined) return "raced";
-    if (!(await this.#holdsAll(space, entry))) return "missing-chunks";
+    const named = [...new Set(namedChunks(entry))];
+    const held = await heldPlaces(this.#database, space, named);
+    if (held.length < named.length) return "missing-chunks";
     if (!(await this.#areFree(space, append))) {
       // By a commit that landed since, or else something is wrong.
       const now = await this.#heads.expect(space);
@@ -205,10 +211,7 @@ export class MongoJournals implements JournalStore {
       return "raced";
     }
     const stored = await writeDocument(this.#database, space, append);
-    const isFirst =
-      (await this.#database.insert("journal", stored)) ||
-      (keyEpoch > 0 && (await this.#heads.replaceMark(stored, keyEpoch)));
-    if (!isFirst) return "raced";
+    if (!(await this.#heads.take(place, stored))) return "raced";
     await this.#heads.current(space);
     return "appended";
   }
@@ -296,14 +299,6 @@ export class MongoJournals implements JournalStore {
       return ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
     });
     return found.map(revisionOfDocument);
-  }
-
-  async #holdsAll(space: SpaceId, entry: Entry): Promise<boolean> {
-    const links = [...new Set(namedChunks(entry))].map((chunk) => linkId(space, chunk));
-    const held = await inBatches(links, (some) =>
-      this.#database.many("links", { _id: { $in: some } }),
-    );
-    return held.length === links.length;
   }
 
   /** The last wall: two living nodes never have one name. */

@@ -87,8 +87,9 @@ export class MongoShared implements Shared, AsyncDisposable {
   /** Until the stream breaks, or there is none. */
   async #watch(): Promise<void> {
     const { signal } = this.#stopping;
-    // Refused commits stand beside the entries.
-    const entries = { "fullDocument.answer": { $exists: false } };
+    // Refused commits stand beside the entries, and collectors take their turns there.
+    const not = { $exists: false };
+    const entries = { "fullDocument.answer": not, "fullDocument.turn": not };
     const kinds = { $match: { operationType: { $in: ["insert", "replace"] }, ...entries } };
     const stream = this.#database.collection("journal").watch([kinds]);
     const close = (): void => void stream.close().catch(() => {});

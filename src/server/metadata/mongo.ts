@@ -3,6 +3,9 @@ import { MongoAccounts } from "./mongo-accounts.ts";
 import { MongoChunks } from "./mongo-chunks.ts";
 import { MongoDatabase } from "./mongo-database.ts";
 import { MongoJournals } from "./mongo-journals.ts";
+import { MongoLinks } from "./mongo-links.ts";
+import { MongoPacks } from "./mongo-packs.ts";
+import { prepareMongo } from "./mongo-schema.ts";
 import { MongoScrub } from "./mongo-scrub.ts";
 import { MongoShared } from "./mongo-shared.ts";
 import type { Metadata } from "./port.ts";
@@ -17,15 +20,19 @@ export async function openMongoMetadata(
   world: { readonly clock: Clock; readonly log: Log },
 ): Promise<Metadata> {
   await using opened = new AsyncDisposableStack();
-  const database = opened.use(await MongoDatabase.open(url));
+  const database = opened.use(await MongoDatabase.open(url, prepareMongo));
   const shared = opened.use(new MongoShared(database, world));
-  const stores = opened.move();
+  const all = opened.move();
+  return { ...mongoStores(database), shared, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** What stands in a database, without what its processes tell each other. */
+export function mongoStores(database: MongoDatabase) {
   return {
     accounts: new MongoAccounts(database),
     journals: new MongoJournals(database),
     chunks: new MongoChunks(database),
+    collection: { links: new MongoLinks(database), packs: new MongoPacks(database) },
     scrub: new MongoScrub(database),
-    shared,
-    [Symbol.asyncDispose]: () => stores.disposeAsync(),
   };
 }

@@ -16,8 +16,7 @@ export interface Metadata extends AsyncDisposable {
   readonly scrub: ScrubIndex;
   /** What several processes over one database tell each other; none where there is only one. */
   readonly shared?: Shared;
-  /** Absent where what is stored cannot be collected. */
-  readonly collection?: Collection;
+  readonly collection: Collection;
 }
 
 /** One journal has grown to `sequence`; or nobody knows which have, because some news was lost. */
