@@ -110,6 +110,8 @@ export class Device {
   stopped: string | null = null;
   /** False when all sweeping is the world's. */
   isSweeping = true;
+  /** Hears of each commit that it sends. */
+  onCommit: ((commit: Commit) => void) | null = null;
   readonly ambush: Ambush;
   #endsIn = Number.POSITIVE_INFINITY;
   #endsAt = "";
@@ -481,6 +483,7 @@ export class Device {
     const { accuse, scheduler, swarm } = this.#world;
     scheduler.note(`${this.name} commits ${commit.changes.map(({ kind }) => kind).join(" ")}`);
     this.#sent.add(commit.commitId);
+    this.onCommit?.(commit);
     // What is sent again was planned when it was first sent; what a power cut brings back was not
     // there then.
     if (this.#judged.has(commit.commitId) || this.#hadPowerCut) return;

@@ -1,3 +1,4 @@
+import { pathOf } from "#sync/paths.ts";
 import type { Draw } from "./chance.ts";
 import type { Device } from "./device.ts";
 import { goBack } from "./going-back.ts";
@@ -22,6 +23,7 @@ type FatesWorld = {
   readonly account: SealedAccount | null;
   readonly past: Past;
   readonly happened: Set<string>;
+  readonly devices: readonly Device[];
   readonly draw: Draw;
   /** Does something after a while; the story waits for it. */
   readonly later: (delayMs: number, label: string, act: () => void) => void;
@@ -58,6 +60,8 @@ export class Fates {
         return this.#crashInCommit(device, draw, restart);
       case "crash-in-step":
         return this.#crashInStep(device, draw, restart);
+      case "crossed":
+        return this.#cross(device, draw);
       case "stop":
         device.stop();
         return restart();
@@ -77,7 +81,7 @@ export class Fates {
       case "server-crash":
         return server.restart(draw.chance(0.5));
       case "server-restore":
-        return this.#restoreServer();
+        return this.#restoreServer(device, draw, lift);
       case "bar":
         return this.#bar(device, draw, lift);
       case "io":
@@ -91,10 +95,16 @@ export class Fates {
     }
   }
 
-  #restoreServer(): void {
-    const { server, draw } = this.#world;
-    if (draw.chance(0.5) && goBack(this.#world)) this.#hasRestored = true;
-    else server.backUp();
+  /** A copy is made, and put back a while later; somebody may be away from before that on. */
+  #restoreServer(device: Device, draw: Draw, lift: (act: () => void) => void): void {
+    const { server, later } = this.#world;
+    server.backUp();
+    const isAway = draw.chance(0.5);
+    later(draw.between(1, 4_000), "goes back", () => {
+      if (isAway) device.plight.cutOff = true;
+      if (goBack(this.#world)) this.#hasRestored = true;
+      if (isAway) lift(() => (device.plight.cutOff = false));
+    });
   }
 
   #crashInCommit(device: Device, draw: Draw, restart: () => void): void {
@@ -117,6 +127,31 @@ export class Fates {
       restart();
       if (draw.chance(0.7)) device.ambush.find(FOUND_WAYS);
     });
+  }
+
+  /** What the next commit puts into a folder meets its deletion, on which it had a head start. */
+  #cross(device: Device, draw: Draw): void {
+    const { devices, scheduler, later } = this.#world;
+    device.onCommit = ({ changes }) => {
+      for (const change of changes) {
+        if (change.kind !== "create" && change.kind !== "move") continue;
+        const path = pathOf(device.store, "remote", change.parent);
+        const others = devices.filter((other) => {
+          const folder = path ? other.disk.peek(path) : null;
+          return other !== device && other.isRunning && folder?.kind === "folder";
+        });
+        if (path === null || others.length === 0) continue;
+        device.onCommit = null;
+        device.plight.cutOff = true;
+        later(draw.between(1_500, 6_000), "ends crossed", () => (device.plight.cutOff = false));
+        const { person, disk, name } = draw.pick(others);
+        const at = { path, inode: disk.peek(path) };
+        for (const said of person.surprises("delete", at, draw, `${name}crossed`)) {
+          scheduler.note(`${name}'s person, at once, ${said}`);
+        }
+        return;
+      }
+    };
   }
 
   #bar(device: Device, draw: Draw, lift: (act: () => void) => void): void {

@@ -23,7 +23,9 @@ const FATES = [
 
 /** Drawn beside the others: the process ends between two steps on its disk, or in one. */
 const STEP_FATE = "crash-in-step";
-export const ALL_FATES = [...FATES, STEP_FATE] as const;
+/** Drawn so, too: a commit is on its way while somebody deletes the folder that it puts things in. */
+const CROSSED_FATE = "crossed";
+export const ALL_FATES = [...FATES, STEP_FATE, CROSSED_FATE] as const;
 export type Fate = (typeof ALL_FATES)[number];
 
 /** Everything about a story but its course: drawn from the seed, printed, and shrunk. */
@@ -156,7 +158,8 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const folders = withFolders(people, new Draw(seed, "folders"));
   const files = withFiles(folders, new Draw(seed, "files"));
   const moments = withMoments(files, new Draw(seed, "moments"));
-  const disks = withCoarseDisks(moments, new Draw(seed, "disks"));
+  const crossed = withCrossed(moments, new Draw(seed, "crossed"));
+  const disks = withCoarseDisks(crossed, new Draw(seed, "disks"));
   const sealed = withSealing(disks, new Draw(seed, "sealing"));
   return withCollecting(sealed, new Draw(seed, "collecting"));
 }
@@ -369,6 +372,20 @@ function endsOf({ deeds, fates, devices }: Swarm, draw: Draw): Swarm["fates"] {
     device: draw.below(devices),
     waitMs: draw.below(longestMs),
   }));
+}
+
+/** What one device is about to put into a folder, and another one deletes it. */
+function withCrossed(swarm: Swarm, draw: Draw): Swarm {
+  if (swarm.sequential || !draw.chance(0.06)) return swarm;
+  const lastMs = swarm.deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const crossed: Swarm["fates"] = Array.from({ length: draw.between(1, 2) }, (_, at) => ({
+    id: swarm.fates.length + at,
+    fate: CROSSED_FATE,
+    device: draw.below(swarm.devices),
+    waitMs: draw.below(Math.max(300, lastMs / 2)),
+  }));
+  const ways = { "make-folder": 6, create: 6, move: 3, ...swarm.ways };
+  return { ...swarm, ways, fates: [...crossed, ...swarm.fates] };
 }
 
 /** Some spaces are sealed; where their server goes back it is announced. */

@@ -87,7 +87,7 @@ export class World {
     }
     const later = (delayMs: number, label: string, act: () => void): void =>
       this.#later(delayMs, label, act);
-    this.#fates = new Fates({ ...world, draw: this.#draw, later });
+    this.#fates = new Fates({ ...world, devices: this.#devices, draw: this.#draw, later });
     this.#collector = CollectorAtWork.of(world);
     this.#rest = new Rest({
       ...world,
