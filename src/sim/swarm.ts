@@ -261,9 +261,9 @@ function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
   const foldingDisks = Array.from({ length: devices }, (_, index) =>
     isMixed ? draw.chance(0.5) : (usual.foldingDisks[index] ?? (usual.sequential && folds)),
   );
-  // The two names of an inode have one mode: who sets it sets both, and then nothing is alone.
   // What was sent and undone is on no disk in the end.
   if (usual.sequential) delete ways["do-and-undo"];
+  // The two names of an inode have one mode: who sets it sets both, and then nothing is alone.
   if (usual.sequential && ways["hard-link"] !== undefined) delete ways["make-executable"];
   const swarm = { ...usual, ways, devices, deeds, skewsMs, foldingDisks };
   const isStorm = weather === "storm" || (weather === "any" && draw.chance(0.03));
