@@ -43,3 +43,27 @@ test("EN7: a process that rests gives memory back once after work, and never dur
   stop.abort(new Error("over"));
   await running;
 });
+
+const hasGlibc = "glibcVersionRuntime" in Object(Object(process.report.getReport()).header);
+const needsGlibc = hasGlibc ? false : "needs glibc: other libraries give memory back by themselves";
+
+test("EN7: memory outside of its heap goes back, also from between what is kept", async (t) => {
+  if (needsGlibc !== false) return t.skip(needsGlibc);
+  const clock = new StandingClock();
+  const stop = new AbortController();
+  const running = giveMemoryBack(clock, () => undefined, stop.signal);
+  const pages = Array.from({ length: 16_000 }, () => Buffer.alloc(4_000, 1));
+  const fullBytes = process.memoryUsage().rss;
+  const kept = pages.filter((_, page) => page % 100 === 0);
+  pages.length = 0;
+  work(400);
+  for (let look = 0; look < 2; look++) {
+    clock.advance(10_000);
+    while (clock.sleeping === 0) await Promise.resolve();
+  }
+  const freedMib = (fullBytes - process.memoryUsage().rss) / 2 ** 20;
+  assert.ok(freedMib > 40, `${freedMib} of 61 MiB went back`);
+  assert.equal(kept.length, 160);
+  stop.abort(new Error("over"));
+  await running;
+});

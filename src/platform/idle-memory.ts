@@ -24,6 +24,23 @@ function collector(): Collect {
 }
 
 /**
+ * glibc's `malloc_trim(3)`: gives back what it keeps of freed memory, in the middle of its heap too,
+ * where a database's pages lay. Does nothing where there is no glibc, or no door to it.
+ */
+function trimmer(): () => void {
+  try {
+    // The door is younger than the oldest Node of this version, and may be switched off.
+    const ffi = process.getBuiltinModule("node:ffi");
+    const { functions } = ffi.dlopen("libc.so.6", {
+      malloc_trim: { arguments: ["uint64"], return: "int32" },
+    });
+    return () => void functions.malloc_trim(0n);
+  } catch {
+    return () => {};
+  }
+}
+
+/**
  * Gives memory back to the system each time that the process rests after work, until the signal
  * aborts: V8 keeps what is free, and garbage too, for as long as nothing is asked of it. `release`
  * lets go of what others keep beside its heap, and is called before.
@@ -34,6 +51,7 @@ export async function giveMemoryBack(
   signal: AbortSignal,
 ): Promise<void> {
   const collect = collector();
+  const trim = trimmer();
   let releasedMs = 0;
   let lookedMs = cpuMs();
   while (!signal.aborted) {
@@ -44,6 +62,7 @@ export async function giveMemoryBack(
     if (signal.aborted || !isResting || nowMs - releasedMs < WORKED_MS) continue;
     release();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
+    trim();
     releasedMs = lookedMs = cpuMs();
   }
 }
