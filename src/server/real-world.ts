@@ -9,14 +9,14 @@ export const realClock: Clock = {
   monotonicMs: () => performance.now(),
   sleep: async (delayMs, signal) => {
     try {
-      await sleep(delayMs, undefined, signal === undefined ? {} : { signal });
+      await sleep(Math.max(delayMs, 0), undefined, signal === undefined ? {} : { signal });
     } catch (error) {
       // Node wraps the reason; the port promises the reason itself.
       throw signal?.aborted === true ? signal.reason : error;
     }
   },
   after: (delayMs, act) => {
-    const timer = setTimeout(act, delayMs);
+    const timer = setTimeout(act, Math.max(delayMs, 0));
     return () => clearTimeout(timer);
   },
   today: () => {
