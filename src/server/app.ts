@@ -122,7 +122,9 @@ export function buildApp(world: AppWorld): App {
     if (news === "missed") announcer.announceAll();
     else announcer.announce(news.space, news.sequence);
   });
-  const journal = new Journal({ metadata, digest, announcer });
+  const { quotaBytes = null, requestsPerSecond = null, audit = log } = world;
+  const quotas = new Quotas({ chunks, clock, limitBytes: quotaBytes });
+  const journal = new Journal({ metadata, digest, announcer, quotas });
   const { evaluations = NO_EVALUATIONS } = world;
   const onAccepted = async (space: SpaceId, bytes: number): Promise<void> => {
     const row = await journals.space(space);
@@ -148,8 +150,6 @@ export function buildApp(world: AppWorld): App {
     beforeRemoving,
     release,
   });
-  const { quotaBytes = null, requestsPerSecond = null, audit = log } = world;
-  const quotas = new Quotas({ chunks, clock, limitBytes: quotaBytes });
   const gates = buildGates(sessions, new Rates(clock, requestsPerSecond), clock);
 
   const app: App = new OpenAPIHono<Env>({ defaultHook: refuseInvalid });

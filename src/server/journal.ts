@@ -11,6 +11,7 @@ import { draftOf, refused } from "./draft.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { nameInFull } from "./kept-chunks.ts";
 import type { Head, Metadata, SpaceRow } from "./metadata/port.ts";
+import type { Quotas } from "./quotas.ts";
 import { signedParts, unfitFor } from "./sealed-commits.ts";
 import { loadView } from "./view.ts";
 
@@ -40,6 +41,7 @@ export class Journal {
   readonly #metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
   readonly #digest: Digest;
   readonly #announcer: Announcer;
+  readonly #quotas: Quotas | undefined;
   readonly #queues = new Map<SpaceId, Queue>();
   /** What was appended last: those who wait for it ask for it at once. */
   readonly #latest = new Map<SpaceId, Entry>();
@@ -48,7 +50,9 @@ export class Journal {
     readonly metadata: Pick<Metadata, "journals" | "chunks" | "scrub">;
     readonly digest: Digest;
     readonly announcer: Announcer;
+    readonly quotas?: Quotas;
   }) {
+    this.#quotas = world.quotas;
     this.#metadata = world.metadata;
     this.#digest = world.digest;
     this.#announcer = world.announcer;
@@ -131,7 +135,10 @@ export class Journal {
       const known = await journals.answered(space.id, commit.commitId);
       if (known !== undefined) return known;
       const head = await journals.head(space.id);
-      const verdict = await this.#judge(space, commit, { head, author });
+      const fits = await this.#judge(space, commit, { head, author });
+      const beyond =
+        fits.outcome === "accepted" && (await this.#quotas?.judge(space.account, commit));
+      const verdict = beyond || fits;
       if (verdict.outcome !== "accepted") {
         await journals.rememberRefusal(space.id, commit.commitId, verdict, author.nowMs);
         // Another process may have answered first, and then that answer stands.
@@ -141,6 +148,7 @@ export class Journal {
       const appended = await journals.append(space.id, { entry, nodes: verdict.nodes });
       if (appended !== "appended") continue;
       this.#keepLatest(space.id, entry);
+      this.#quotas?.landed(space.account, commit);
       this.#announcer.announce(space.id, entry.sequence);
       return { outcome: "committed", sequence: entry.sequence, chain: entry.chain };
     }

@@ -1,6 +1,8 @@
 import type { AccountId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import type { ChunkFrame } from "#protocol/frames.ts";
+import type { Change, Commit } from "#protocol/commit.ts";
+import { refused, type Refused } from "./draft.ts";
 import type { ChunkIndex } from "./metadata/port.ts";
 import { ProblemError } from "./problem-error.ts";
 
@@ -14,7 +16,8 @@ type Use = { heldBytes: number; readonly countedMs: number };
 /**
  * How much each account may have stored: every chunk that a space of its holds, staged or linked,
  * counts once for that space, whoever else has it. So what it may still send tells nothing of
- * others.
+ * others. And every meta that it has committed, in which small sealed files lie: those of earlier
+ * versions too, as they stay.
  */
 export class Quotas {
   readonly #chunks: ChunkIndex;
@@ -66,6 +69,34 @@ export class Quotas {
     }
   }
 
+  /** Refuses with `over-quota` what of a commit the account has no room for, by its node. */
+  async judge(account: AccountId, { changes }: Commit): Promise<Refused | null> {
+    const at = await this.#firstBeyond(account, changes.map(metaBytes));
+    const change = at === null ? undefined : changes[at];
+    if (change === undefined || this.#limitBytes === null) return null;
+    return refused("over-quota", noRoom(this.#limitBytes), change.node);
+  }
+
+  /** What of a commit has landed. */
+  landed(account: AccountId, { changes }: Commit): void {
+    const use = this.#used.get(account);
+    if (use !== undefined) use.heldBytes += changes.reduce((sum, one) => sum + metaBytes(one), 0);
+  }
+
+  /**
+   * Of things that come together, the place of the first that the account has no room for; null
+   * when there is room for all.
+   */
+  async #firstBeyond(account: AccountId, sizesBytes: readonly number[]): Promise<number | null> {
+    if (this.#limitBytes === null || sizesBytes.every((size) => size === 0)) return null;
+    let { heldBytes } = await this.#use(account);
+    for (const [at, size] of sizesBytes.entries()) {
+      heldBytes += size;
+      if (size > 0 && heldBytes > this.#limitBytes) return at;
+    }
+    return null;
+  }
+
   async #use(account: AccountId): Promise<Use> {
     const countedMs = this.#clock.monotonicMs();
     const known = this.#used.get(account);
@@ -81,11 +112,18 @@ export class Quotas {
   }
 }
 
+function metaBytes(change: Change): number {
+  return "meta" in change ? Buffer.byteLength(change.meta) : 0;
+}
+
 function overQuota(limitBytes: number): ProblemError {
-  return new ProblemError(
-    "over-quota",
+  const detail = noRoom(limitBytes);
+  return new ProblemError("over-quota", detail, { headers: { connection: "close" } });
+}
+
+function noRoom(limitBytes: number): string {
+  return (
     `The account has no room for this within its ${limitBytes} bytes: delete what is not needed, ` +
-      "or ask the server's operator for more.",
-    { headers: { connection: "close" } },
+    "or ask the server's operator for more."
   );
 }

@@ -6,6 +6,7 @@ import { nodeDigest } from "#server/digest.ts";
 import type { Collection, ContentRow } from "#server/metadata/collection.ts";
 import { Draw } from "./chance.ts";
 import { readingFaults } from "./journal-oracle.ts";
+import { NO_RUNS, type CollectorRuns } from "./outcome.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import type { VirtualServer } from "./virtual-server.ts";
 
@@ -69,6 +70,10 @@ export class CollectorAtWork {
   /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
   #callsLeft: number | null = null;
   #isOver = false;
+  /** Of the run that is under way. */
+  #calls = 0;
+  /** What was done until the end, without what is looked at then. */
+  runs: CollectorRuns = NO_RUNS;
 
   private constructor(options: Collecting, world: StoryWorld) {
     this.#options = options;
@@ -184,6 +189,8 @@ export class CollectorAtWork {
     const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
     const collection = { links: turns(links), packs: turns(packs) };
     this.#callsLeft = this.#draw.chance(KILLED) ? this.#draw.below(MOST_CALLS) : null;
+    const before = this.#server.head;
+    this.#calls = 0;
     let report;
     try {
       report = await this.#collector(collection, this.#rules).run();
@@ -192,7 +199,11 @@ export class CollectorAtWork {
       return;
     }
     if (actor !== this.#actor) return;
+    this.#calls = 0;
     if (report !== "busy") {
+      const { ended, crossed, killed } = this.runs;
+      const isCrossed = this.#server.head !== before;
+      this.runs = { ended: ended + 1, crossed: crossed + Number(isCrossed), killed };
       this.#last = began;
       const { spaces, removed, merged } = report;
       if (spaces.some(({ versions }) => versions > 0)) this.#happened.add("collector: forgot");
@@ -217,6 +228,7 @@ export class CollectorAtWork {
         const method: unknown = Reflect.get(target, name);
         if (typeof method !== "function") return method;
         return (...values: unknown[]) => {
+          this.#calls++;
           const work = () => Reflect.apply(method, target, values) as Promise<unknown>;
           const done = this.#scheduler.call(actor, `collects: ${String(name)}`, work);
           if (this.#callsLeft !== null && this.#callsLeft-- === 0) this.#kill();
@@ -234,6 +246,9 @@ export class CollectorAtWork {
 
   /** It ends wherever it is, and another one begins some time after its turn is over. */
   #kill(): void {
+    // Before its second call it has asked for its turn at most.
+    if (this.#calls > 1) this.runs = { ...this.runs, killed: this.runs.killed + 1 };
+    this.#calls = 0;
     this.#laterMs += TURN_MS;
     this.#scheduler.orphan(this.#actor, this.#draw);
     this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, 1);

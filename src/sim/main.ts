@@ -2,6 +2,7 @@ import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { huntAll } from "./hunt.ts";
 import { MUTANTS, mutantsNamed } from "./mutants.ts";
 import { PEOPLES_WAYS, RARER_WAYS } from "./people.ts";
+import { NO_RUNS, type CollectorRuns } from "./outcome.ts";
 import { neverReached, Reach, type Unreached } from "./reach.ts";
 import { sweepCases } from "./planner-sweep.ts";
 import { shrink } from "./shrink.ts";
@@ -10,7 +11,7 @@ import { ALL_FATES, drawSwarm, readSwarm, type Swarm, type Weather } from "./swa
 
 /**
  * npm run sim -- SEED | OPTIONS | --sweep N [--from SEED] [--workers K] [--shrink FAILURES]
- *                                   [--storm | --in-order] [--reach]
+ *                                   [--storm | --in-order | --collecting] [--reach]
  *              | --mutants [NAME…] [--most N] [--from SEED] [--workers K]
  *              | --planner N [--from SEED] [--workers K]
  */
@@ -43,6 +44,7 @@ type Report = {
   steps: number;
   /** In how many stories something happened. */
   readonly happened: Readonly<Record<string, number>>;
+  readonly collected: CollectorRuns;
 };
 
 function option(name: string, otherwise: number): number {
@@ -50,20 +52,31 @@ function option(name: string, otherwise: number): number {
   return at === -1 ? otherwise : Number(process.argv[at + 1]);
 }
 
-/** What a sweep's stories are like: `--storm`, `--in-order`, or as the seed draws them. */
+/** What a sweep's stories are like, where that is not as the seed draws them. */
 function weatherAsked(): Weather {
   if (process.argv.includes("--storm")) return "storm";
+  if (process.argv.includes("--collecting")) return "collecting";
   return process.argv.includes("--in-order") ? "in-order" : "any";
+}
+
+function together(some: CollectorRuns, more: CollectorRuns): CollectorRuns {
+  return {
+    ended: some.ended + more.ended,
+    crossed: some.crossed + more.crossed,
+    killed: some.killed + more.killed,
+  };
 }
 
 async function playAll({ from, to, weather }: Task): Promise<Report> {
   const failed: { seed: number; wrong: readonly string[] }[] = [];
   const happened: Record<string, number> = {};
   let steps = 0;
+  let collected = NO_RUNS;
   for (let seed = from; seed < to; seed++) {
     const isHashed = seed % TWICE_EVERY === 0;
     const outcome = await play(drawSwarm(seed, weather), { isHashed });
     steps += outcome.steps;
+    collected = together(collected, outcome.collected);
     for (const what of outcome.happened) happened[what] = (happened[what] ?? 0) + 1;
     let { wrong } = outcome;
     if (isHashed && wrong.length === 0) {
@@ -72,7 +85,7 @@ async function playAll({ from, to, weather }: Task): Promise<Report> {
     }
     if (wrong.length > 0) failed.push({ seed, wrong });
   }
-  return { failed, steps, happened };
+  return { failed, steps, happened, collected };
 }
 
 async function sweep(count: number, first: number, workers: number): Promise<number> {
@@ -80,6 +93,7 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   let next = first;
   let steps = 0;
   let played = 0;
+  let collected = NO_RUNS;
   const weather = weatherAsked();
   const happened: Record<string, number> = {};
   const unreached: Unreached[] = [];
@@ -96,7 +110,8 @@ async function sweep(count: number, first: number, workers: number): Promise<num
       worker.once("message", report.resolve);
       worker.once("error", report.reject);
       worker.postMessage({ from, to, weather } satisfies Task);
-      const { failed: more, steps: taken, happened: also } = await report.promise;
+      const { failed: more, steps: taken, happened: also, ...rest } = await report.promise;
+      collected = together(collected, rest.collected);
       worker.removeAllListeners("error");
       failed.push(...more);
       for (const [what, count] of Object.entries(also)) {
@@ -137,6 +152,8 @@ async function sweep(count: number, first: number, workers: number): Promise<num
   console.log(
     `${seconds.toFixed(1)} s, ${rate} stories a second, ${Math.round(steps / count)} steps each`,
   );
+  const { ended, crossed, killed } = collected;
+  console.log(`collectors: ${ended} runs (commits landed during ${crossed}), ${killed} killed`);
   console.log(`${count - failed.length} passed, ${failed.length} failed`);
   return failed.length;
 }

@@ -1,4 +1,5 @@
 import { assert } from "#core/assert.ts";
+import { utf8 } from "#core/bytes.ts";
 import { WorldError } from "#core/errors.ts";
 import type { AccountId, ChunkId, SpaceId } from "#core/ids.ts";
 import { CHAIN_START } from "#protocol/chain.ts";
@@ -119,9 +120,15 @@ class MemoryChunks implements ChunkIndex {
 
   async heldBytes(account: AccountId): Promise<number> {
     let bytes = 0;
-    for (const { row, links } of this.#spaces.values()) {
+    for (const { row, links, contents, revisions } of this.#spaces.values()) {
       if (row.account !== account) continue;
       for (const id of links.keys()) bytes += this.#places.get(id)?.lengthBytes ?? 0;
+      for (const [node, all] of contents) {
+        const held = new Set(all.map(({ sequence }) => sequence));
+        for (const { sequence, meta } of revisions.get(node) ?? []) {
+          if (held.has(sequence)) bytes += utf8(meta).length;
+        }
+      }
     }
     return bytes;
   }

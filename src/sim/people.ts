@@ -52,6 +52,7 @@ export const RARER_WAYS = [
   "nest",
   "save-unchanged",
   "write-back",
+  "do-and-undo",
 ] as const;
 
 /** What somebody may do to a thing in the moment in which an engine acts on it. */
@@ -87,6 +88,9 @@ export type Deed = Generator<string | number, void, undefined>;
 
 /** Excel deletes the file that it saves, and renames the new one a little later. */
 const EXCEL_MS = 2_000;
+
+/** Who looks at what was saved undoes it after so long at most. */
+const UNDO_MS = 1_500;
 
 /** A file that nobody changed or moved for this long is at rest. */
 const SETTLED_NS = 1_000_000_000n;
@@ -253,6 +257,8 @@ export class Person {
         return yield* this.#saveUnchanged(at.file());
       case "write-back":
         return yield* this.#writeBack(at.file(), at.draw);
+      case "do-and-undo":
+        return yield* this.#doAndUndo(at.file(), at);
     }
   }
 
@@ -322,6 +328,22 @@ export class Person {
     const { kind, bytes, past } = this.#disk.expect(path);
     const earlier = past.filter((each) => each.length > 0 && each !== bytes);
     if (kind === "file" && earlier.length > 0) yield* this.write(path, draw.pick(earlier));
+  }
+
+  /** Saved or moved, and as it was before a while later. */
+  *#doAndUndo(path: string, at: Attempt): Deed {
+    const { bytes } = this.#disk.expect(path);
+    const waitMs = at.draw.between(200, UNDO_MS);
+    if (at.draw.chance(0.3)) {
+      const to = at.place();
+      yield* this.rename(path, to);
+      yield waitMs;
+      yield* this.rename(to, path);
+      return;
+    }
+    yield* this.write(path, at.content());
+    yield waitMs;
+    yield* this.write(path, bytes);
   }
 
   *#vim(path: string, at: Attempt): Deed {

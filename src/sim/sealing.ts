@@ -36,7 +36,7 @@ const REAL_SHARE = 1 / 16;
 const PRIVATE_SHARE = 0.7;
 const EPOCHS_SHARE = 0.4;
 const SHUT_OUT_SHARE = 0.15;
-const CHEAT_SHARE = 0.2;
+const CHEAT_SHARE = 0.4;
 const LAND_ALL_SHARE = 0.25;
 
 export function drawSealing(

@@ -1,4 +1,4 @@
-import type { Outcome } from "./outcome.ts";
+import { NO_RUNS, type Outcome } from "./outcome.ts";
 import { World } from "./world.ts";
 import type { Swarm } from "./swarm.ts";
 
@@ -14,7 +14,7 @@ export async function play(swarm: Swarm, kept: Kept = {}): Promise<Outcome> {
     return await world.play();
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { hash: 0, steps: 0, wrong: [`thrown: ${what}`], happened: [] };
+    return { hash: 0, steps: 0, wrong: [`thrown: ${what}`], happened: [], collected: NO_RUNS };
   }
 }
 

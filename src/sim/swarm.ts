@@ -23,7 +23,7 @@ const FATES = [
 
 /** Drawn beside the others: the process ends between two steps on its disk, or in one. */
 const STEP_FATE = "crash-in-step";
-/** Drawn so, too: a commit is on its way while somebody deletes the folder that it puts things in. */
+/** Drawn so, too: a commit is on its way while somebody deletes the folder that it adds to. */
 const CROSSED_FATE = "crossed";
 export const ALL_FATES = [...FATES, STEP_FATE, CROSSED_FATE] as const;
 export type Fate = (typeof ALL_FATES)[number];
@@ -85,8 +85,11 @@ export type Swarm = {
   readonly collecting: Collecting | null;
 };
 
-/** What a sweep's stories have in common: nothing, every fault at once, or none and no race. */
-export type Weather = "any" | "storm" | "in-order";
+/**
+ * What a sweep's stories have in common: nothing, every fault at once, none and no race, or a
+ * server that collects all the time.
+ */
+export type Weather = "any" | "storm" | "in-order" | "collecting";
 
 const YEAR_MS = 365 * 86_400_000;
 const MOST_YEARS_APART = 25;
@@ -130,6 +133,7 @@ const FILE_WAYS: readonly Way[] = [
   "save-by-rename",
   "save-unchanged",
   "write-back",
+  "do-and-undo",
   "rename-over",
   "rename-file",
   "make-executable",
@@ -161,7 +165,7 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const crossed = withCrossed(moments, new Draw(seed, "crossed"));
   const disks = withCoarseDisks(crossed, new Draw(seed, "disks"));
   const sealed = withSealing(disks, new Draw(seed, "sealing"));
-  return withCollecting(sealed, new Draw(seed, "collecting"));
+  return withCollecting(sealed, new Draw(seed, "collecting"), weather);
 }
 
 function drawUsual(seed: number, weather: Weather): Swarm {
@@ -257,6 +261,8 @@ function withRarities(usual: Swarm, draw: Draw, weather: Weather): Swarm {
   const foldingDisks = Array.from({ length: devices }, (_, index) =>
     isMixed ? draw.chance(0.5) : (usual.foldingDisks[index] ?? (usual.sequential && folds)),
   );
+  // What was sent and undone is on no disk in the end.
+  if (usual.sequential) delete ways["do-and-undo"];
   // The two names of an inode have one mode: who sets it sets both, and then nothing is alone.
   if (usual.sequential && ways["hard-link"] !== undefined) delete ways["make-executable"];
   const swarm = { ...usual, ways, devices, deeds, skewsMs, foldingDisks };
@@ -408,11 +414,15 @@ function withSealing(swarm: Swarm, draw: Draw): Swarm {
 }
 
 /** Some servers forget soon, and free what nobody needs while people go on. */
-function withCollecting(swarm: Swarm, draw: Draw): Swarm {
-  if (swarm.sequential || !draw.chance(COLLECTING_SHARE)) return swarm;
+function withCollecting(swarm: Swarm, draw: Draw, weather: Weather): Swarm {
+  const isDrawn = draw.chance(COLLECTING_SHARE);
+  if (swarm.sequential || !(isDrawn || weather === "collecting")) return swarm;
   // What was forgotten is written again, and again.
   const ways = { ...swarm.ways, append: 3, "write-back": draw.between(2, 8) };
-  return { ...swarm, ways, collecting: drawCollecting(draw) };
+  const collecting = drawCollecting(draw);
+  if (weather !== "collecting") return { ...swarm, ways, collecting };
+  // All the time, while people save.
+  return { ...swarm, ways, collecting: { ...collecting, everyMs: 1 } };
 }
 
 /** Every fault there is, at a high rate. */

@@ -18,7 +18,7 @@ import {
   withoutEmptied,
   verdict,
 } from "./oracle.ts";
-import type { Outcome } from "./outcome.ts";
+import { NO_RUNS, type Outcome } from "./outcome.ts";
 import { Past } from "./past.ts";
 import { CollectorAtWork } from "./collecting.ts";
 import { pickWay, watched } from "./deeds.ts";
@@ -168,7 +168,8 @@ export class World {
     if (this.#wrong.length === 0) this.#wrong.push(...((await this.#collector?.faults()) ?? []));
     for (const device of this.#devices) device.kill();
     const { hash, steps } = this.#scheduler;
-    return { hash, steps, wrong: this.#wrong, happened: [...this.#happened] };
+    const collected = this.#collector?.runs ?? NO_RUNS;
+    return { hash, steps, wrong: this.#wrong, happened: [...this.#happened], collected };
   }
 
   /** Whoever was lied to, or shut out, has stopped, or has all that the others have. */

@@ -222,15 +222,14 @@ export class Sender {
       if (codeOf(error) !== "over-quota") throw error;
       // Where the server refuses what it said there was room for, others were faster: all wait.
       const nodes = error instanceof NoRoom ? error.nodes : small.map(({ node }) => node);
-      for (const node of nodes) this.#hasNoRoom(node, error);
+      for (const node of nodes) this.#hasNoRoom(node, messageOf(error));
       return "over-quota";
     }
   }
 
-  #hasNoRoom(node: NodeId, error: unknown): void {
+  #hasNoRoom(node: NodeId, message: string): void {
     const { clock, trees, problems } = this.#world;
     const path = shownPath(trees, node);
-    const message = messageOf(error);
     problems.report("send", { path, code: "over-quota", message }, clock.nowMs());
     this.#refused.set(node, clock.nowMs() + REFUSED_RETRY_MS);
   }
@@ -245,7 +244,7 @@ export class Sender {
       problems.clear("send", shownPath(trees, file.node));
     } catch (error) {
       if (signal.aborted) return;
-      if (codeOf(error) === "over-quota") return this.#hasNoRoom(file.node, error);
+      if (codeOf(error) === "over-quota") return this.#hasNoRoom(file.node, messageOf(error));
       const path = shownPath(trees, file.node);
       const message = messageOf(error);
       problems.report("send", { path, code: "upload-failed", message }, clock.nowMs());
@@ -346,10 +345,13 @@ export class Sender {
       this.#isDoubtful = true;
       return { kind: "plan-again" };
     }
-    return this.#refusal(answer);
+    return this.#refusal(answer, sent.commit);
   }
 
-  #refusal(answer: Extract<CommitAnswer, { outcome: "refused" }>): SendOutcome {
+  #refusal(
+    answer: Extract<CommitAnswer, { outcome: "refused" }>,
+    { changes }: Commit,
+  ): SendOutcome {
     const { code, node, detail } = answer;
     const { log, trees, problems, clock } = this.#world;
     log.info("commit-refused", { code, detail });
@@ -361,10 +363,17 @@ export class Sender {
       this.#inFull.add(node);
       return { kind: "plan-again" };
     }
+    if (code === "over-quota") {
+      // In this order: there is room for what stands before it.
+      for (const later of changes.slice(changes.findIndex((change) => change.node === node))) {
+        if ("meta" in later) this.#hasNoRoom(later.node, detail);
+      }
+      return { kind: "plan-again" };
+    }
     if (code === "stale" && row?.local && row.remote === null) this.#renew(row);
     // It ends with the next plan that has nothing to send for the path.
     problems.report("send", { path: shownPath(trees, node), code, message: detail }, clock.nowMs());
-    if (code === "bad-change" || code === "over-quota") {
+    if (code === "bad-change") {
       this.#refused.set(node, clock.nowMs() + REFUSED_RETRY_MS);
     }
     return { kind: "plan-again" };

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { concat } from "#core/bytes.ts";
+import { ROOT_NODE } from "#core/ids.ts";
 import type { LogFields } from "#core/world.ts";
 import { frameHead, FRAMES_MEDIA_TYPE } from "#protocol/frames.ts";
 import { fillRoute } from "#protocol/routes.ts";
-import { ServerWorld, sha256, type Person } from "./server-world.ts";
+import { FOLDER_META } from "./tree.ts";
+import { makeFolder, ServerWorld, sha256, testNode, type Person } from "./server-world.ts";
 
 const KIB = 1024;
 
@@ -53,6 +55,26 @@ test("LM1: what is counted is believed for a minute, and then counted again", as
   world.clock.advance(61_000);
   const room = await alice.call("GET", fillRoute("chunksRoom", { space }));
   assert.equal(room.json.roomBytes, 40 * KIB);
+});
+
+test("LM1: of a commit that there is no room for nothing lands, and deleting goes on", async () => {
+  const metaBytes = Buffer.byteLength(FOLDER_META);
+  await using world = await ServerWorld.open(undefined, { quotaBytes: 10 * metaBytes });
+  const alice = await world.signUp("alice");
+  const { space } = await alice.space("home");
+  const folders = (from: number, count: number) =>
+    Array.from({ length: count }, (_, at) => {
+      return makeFolder(testNode(from + at), ROOT_NODE, `folder ${from + at}`);
+    });
+  assert.equal((await alice.commit(space, folders(1, 7))).status, 200);
+  const beyond = await alice.commit(space, folders(8, 6));
+  assert.equal(beyond.status, 409);
+  const { outcome, code, node } = beyond.json;
+  assert.deepEqual([outcome, code, node], ["refused", "over-quota", testNode(11)]);
+  assert.equal((await alice.commit(space, folders(8, 3))).status, 200);
+  assert.equal((await alice.commit(space, folders(11, 1))).json.code, "over-quota");
+  const gone = { kind: "delete", node: testNode(1), crev: 1, lrev: 1 } as never;
+  assert.equal((await alice.commit(space, [gone])).status, 200);
 });
 
 test("LM3: an account that asks too often is told when to come back, and others are not", async () => {

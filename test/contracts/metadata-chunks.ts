@@ -3,7 +3,17 @@ import { test } from "node:test";
 import { ROOT_NODE, type ChunkId } from "#core/ids.ts";
 import type { ChunkPlace } from "../../src/server/metadata/port.ts";
 import type { OpenMetadata } from "./metadata.ts";
-import { createFile, fileOf, folders, newChunk, newSpace, stageChunks } from "./tree.ts";
+import {
+  createFile,
+  fileOf,
+  folders,
+  newChunk,
+  newSpace,
+  remove,
+  stageChunks,
+  update,
+} from "./tree.ts";
+import { TreeWriter } from "./tree-writer.ts";
 
 const byId = <T extends { readonly id: string }>(rows: readonly T[]): T[] =>
   rows.toSorted((left, right) => (left.id < right.id ? -1 : 1));
@@ -41,6 +51,16 @@ export function chunkContract(database: string, open: OpenMetadata): void {
     assert.notEqual(other.account, mine.account);
     assert.equal(await metadata.chunks.heldBytes(mine.account), 35);
     assert.equal(await metadata.chunks.heldBytes(other.account), 30);
+    // Small sealed files lie in their meta, and every version of them stays.
+    const writer = new TreeWriter(metadata, mine);
+    const file = createFile("a");
+    const edited = update(file.node, 1, fileOf(places));
+    await writer.land(file);
+    await writer.land(edited);
+    await writer.land({ kind: "move", node: file.node, lrev: 1, parent: ROOT_NODE, name: "b" });
+    await writer.land(remove(file.node, 2, 3));
+    const metas = Buffer.byteLength(file.meta) + Buffer.byteLength(edited.meta);
+    assert.equal(await metadata.chunks.heldBytes(mine.account), 35 + metas);
   });
 
   test(`of two places of one chunk the first stays (${database})`, async () => {

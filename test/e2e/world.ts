@@ -147,6 +147,7 @@ export class Device {
   /** The folder that it syncs. */
   readonly dir: string;
   readonly #world: World;
+  readonly #started: Running[] = [];
   #engine: Running | null = null;
 
   constructor(world: World, name: string, home: string) {
@@ -158,7 +159,9 @@ export class Device {
 
   /** Starts a command that goes on. */
   start(...args: string[]): Running {
-    return this.#world.start(args, { env: { LOCKSTEP_HOME: this.home } });
+    const running = this.#world.start(args, { env: { LOCKSTEP_HOME: this.home } });
+    this.#started.push(running);
+    return running;
   }
 
   /** Runs a command to its end, whatever that is. */
@@ -205,6 +208,14 @@ export class Device {
 
   async settle(): Promise<void> {
     await this.ok("wait", this.dir, "--timeout", String(PATIENCE_MS / 1_000));
+  }
+
+  /** All that its programs have logged. */
+  get logged(): string {
+    const folder = path.join(this.home, "log");
+    const files = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
+    const texts = files.map((name) => fs.readFileSync(path.join(folder, name), "utf8"));
+    return [...texts, ...this.#started.map(({ printed }) => printed)].join("\n");
   }
 
   at(name: string): string {

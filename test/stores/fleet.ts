@@ -1,19 +1,28 @@
 // Three servers over one PostgreSQL database and one bucket, two devices at each, and people who
-// work in all six folders while one server after the other is killed and started again.
+// work in all six folders while one server after the other is killed and started again. All three
+// collect what nobody needs, after seconds, and so does `lockstep gc` beside them.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { unlinkSync } from "node:fs";
+import { statSync, unlinkSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { CephGateway } from "./ceph.ts";
 import { PostgresServer } from "./postgres-server.ts";
 import { arrives } from "../e2e/trees.ts";
-import { type Device, PASSWORD, type Server, World } from "../e2e/world.ts";
+import { type Device, PASSWORD, type Running, type Server, until, World } from "../e2e/world.ts";
 import { assertDevicesWhole, assertLedger, chances, Person } from "../e2e/wreck.ts";
 
 const BUCKET = "lockstep";
+
+/** Servers that keep versions for seconds, and look once a second what may go. */
+const FORGETFUL = {
+  LOCKSTEP_COLLECT_EVERY: "1s",
+  LOCKSTEP_KEEP_ALL: "1s",
+  LOCKSTEP_KEEP_DAILY: "0s",
+  LOCKSTEP_COLLECT_GRACE: "2s",
+};
 
 /** A database server and an object store, for several fleets one after the other. */
 export class Backs implements AsyncDisposable {
@@ -83,6 +92,7 @@ class Fleet {
 
   readonly #world: World;
   readonly #env: Readonly<Record<string, string>>;
+  #collections = 0;
 
   private constructor(world: World, env: Readonly<Record<string, string>>) {
     this.#world = world;
@@ -91,7 +101,7 @@ class Fleet {
 
   /** The first draws the keys that the others have to have too. */
   static async start(world: World, backs: Backs, count: number): Promise<Fleet> {
-    const fleet = new Fleet(world, await backs.fresh());
+    const fleet = new Fleet(world, { ...(await backs.fresh()), ...FORGETFUL });
     for (let at = 0; at < count; at++) fleet.servers.push(await fleet.#start({}));
     return fleet;
   }
@@ -107,20 +117,67 @@ class Fleet {
     const { data, url, process } = this.at(index);
     assert.ok(!process.hasEnded, `it ended by itself:\n${process.said}`);
     await process.stop("SIGKILL");
+    this.#collections += collectionsIn(process);
     this.servers[index] = await this.#start({ data, port: Number(new URL(url).port) });
   }
 
-  #start(where: { data?: string; port?: number }): Promise<Server> {
-    const { folder } = this.#world;
-    const keys = ["--key-file", path.join(folder, "master.key")];
-    const shared = ["--key-service", path.join(folder, "key-service.key")];
-    return this.#world.server({ ...where, args: [...keys, ...shared], env: this.#env });
+  /** How many collections its servers have brought to an end. */
+  get collections(): number {
+    return this.servers.reduce(
+      (sum, { process }) => sum + collectionsIn(process),
+      this.#collections,
+    );
   }
+
+  /** Runs a command beside the servers; null where one of them is at the same work. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- a test looks into it as a script would
+  async beside(command: "gc" | "scrub"): Promise<any> {
+    const { data } = this.at(0);
+    const args = [command, "--json", "--data", data, ...this.#masterKey];
+    const { code, stdout, stderr } = await this.#world.start(args, { env: this.#env }).ended;
+    if (code === 0) return JSON.parse(stdout);
+    assert.match(stderr, /Another collector is at work/, stdout);
+    return null;
+  }
+
+  get #masterKey(): string[] {
+    return ["--key-file", path.join(this.#world.folder, "master.key")];
+  }
+
+  #start(where: { data?: string; port?: number }): Promise<Server> {
+    const shared = ["--key-service", path.join(this.#world.folder, "key-service.key")];
+    return this.#world.server({ ...where, args: [...this.#masterKey, ...shared], env: this.#env });
+  }
+}
+
+function collectionsIn({ printed }: Running): number {
+  return printed.split('"event":"collected"').length - 1;
+}
+
+/** All that is stored can be read, and is no more than an edited file's chunks may need. */
+async function assertCollected(fleet: Fleet, [device]: readonly Device[]): Promise<void> {
+  assert.ok(device !== undefined);
+  const files = device.list().filter((name) => !name.endsWith("/"));
+  const liveBytes = files.reduce((sum, name) => sum + statSync(device.at(name)).size, 0);
+  let bytes = Infinity;
+  await until(
+    async () => {
+      await fleet.beside("gc");
+      const read = await fleet.beside("scrub");
+      assert.equal(read.damaged, 0);
+      bytes = read.bytes;
+      return bytes < 3 * liveBytes;
+    },
+    () => `the room comes back: ${bytes} bytes are stored for ${liveBytes}`,
+    CROSSING_PATIENCE_MS,
+  );
 }
 
 export type Voyage = {
   readonly kills: number;
   readonly deeds: number;
+  /** Runs of the servers' collectors that came to their end. */
+  readonly collections: number;
   readonly paths: number;
   /** How long edits took from one server's device to another server's, sorted. */
   readonly crossingsMs: readonly number[];
@@ -196,6 +253,8 @@ export async function sail(backs: Backs, forMs: number, seed: number): Promise<V
   for (const { process } of fleet.servers) {
     for (const secret of [PASSWORD, ...fleet.secrets]) assert.ok(!process.said.includes(secret));
   }
+  await assertCollected(fleet, devices);
+  const { collections } = fleet;
   const deeds = people.reduce((sum, person) => sum + person.deeds, 0);
-  return { kills, deeds, paths: Object.keys(tree).length, crossingsMs };
+  return { kills, deeds, collections, paths: Object.keys(tree).length, crossingsMs };
 }

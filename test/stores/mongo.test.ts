@@ -11,6 +11,7 @@ import {
   createFile,
   createFolder,
   fileOf,
+  FIRST_KEYS,
   folders,
   newSpace,
   stageChunks,
@@ -113,6 +114,22 @@ function ownTests(): void {
     await server().with(url, (client) => client.db().dropDatabase());
     await server().with(url, (client) => client.db().collection("nodes").insertOne({ a: 1 }));
     await assert.rejects(openMongoMetadata(url, WORLD), { code: "database-foreign" });
+  });
+
+  test("SS4: keys are renewed where a collector has taken its turn, and no entry of the old ones lands", async () => {
+    await using under = await open();
+    const { journals, collection } = under.metadata;
+    const space = await newSpace(under.metadata, { keys: FIRST_KEYS });
+    await stageChunks(under.metadata, space, [10]);
+    assert.equal(await collection.links.sweep(space.id, 1_000_000, 10), 1);
+    assert.equal(await journals.setKeyEpoch(space.id, 2), true);
+    const sealed = (keyEpoch: number) => {
+      const { entry, nodes } = folders(1);
+      return { entry: { ...entry, keyEpoch }, nodes };
+    };
+    assert.equal(await journals.append(space.id, sealed(1)), "raced");
+    assert.equal(await journals.append(space.id, sealed(2)), "appended");
+    assert.equal((await journals.head(space.id)).sequence, 1);
   });
 
   test("JN24: a MongoDB database of the version before the collector can be collected", async () => {

@@ -116,11 +116,12 @@ suite("several servers over one database and one bucket", { skip }, () => {
   );
 
   test(
-    "EX7, MP1, MP6: three servers, one of them killed again and again: nothing is lost, nothing doubled",
+    "EX7, GC3, MP1, MP6: three servers that all collect, one of them killed again and again: nothing is lost, nothing doubled",
     { timeout: KILLING_MS + 120_000 },
     async (context) => {
-      const { kills, deeds, paths, crossingsMs } = await sail(all(), KILLING_MS, 7);
+      const { kills, deeds, collections, paths, crossingsMs } = await sail(all(), KILLING_MS, 7);
       context.diagnostic(`${kills} kills, ${deeds} deeds, ${paths} files and folders at the end`);
+      context.diagnostic(`${collections} collections`);
       const [p50, p95] = [0.5, 0.95].map((share) =>
         crossingsMs[Math.floor(share * crossingsMs.length)]?.toFixed(0),
       );
@@ -128,6 +129,7 @@ suite("several servers over one database and one bucket", { skip }, () => {
         `${crossingsMs.length} edits crossed servers, p50 ${p50} ms, p95 ${p95} ms`,
       );
       assert.ok(deeds > 50, `${deeds} deeds`);
+      assert.ok(collections > 0, "the servers have collected");
     },
   );
 });

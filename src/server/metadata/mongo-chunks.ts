@@ -169,8 +169,23 @@ export class MongoChunks implements ChunkIndex {
         if (last === undefined || links.length < MAX_IDS) break;
         after = last._id;
       }
+      bytes += await this.#metaBytes(space);
     }
     return bytes;
+  }
+
+  /** What the metas of all contents take that a space's nodes ever had. */
+  async #metaBytes(space: string): Promise<number> {
+    const _id = { $gt: `${space}/`, $lt: `${space}/~` };
+    const isFirst = { $expr: { $eq: ["$content", "$sequence"] } };
+    const sum = { _id: null, bytes: { $sum: { $strLenBytes: "$meta" } } };
+    const [found] = await this.#database.ask(() =>
+      this.#database
+        .collection("revisions")
+        .aggregate<Stored>([{ $match: { _id, ...isFirst } }, { $group: sum }])
+        .toArray(),
+    );
+    return found === undefined ? 0 : integerOf(found, "bytes");
   }
 
   async renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void> {

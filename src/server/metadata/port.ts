@@ -295,7 +295,10 @@ export interface ChunkIndex {
     ids: readonly ChunkId[],
     leaseMs: number,
   ): Promise<ReadonlySet<string>>;
-  /** The bytes of all chunks that the account's spaces hold, of each once a space. */
+  /**
+   * The bytes of all chunks that the account's spaces hold, of each once a space, and of the metas
+   * of all contents that its nodes ever had.
+   */
   heldBytes(account: AccountId): Promise<number>;
   /** Renews staged leases of what the space holds. */
   renew(space: SpaceId, ids: readonly ChunkId[], leaseMs: number): Promise<void>;

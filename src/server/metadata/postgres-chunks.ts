@@ -65,8 +65,11 @@ export class PostgresChunks implements ChunkIndex {
 
   async heldBytes(account: AccountId): Promise<number> {
     const [row = {}] = await this.#database.read(
-      `SELECT coalesce(sum(c.length_bytes), 0)::bigint AS bytes FROM spaces s
-       JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = $1`,
+      `SELECT (
+         (SELECT coalesce(sum(c.length_bytes), 0) FROM spaces s
+          JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = $1)
+         + (SELECT coalesce(sum(octet_length(c.meta)), 0) FROM spaces s
+          JOIN contents c ON c.space = s.id WHERE s.account = $1))::bigint AS bytes`,
       [raw(account)],
     );
     return integerOf(row, "bytes");

@@ -8,8 +8,11 @@ function statements(file: SqliteFile) {
   return {
     held: file.prepare(`${HELD} AND l.space = ? AND l.chunk = ?`),
     heldBytes: file.prepare(
-      `SELECT coalesce(sum(c.length_bytes), 0) AS bytes FROM spaces s
-       JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = ?`,
+      `SELECT
+         (SELECT coalesce(sum(c.length_bytes), 0) FROM spaces s
+          JOIN links l ON l.space = s.id JOIN chunks c ON c.id = l.chunk WHERE s.account = $account)
+         + (SELECT coalesce(sum(octet_length(c.meta)), 0) FROM spaces s
+          JOIN contents c ON c.space = s.id WHERE s.account = $account) AS bytes`,
     ),
     stored: file.prepare("SELECT 1 AS stored FROM chunks WHERE id = ? AND quarantined = 0"),
     addPack: file.prepare(
@@ -86,7 +89,7 @@ export class SqliteChunks implements ChunkIndex {
   }
 
   async heldBytes(account: AccountId): Promise<number> {
-    const row = this.#file.read(() => this.#sql.heldBytes.get(raw(account)));
+    const row = this.#file.read(() => this.#sql.heldBytes.get({ account: raw(account) }));
     return integerOf(row ?? {}, "bytes");
   }
 
