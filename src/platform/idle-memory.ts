@@ -24,7 +24,7 @@ function collector(): Collect {
 }
 
 /**
- * glibc's `malloc_trim(3)`: gives back what it keeps of freed memory, in the middle of its heap too,
+ * glibc's `malloc_trim(3)`: gives back what it keeps of freed memory, amid its heap too,
  * where a database's pages lay. Does nothing where there is no glibc, or no door to it.
  */
 function trimmer(): () => void {
