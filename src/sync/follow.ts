@@ -5,7 +5,7 @@ import type { Place } from "#core/node.ts";
 import type { Clock, Digest, Log } from "#core/world.ts";
 import { nextChain } from "#protocol/chain.ts";
 import type { Change } from "#protocol/commit.ts";
-import type { Entry, Feed } from "#protocol/feed.ts";
+import { MAX_RESTORES, type Entry, type Feed } from "#protocol/feed.ts";
 import type { Tell } from "./events.ts";
 import { Judging } from "./judging.ts";
 import { approveRemotely, isGoing } from "./holds.ts";
@@ -101,9 +101,9 @@ export class Follower {
       }
       const known = approved.filter((id) => isGoing(trees.get(id), "down"));
       approveRemotely(records, known);
-      const restored = feed.restores?.at(-1)?.epoch;
+      const restores = restoresKnown(at.restores, feed);
       const position = { cursor: feed.cursor, sequence, chain };
-      writePosition(records, restored === undefined ? position : { ...position, restored });
+      writePosition(records, restores.length === 0 ? position : { ...position, restores });
       return foreign;
     });
   }
@@ -269,6 +269,12 @@ export class Follower {
     if (change.kind === "move") return { ...row, synced: { ...synced, parent, name, lrev } };
     return { ...row, synced: { ...synced, content, file: inode, crev } };
   }
+}
+
+/** What was known of the server's restores, and what it tells of them; as many as it may tell. */
+function restoresKnown(known: readonly string[] = [], { restores = [] }: Feed): string[] {
+  const told = restores.map(({ epoch }) => epoch);
+  return [...known.filter((epoch) => !told.includes(epoch)), ...told].slice(-MAX_RESTORES);
 }
 
 function badMeta(expected: string, found: string): WorldError {

@@ -25,7 +25,7 @@ const MOST_WAITING = 10_000;
  */
 export function beginRewind(trees: TreeStore, records: DeviceRecords, shared: number): void {
   trees.transaction(() => {
-    const { sequence, restored } = readPosition(records, CURSOR_START);
+    const { sequence, restores } = readPosition(records, CURSOR_START);
     const pending = readRewind(records);
     const to = Math.min(pending?.to ?? sequence, shared);
     if (to === 0) return forgetAgreement(trees, records);
@@ -46,7 +46,7 @@ export function beginRewind(trees: TreeStore, records: DeviceRecords, shared: nu
     const known = { waiting: knowsAll ? waiting : null, going: pending?.going ?? going };
     writeRewind(records, { to, ...known });
     // The server has another epoch now: only this cursor is valid in each.
-    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restored });
+    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restores });
     const sent = readSent(records);
     if (sent !== null) expectCommit(records, sent.commit.commitId);
     writeSent(records, null);

@@ -188,7 +188,12 @@ suite("the journal of a sealed space", () => {
     assert.equal(sealedRecords.lastSequence(), 87);
     assert.equal(sealedRecords.chainAt(87), chainOf(87), "what came before stays known");
     assert.equal(await codeOfAnswer(() => remote.changes("120", 0)), "reset", "also after a crash");
-    writePosition(records, { cursor: "one.87", sequence: 87, chain: chainOf(87), restored: "one" });
+    writePosition(records, {
+      cursor: "one.87",
+      sequence: 87,
+      chain: chainOf(87),
+      restores: ["one"],
+    });
     const again = () => remote.changes("one.90", 0);
     assert.equal(await codeOfAnswer(again), "journal-went-back", "a yes is for one restore");
     using another = behindRestored([RESTORED, { ...RESTORED, epoch: "two" }]);
@@ -196,7 +201,7 @@ suite("the journal of a sealed space", () => {
       cursor: "1",
       sequence: 1,
       chain: CHAIN,
-      restored: "one",
+      restores: ["one"],
     });
     acceptRestore(another.store.records);
     await assert.rejects(another.remote.changes("120", 0), asked);
@@ -226,12 +231,17 @@ suite("the journal of a sealed space", () => {
     assert.equal(await codeOfAnswer(() => remote.changes("120", 0)), "reset");
     assert.equal(store.sealedRecords.lastSequence(), 87);
     using other = behindRestored([RESTORED, later], 110);
-    const followed = { cursor: "1", sequence: 120, chain: chainOf(120), restored: "one" };
+    const followed = { cursor: "1", sequence: 120, chain: chainOf(120), restores: ["one"] };
     writePosition(other.store.records, followed);
     other.store.sealedRecords.putEntry(110, { chain: CHAIN, commitId: COMMIT.commitId });
     acceptRestore(other.store.records);
     const asked = { code: "server-restored", message: /ends with #110; this device has seen #120/ };
     await assert.rejects(other.remote.changes("120", 0), asked);
+    // Of the restores that it has followed, the copy was made before the latest.
+    using ahead = behindRestored([RESTORED, later], 110);
+    writePosition(ahead.store.records, { ...followed, restores: ["one", "lost"] });
+    ahead.store.sealedRecords.putEntry(110, { chain: CHAIN, commitId: COMMIT.commitId });
+    await assert.rejects(ahead.remote.changes("120", 0), asked);
   });
 
   test("SL14: a device that begins anew meets a restore that it has not followed as any other does", async () => {

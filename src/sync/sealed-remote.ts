@@ -106,8 +106,10 @@ export class SealedRemote implements Remote {
 
   /** How far back restores went since the latest that was followed: it may have missed several. */
   #lowestUnknown({ restores = [] }: Feed): Restored | undefined {
-    const known = readPosition(this.#world.settings, CURSOR_START).restored;
-    const unknown = restores.slice(restores.findIndex(({ epoch }) => epoch === known) + 1);
+    const { restores: known = [] } = readPosition(this.#world.settings, CURSOR_START);
+    const unknown = restores.slice(
+      restores.findLastIndex(({ epoch }) => known.includes(epoch)) + 1,
+    );
     return unknown.toSorted((one, other) => one.sequence - other.sequence)[0];
   }
 

@@ -13,8 +13,11 @@ export type Position = {
   readonly cursor: string;
   readonly sequence: number;
   readonly chain: string;
-  /** The latest announced restore of the server that was followed; absent before the first. */
-  readonly restored?: string | undefined;
+  /**
+   * Epochs of the announced restores of the server that were followed, oldest first; absent before
+   * the first. A copy that is put back may know earlier ones only.
+   */
+  readonly restores?: readonly string[] | undefined;
 };
 
 /**

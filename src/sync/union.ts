@@ -36,9 +36,9 @@ export function forgetAgreement(trees: TreeStore, records: DeviceRecords): void 
       if (row === undefined) continue;
       trees.put({ ...row, remote: null, synced: null, displacing: null, placing: null });
     }
-    const { restored } = readPosition(records, CURSOR_START);
+    const { restores } = readPosition(records, CURSOR_START);
     // The server may have another epoch now: only this cursor is valid in each.
-    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restored });
+    writePosition(records, { cursor: CURSOR_START, sequence: 0, chain: CHAIN_START, restores });
     writeSent(records, null);
     writeRewind(records, null);
     beginUnion(records);
