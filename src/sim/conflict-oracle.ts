@@ -35,10 +35,13 @@ export class ConflictOracle {
 
   /** A person at this device made, wrote or renamed something to this path. */
   touched({ id, store }: Party, path: string): void {
-    const level = this.#levelOf(id, store);
     const folders = path.split("/");
     const name = folders.pop() ?? "";
     const known = store.changed().filter((row) => row.remote && row.local?.name === name);
+    // In the place of what was just deleted nothing that came since could be put.
+    const gone = known.filter(({ local }) => local?.blind === "absent");
+    const seen = gone.flatMap(({ synced }) => (synced === null ? [] : [synced.crev]));
+    const level = Math.min(this.#levelOf(id, store), ...seen);
     const nodes = known.map((row) => row.id);
     this.#note(this.#touches, id, { name, level, nodes });
     // What this device was not level with is known by another name elsewhere.
