@@ -370,7 +370,7 @@ export class Device {
   }
 
   #ended(engine: Engine, error: unknown): void {
-    if (engine !== this.engine || error instanceof Crashed) return;
+    if (engine !== this.engine || this.crashDue || error instanceof Crashed) return;
     this.engine = null;
     const why = error instanceof WorldError ? `${error.code}: ${error.message}` : describe(error);
     if (this.cheater?.told === true && error instanceof WorldError && STOPS.has(error.code)) {
