@@ -1,6 +1,6 @@
 import { messageOf, WorldError } from "#core/errors.ts";
 import type { Clock, Log } from "#core/world.ts";
-import type { Feed } from "#protocol/feed.ts";
+import { CURSOR_START, type Feed } from "#protocol/feed.ts";
 import type { Remote } from "./ports.ts";
 
 const WAIT_MS = 50_000;
@@ -122,7 +122,9 @@ export class Feeder {
         const isNews = feed.lacking === true && !this.#isLacking;
         this.#isLacking = feed.lacking === true;
         more = feed.entries.length > 0 && feed.entries.at(-1)?.sequence !== feed.head;
-        if (feed.entries.length > 0) {
+        // Also of an empty journal: whoever has no cursor of it is not told that it is another one.
+        const begins = cursor === CURSOR_START && feed.cursor !== cursor;
+        if (feed.entries.length > 0 || begins) {
           this.#cursor = feed.cursor;
           this.#pages.push({ cursor, feed });
         }
