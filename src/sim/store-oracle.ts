@@ -85,7 +85,8 @@ class StoreOracle {
       const now = this.#store.get(id);
       if (row?.remote !== now?.remote) due.add(id);
       if (now === undefined) continue;
-      if (row?.synced !== now.synced && now.synced !== null) this.#judgeSynced(now, now.synced);
+      if (row?.synced !== now.synced && now.synced !== null)
+        this.#judgeSynced(now, now.synced, row?.synced ?? null);
       if (row?.local !== now.local && now.local !== null) this.#judgeLocal(now, now.local, before);
     }
     for (const id of due) {
@@ -104,7 +105,7 @@ class StoreOracle {
     }
   }
 
-  #judgeSynced(row: NodeRow, synced: SyncedSide): void {
+  #judgeSynced(row: NodeRow, synced: SyncedSide, before: SyncedSide | null): void {
     const { past, name, accuse, disk, oracle } = this.#judged;
     const { id, local, kind } = row;
     const crime = (what: string): void => accuse(`${name} has ${synced.name} as synced ${what}`);
@@ -121,7 +122,8 @@ class StoreOracle {
     if (synced.crev > 0 && !isOfContent) crime("of a revision with another content");
     if (synced.lrev > 0 && !isOfPlace) crime("of a revision at another place");
     // Where only one side counts as moved, the other's place is written for the common one.
-    const places = [...states, ...(local === null ? [] : [local, local.parkedFrom ?? local])];
+    const here = local === null ? [] : [local, local.parkedFrom ?? local];
+    const places = [...states, ...here, ...(before === null ? [] : [before])];
     const isPlace = places.some(({ name: known }) => known === synced.name);
     const isFolder =
       synced.parent === ROOT_NODE || places.some(({ parent }) => parent === synced.parent);
