@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { utf8 } from "#core/bytes.ts";
@@ -55,6 +55,29 @@ test("CH16: packs hold no byte as it was sent, and are read from anywhere (T-SV-
   for (const closed of [one, other]) assert(new Set(closed).size > 200, "it looks like chance");
   const wrongKey = new ClosedPacks(inner, new Uint8Array(32).fill(8));
   assert.notDeepEqual([...(await wrongKey.read(names[0] ?? "", 0, 1_000))], [...text]);
+});
+
+test("GC5: a server that starts lets a collector beside it finish what it writes, and clears up after one that never will", async () => {
+  await using scratch = await scratchFolder();
+  await using served = await DiskPacks.open(scratch.path);
+  await using beside = DiskPacks.beside(scratch.path);
+  const name = newPack();
+  const pack = await beside.create(name);
+  await pack.append(utf8("a chunk"));
+  const given = await beside.create(newPack());
+  const folder = join(scratch.path, "unfinished-beside");
+  await using again = await DiskPacks.open(scratch.path);
+  await pack.finish();
+  for (const packs of [served, again]) {
+    assert.deepEqual([...(await packs.read(name, 0, 7))], [...utf8("a chunk")]);
+  }
+  const [left] = await readdir(folder);
+  const twoDaysAgo = (await stat(folder)).mtimeMs / 1_000 - 2 * 86_400;
+  await utimes(join(folder, left ?? ""), twoDaysAgo, twoDaysAgo);
+  await using last = await DiskPacks.open(scratch.path);
+  assert.deepEqual(await readdir(folder), []);
+  assert.deepEqual(await Array.fromAsync(last.list()), [name]);
+  await given.discard();
 });
 
 test("T-DD-13, CH16: neither names nor contents of what is stored tell which chunks these are", async () => {

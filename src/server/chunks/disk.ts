@@ -7,6 +7,7 @@ import {
   readFile,
   rename,
   rm,
+  stat,
   writeFile,
   type FileHandle,
 } from "node:fs/promises";
@@ -18,6 +19,10 @@ import { packExists, packMissing, packShort, type KnownPacks, type PackWriter } 
 
 /** Packs under construction lie here; what is left of them after a crash is nobody's. */
 const UNFINISHED = "unfinished";
+/** Those of programs beside the server, which may be at work while it starts. */
+const UNFINISHED_BESIDE = "unfinished-beside";
+/** What one of them has not touched for so long it will not finish. */
+const ABANDONED_MS = 24 * 3_600_000;
 
 const SUFFIX = ".pack";
 
@@ -86,38 +91,41 @@ class Folders {
 
 /**
  * Packs as files below one folder, `ab/abcd….pack`. One process at a time may have it `open`: what
- * is unfinished then is removed. Others may be `beside` it.
+ * is unfinished then is removed. Others may be `beside` it, and finish what they have begun.
  */
 export class DiskPacks implements KnownPacks {
   readonly #folder: string;
+  /** Where packs are under construction. */
+  readonly #unfinished: string;
   readonly #folders = new Folders();
   readonly #files: OpenPacks;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, unfinished: string) {
     this.#folder = folder;
+    this.#unfinished = join(folder, unfinished);
     this.#files = new OpenPacks((name) => this.#openToRead(name));
   }
 
   /** Opens the folder, and makes it when it is not there. */
   static async open(folder: string): Promise<DiskPacks> {
-    const packs = new DiskPacks(resolve(folder));
-    const unfinished = join(packs.#folder, UNFINISHED);
+    const packs = new DiskPacks(resolve(folder), UNFINISHED);
     await guarded(folder, async () => {
       await packs.#folders.ensure(packs.#folder);
-      await rm(unfinished, { recursive: true, force: true });
-      await packs.#folders.ensure(unfinished);
+      await rm(packs.#unfinished, { recursive: true, force: true });
+      await packs.#folders.ensure(packs.#unfinished);
+      await removeAbandoned(join(packs.#folder, UNFINISHED_BESIDE), packs.#unfinished);
     });
     return packs;
   }
 
   /** For a program beside the server: what that one is writing is left alone. */
   static beside(folder: string): DiskPacks {
-    return new DiskPacks(resolve(folder));
+    return new DiskPacks(resolve(folder), UNFINISHED_BESIDE);
   }
 
   async create(name: string): Promise<PackWriter> {
     const path = this.#path(name);
-    const unfinished = join(this.#folder, UNFINISHED, name);
+    const unfinished = join(this.#unfinished, name);
     return guarded(name, async () => {
       await refuseExisting(path, name);
       await this.#folders.ensure(dirname(unfinished));
@@ -169,7 +177,8 @@ export class DiskPacks implements KnownPacks {
     );
     if (known !== null && known !== "") return known;
     await guarded(STORE_ID, async () => {
-      const unfinished = join(this.#folder, UNFINISHED, STORE_ID);
+      await this.#folders.ensure(this.#unfinished);
+      const unfinished = join(this.#unfinished, STORE_ID);
       await writeFile(unfinished, drawn, { flush: true });
       await rename(unfinished, path);
       await syncFolder(this.#folder);
@@ -192,6 +201,20 @@ export class DiskPacks implements KnownPacks {
       if (codeOf(error) !== "ENOENT") throw error;
       throw packMissing(name, error);
     }
+  }
+}
+
+/** By the disk's own clock: `fresh` was made just now. */
+async function removeAbandoned(folder: string, fresh: string): Promise<void> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (codeOf(error) === "ENOENT") return [];
+    throw error;
+  });
+  const { mtimeMs: nowMs } = await stat(fresh);
+  for (const name of names) {
+    const path = join(folder, name);
+    const { mtimeMs } = await stat(path);
+    if (mtimeMs < nowMs - ABANDONED_MS) await rm(path, { force: true });
   }
 }
 
