@@ -25,11 +25,18 @@ function bytesOf(name: string, length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
+/** A server that starts clears up: what went while it was read is read again. */
 function bytesIn(folder: string): number {
-  const files = fs.readdirSync(folder, { recursive: true, withFileTypes: true });
-  return files
-    .filter((file) => file.isFile())
-    .reduce((sum, { parentPath, name }) => sum + sizeOf(path.join(parentPath, name)), 0);
+  for (;;) {
+    try {
+      const files = fs.readdirSync(folder, { recursive: true, withFileTypes: true });
+      return files
+        .filter((file) => file.isFile())
+        .reduce((sum, { parentPath, name }) => sum + sizeOf(path.join(parentPath, name)), 0);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT" || !fs.existsSync(folder)) throw error;
+    }
+  }
 }
 
 /** 0 for what goes meanwhile. */
