@@ -204,17 +204,23 @@ export class DiskPacks implements KnownPacks {
   }
 }
 
-/** By the disk's own clock: `fresh` was made just now. */
+/** By the disk's own clock: `fresh` was made just now. What is finished meanwhile is passed by. */
 async function removeAbandoned(folder: string, fresh: string): Promise<void> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return [];
-    throw error;
-  });
+  const names = await unlessGone(readdir(folder), []);
   const { mtimeMs: nowMs } = await stat(fresh);
   for (const name of names) {
     const path = join(folder, name);
-    const { mtimeMs } = await stat(path);
-    if (mtimeMs < nowMs - ABANDONED_MS) await rm(path, { force: true });
+    const entry = await unlessGone(stat(path), null);
+    if (entry !== null && entry.mtimeMs < nowMs - ABANDONED_MS) await rm(path, { force: true });
+  }
+}
+
+async function unlessGone<T, U>(looking: Promise<T>, otherwise: U): Promise<T | U> {
+  try {
+    return await looking;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return otherwise;
+    throw error;
   }
 }
 
