@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { concat, utf8 } from "#core/bytes.ts";
 import { messageOf, WorldError } from "#core/errors.ts";
 import type { Chance, Clock } from "#core/world.ts";
-import { BODY_CODING, LEAST_CODED_BYTES, namesCoding } from "#protocol/coding.ts";
+import { BODY_CODING, CODING_LEVEL, LEAST_CODED_BYTES, namesCoding } from "#protocol/coding.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "#protocol/problem.ts";
 import { retrying, ServerError } from "./retrying.ts";
 import { Stall } from "./stall.ts";
@@ -18,8 +18,6 @@ const PIECE_BYTES = 256 * 1024;
 
 const JSON_MEDIA_TYPE = "application/json";
 
-/** The fastest level that codes letters: what is sent is mostly hex and base64 of noise. */
-const CODING_LEVEL = 1;
 /** What a server answers that cannot read a coded body: it is of an older version since. */
 const UNREAD: ReadonlySet<number> = new Set([400, 415]);
 

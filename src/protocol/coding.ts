@@ -4,6 +4,9 @@
  */
 export const BODY_CODING = "zstd";
 
+/** The fastest level of zstd that codes letters: what is sent is mostly hex and base64 of noise. */
+export const CODING_LEVEL = 1;
+
 /** Shorter bodies are not worth it. */
 export const LEAST_CODED_BYTES = 1_024;
 

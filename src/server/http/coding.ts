@@ -1,12 +1,9 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Context, MiddlewareHandler } from "hono";
 import { messageOf } from "#core/errors.ts";
-import { BODY_CODING, LEAST_CODED_BYTES, namesCoding } from "#protocol/coding.ts";
+import { BODY_CODING, CODING_LEVEL, LEAST_CODED_BYTES, namesCoding } from "#protocol/coding.ts";
 import { ProblemError } from "../problem-error.ts";
 import type { Env } from "./gates.ts";
-
-/** The fastest level that codes letters: what is sent is mostly hex and base64 of noise. */
-const LEVEL = 1;
 
 /** The largest window that a receiver has to have room for (RFC 9659): 8 MiB. */
 const MAX_WINDOW_LOG = 23;
@@ -66,7 +63,7 @@ export function codeAnswers(): MiddlewareHandler<Env> {
     more.set("vary", "accept-encoding");
     const isWorthIt = body.length >= LEAST_CODED_BYTES;
     if (isWorthIt) more.set("content-encoding", BODY_CODING);
-    const params = { [constants.ZSTD_c_compressionLevel]: LEVEL };
+    const params = { [constants.ZSTD_c_compressionLevel]: CODING_LEVEL };
     const coded = isWorthIt ? zstdCompressSync(body, { params }) : body;
     context.res = undefined;
     context.res = new Response(coded, { status, headers: more });
