@@ -167,6 +167,21 @@ export class DeviceFile {
     }
   }
 
+  /**
+   * The same, without waiting for the disk: SQLite's write-ahead log stays whole in any case, and
+   * each later transaction makes durable what stands in it before its own. One inside another is
+   * part of that.
+   */
+  lazily<T>(work: () => T): T {
+    if (this.#depth > 0) return this.transaction(work);
+    this.guard(() => this.#database.exec("PRAGMA synchronous = NORMAL"));
+    try {
+      return this.transaction(work);
+    } finally {
+      this.guard(() => this.#database.exec("PRAGMA synchronous = FULL"));
+    }
+  }
+
   /** Runs `work`; what SQLite throws becomes a WorldError that names the file. */
   guard<T>(work: () => T): T {
     try {
