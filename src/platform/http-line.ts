@@ -1,4 +1,4 @@
-import { Agent, request as askPlainly, type IncomingMessage, type ClientRequest } from "node:http";
+import type { Agent, ClientRequest, IncomingMessage, request as requestType } from "node:http";
 import { pipeline } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
 import { BODY_CODING } from "#protocol/coding.ts";
@@ -26,15 +26,22 @@ export type Answered = {
 /** How a request becomes an answer; throws what the connection does. */
 export type Line = (url: string, asked: Asked) => Promise<Answered>;
 
-type Client = { readonly ask: typeof askPlainly; readonly agent: Agent };
+type Client = { readonly request: typeof requestType; readonly agent: Agent };
 
-const plain: Client = { ask: askPlainly, agent: new Agent({ keepAlive: true }) };
-let secure: Promise<Client> | null = null;
+let plain: Client | null = null;
+let secure: Client | null = null;
 
-/** Most servers of a home have no certificate: what knows of them is loaded when one has. */
-async function openSecure(): Promise<Client> {
-  const { request, Agent: SecureAgent } = await import("node:https");
-  return { ask: request, agent: new SecureAgent({ keepAlive: true }) };
+// An `import` of `node:http` reads all that it has, and so loads the web's fetch and WebSocket, too:
+// 5 MB that a device at rest keeps.
+function openPlain(): Client {
+  const { Agent: Connections, request } = process.getBuiltinModule("node:http");
+  return { request, agent: new Connections({ keepAlive: true }) };
+}
+
+/** Loaded for a server that has a certificate. */
+function openSecure(): Client {
+  const { Agent: Connections, request } = process.getBuiltinModule("node:https");
+  return { request, agent: new Connections({ keepAlive: true }) };
 }
 
 /**
@@ -45,11 +52,12 @@ async function openSecure(): Promise<Client> {
 export const systemLine: Line = async (url, asked) => {
   const target = new URL(url);
   const isSecure = target.protocol === "https:";
-  const { ask, agent } = isSecure ? await (secure ??= openSecure()) : plain;
+  const client = isSecure ? (secure ??= openSecure()) : (plain ??= openPlain());
   const { method, signal, lengthBytes, pieces } = asked;
   const length = lengthBytes > 0 ? { "content-length": String(lengthBytes) } : {};
   const headers = { ...asked.headers, ...length };
-  const request = ask(target, { method, headers, agent, signal });
+  const { agent } = client;
+  const request = client.request(target, { method, headers, agent, signal });
   const answer = Promise.withResolvers<IncomingMessage>();
   request.once("response", answer.resolve);
   // Also after the answer: what breaks then is met by whoever reads its body.
