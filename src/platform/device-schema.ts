@@ -7,8 +7,11 @@ import { WorldError } from "#core/errors.ts";
 // "LKST": tells this database from any other program's.
 const APPLICATION_ID = 0x4c4b5354;
 
-/** Pages that one open database keeps in memory while it works. */
-const CACHE_KIB = 16 * 1024;
+/**
+ * Pages that one open database keeps in memory while it works. Rows are found by ids and hashes
+ * that are drawn: a transaction whose pages have no room writes each of them again and again.
+ */
+const CACHE_KIB = 64 * 1024;
 
 /**
  * Pages of 4 KiB that the write-ahead log holds before they are brought into the database. Rows are

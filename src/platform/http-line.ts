@@ -31,8 +31,8 @@ type Client = { readonly request: typeof requestType; readonly agent: Agent };
 let plain: Client | null = null;
 let secure: Client | null = null;
 
-// An `import` of `node:http` reads all that it has, and so loads the web's fetch and WebSocket: 5 MB
-// that a device at rest keeps.
+// An `import` of `node:http` reads all that it has, and so loads the web's fetch and WebSocket:
+// 5 MB that a device at rest keeps.
 function openPlain(): Client {
   const { Agent: Connections, request } = process.getBuiltinModule("node:http");
   return { request, agent: new Connections({ keepAlive: true }) };
