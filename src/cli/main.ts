@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { messageOf } from "#core/errors.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
+import { loadLean } from "./lean-modules.ts";
 import { readVersion } from "./version.ts";
 
 type Registered = { readonly register: (command: Command) => void };
@@ -156,4 +157,5 @@ async function main(args: readonly string[]): Promise<number> {
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed);
 });
+loadLean();
 process.exitCode = await main(process.argv.slice(2));

@@ -7,8 +7,11 @@ import { WorldError } from "#core/errors.ts";
 // "LKST": tells this database from any other program's.
 const APPLICATION_ID = 0x4c4b5354;
 
-/** Pages that one open database keeps in memory while it works. */
-const CACHE_KIB = 16 * 1024;
+/**
+ * Pages that one open database keeps in memory while it works. Rows are found by ids and hashes
+ * that are drawn: a transaction whose pages have no room writes each of them again and again.
+ */
+const CACHE_KIB = 64 * 1024;
 
 /**
  * Pages of 4 KiB that the write-ahead log holds before they are brought into the database. Rows are
@@ -164,6 +167,21 @@ export class DeviceFile {
       throw error;
     } finally {
       this.#depth--;
+    }
+  }
+
+  /**
+   * The same, without waiting for the disk: SQLite's write-ahead log stays whole in any case, and
+   * each later transaction makes durable what stands in it before its own. One inside another is
+   * part of that.
+   */
+  lazily<T>(work: () => T): T {
+    if (this.#depth > 0) return this.transaction(work);
+    this.guard(() => this.#database.exec("PRAGMA synchronous = NORMAL"));
+    try {
+      return this.transaction(work);
+    } finally {
+      this.guard(() => this.#database.exec("PRAGMA synchronous = FULL"));
     }
   }
 

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { fromHex } from "#core/bytes.ts";
 import type { ChunkId } from "#core/ids.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
 import type { KeptBytes } from "#sync/ports.ts";
 
 /** The most that one linked folder keeps, and the share of what was free on the disk. */
@@ -10,6 +11,9 @@ export const MAX_KEPT_BYTES = 1024 * 1024 * 1024;
 const SHARE_OF_FREE = 0.05;
 
 const CACHE_KIB = 1024;
+
+/** Chunks of some hundred kilobytes take a write for each page: larger ones than SQLite's own. */
+const PAGE_BYTES = 16 * 1024;
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS kept (
@@ -60,15 +64,23 @@ export class FileKeptBytes implements KeptBytes {
     });
   }
 
-  put(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void {
-    const { length } = bytes;
-    if (length > this.#limitBytes) return;
-    if (heat === "at rest" && this.#heldBytes + length > this.#limitBytes) return;
-    this.#orNothing(({ put }) => {
-      while (this.#heldBytes + length > this.#limitBytes && this.#dropOldest());
-      const { changes } = put.run(fromHex(raw), bytes);
-      if (changes > 0) this.#heldBytes += length;
+  put(chunks: readonly ChunkFrame[], heat: "edited" | "at rest"): void {
+    const kept = chunks.filter(({ bytes }) => bytes.length <= this.#limitBytes);
+    if (kept.length === 0) return;
+    this.#orNothing((open) => {
+      // Each transaction writes the same few pages anew.
+      open.database.exec("BEGIN");
+      for (const { id, bytes } of kept) this.#putOne(open, id, bytes, heat);
+      open.database.exec("COMMIT");
     });
+  }
+
+  #putOne({ put }: Open, raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void {
+    const { length } = bytes;
+    if (heat === "at rest" && this.#heldBytes + length > this.#limitBytes) return;
+    while (this.#heldBytes + length > this.#limitBytes && this.#dropOldest());
+    const { changes } = put.run(fromHex(raw), bytes);
+    if (changes > 0) this.#heldBytes += length;
   }
 
   close(): void {
@@ -82,7 +94,9 @@ export class FileKeptBytes implements KeptBytes {
     chmodSync(this.#path, 0o600);
     const database = new DatabaseSync(this.#path);
     try {
-      database.exec(`PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF;
+      // One engine a folder: nobody else looks at it, and locks need not be taken each time.
+      database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA locking_mode = EXCLUSIVE;
+        PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF;
         PRAGMA cache_size = -${CACHE_KIB}; ${SCHEMA}`);
       const prepare = (sql: string): StatementSync => {
         const statement = database.prepare(sql);

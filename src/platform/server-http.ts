@@ -5,6 +5,8 @@ import { messageOf, WorldError } from "#core/errors.ts";
 import type { Chance, Clock } from "#core/world.ts";
 import { BODY_CODING, CODING_LEVEL, LEAST_CODED_BYTES, namesCoding } from "#protocol/coding.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "#protocol/problem.ts";
+import { lineOf, systemLine } from "./http-line.ts";
+import type { Answered, Asked, Fetch, Line } from "./http-line.ts";
 import { retrying, ServerError } from "./retrying.ts";
 import { Stall } from "./stall.ts";
 
@@ -20,9 +22,6 @@ const JSON_MEDIA_TYPE = "application/json";
 
 /** What a server answers that cannot read a coded body: it is of an older version since. */
 const UNREAD: ReadonlySet<number> = new Set([400, 415]);
-
-/** As Node's own: what comes coded is decoded, although its headers go on saying how it came. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export type ServerWorld = {
   /** Where the server is, e.g. `https://sync.example.org`. */
@@ -59,14 +58,14 @@ export function jsonBody(value: unknown): { mediaType: string; bytes: Uint8Array
 /** Calls to one server. All throw WorldError: `offline`, `signed-out`, `reset`, `bad-answer`, … */
 export class ServerHttp {
   readonly #world: ServerWorld;
-  readonly #fetch: Fetch;
+  readonly #line: Line;
   readonly #origin: string;
   /** The server has said that it takes coded bodies. */
   #takesCoded = false;
 
   constructor(world: ServerWorld) {
     this.#world = world;
-    this.#fetch = world.fetch ?? ((url, init) => fetch(url, init));
+    this.#line = world.fetch === undefined ? systemLine : lineOf(world.fetch);
     this.#origin = world.url.replace(/\/+$/, "");
   }
 
@@ -78,8 +77,8 @@ export class ServerHttp {
   ): Promise<z.output<Schema>> {
     const work = async (): Promise<z.output<Schema>> => {
       using stall = new Stall(this.#world.clock, call.idleMs ?? IDLE_MS, signal);
-      const body = await this.#answer(call, JSON_MEDIA_TYPE, stall);
-      const bytes = await readAll(pieces(body, call.maxAnswerBytes, stall));
+      const answer = await this.#answer(call, JSON_MEDIA_TYPE, stall);
+      const bytes = await readAll(pieces(answer, call.maxAnswerBytes, stall));
       return this.#parse(call, schema, bytes);
     };
     return call.repeatable ? retrying(this.#world, work, signal) : work();
@@ -89,8 +88,7 @@ export class ServerHttp {
   async empty(call: Call, signal?: AbortSignal): Promise<void> {
     const work = async (): Promise<void> => {
       using stall = new Stall(this.#world.clock, call.idleMs ?? IDLE_MS, signal);
-      const response = await this.#send(call, stall);
-      await response.body?.cancel();
+      (await this.#send(call, stall)).leave();
     };
     await (call.repeatable ? retrying(this.#world, work, signal) : work());
   }
@@ -98,56 +96,51 @@ export class ServerHttp {
   /** A call whose answer is a stream of this type; ends the call when its reader leaves. */
   async *stream(call: Call, mediaType: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     using stall = new Stall(this.#world.clock, call.idleMs ?? IDLE_MS, signal);
-    const begin = (): Promise<Response> => this.#answer(call, mediaType, stall);
-    const response = call.repeatable ? await retrying(this.#world, begin, signal) : await begin();
-    yield* pieces(response, call.maxAnswerBytes, stall);
+    const begin = (): Promise<Answered> => this.#answer(call, mediaType, stall);
+    const answer = call.repeatable ? await retrying(this.#world, begin, signal) : await begin();
+    yield* pieces(answer, call.maxAnswerBytes, stall);
   }
 
   /** The answer, whose type is the one that was asked for. */
-  async #answer(call: Call, mediaType: string, stall: Stall): Promise<Response> {
-    const response = await this.#send(call, stall);
-    if (mediaTypeOf(response) === mediaType) return response;
-    await leave(response);
+  async #answer(call: Call, mediaType: string, stall: Stall): Promise<Answered> {
+    const answer = await this.#send(call, stall);
+    if (mediaTypeOf(answer) === mediaType) return answer;
+    answer.leave();
     // A hotel's page answers everything until somebody has signed in there: so it may pass.
     const message =
-      `${this.#origin} answered with ${mediaTypeOf(response) || "no type"} and not as a Lockstep ` +
+      `${this.#origin} answered with ${mediaTypeOf(answer) || "no type"} and not as a Lockstep ` +
       "server does: check the address, and whether this network wants a sign-in first.";
     throw new ServerError("bad-answer", message, { retryable: true });
   }
 
-  async #send(call: Call, stall: Stall): Promise<Response> {
+  async #send(call: Call, stall: Stall): Promise<Answered> {
     const coded = this.#takesCoded ? codedOf(call) : null;
-    let response = await this.#fetchOnce(coded ?? call, stall);
-    if (coded !== null && UNREAD.has(response.status)) {
+    let answer = await this.#ask(coded ?? call, stall);
+    if (coded !== null && UNREAD.has(answer.status)) {
       // Nothing was done: it may be what was sent, or how.
-      await leave(response);
+      answer.leave();
       this.#takesCoded = false;
-      response = await this.#fetchOnce(call, stall);
+      answer = await this.#ask(call, stall);
     }
-    if (namesCoding(response.headers.get("accept-encoding"))) this.#takesCoded = true;
-    const fine = call.answers?.includes(response.status) ?? response.ok;
-    if (fine) return response;
-    throw await this.#refusal(response, stall);
+    if (namesCoding(answer.header("accept-encoding"))) this.#takesCoded = true;
+    const { status } = answer;
+    if (call.answers?.includes(status) ?? (status >= 200 && status < 300)) return answer;
+    throw await this.#refusal(answer, stall);
   }
 
-  async #fetchOnce(call: Call & { readonly coding?: string }, stall: Stall): Promise<Response> {
+  async #ask(call: Call & { readonly coding?: string }, stall: Stall): Promise<Answered> {
     stall.progress();
     const { signal } = stall;
-    let response: Response;
     try {
-      response = await this.#fetch(`${this.#origin}${call.path}`, {
-        method: call.method,
-        headers: this.#headers(call),
-        redirect: "manual",
-        signal,
-        ...bodyOf(call, stall),
-      });
+      const { method, path } = call;
+      const sent = { method, headers: this.#headers(call), signal, ...bodyOf(call, stall) };
+      const answer = await this.#line(`${this.#origin}${path}`, sent);
+      stall.progress();
+      return answer;
     } catch (error) {
       signal.throwIfAborted();
       throw this.#unreachable(error);
     }
-    stall.progress();
-    return response;
   }
 
   #headers({ body, coding }: Call & { readonly coding?: string }): Record<string, string> {
@@ -172,14 +165,14 @@ export class ServerHttp {
     return new WorldError("offline", message, { cause: error, retryable: true });
   }
 
-  async #refusal(response: Response, stall: Stall): Promise<WorldError> {
-    const { status } = response;
+  async #refusal(answer: Answered, stall: Stall): Promise<WorldError> {
+    const { status } = answer;
     const more = {
       // A full server stays full until its operator has made room.
       retryable: status === 408 || status === 429 || (status >= 500 && status !== 507),
-      retryAfterMs: retryAfterMs(response, this.#world.clock.nowMs()),
+      retryAfterMs: retryAfterMs(answer, this.#world.clock.nowMs()),
     };
-    const problem = await readProblem(response, stall);
+    const problem = await readProblem(answer, stall);
     if (problem === null) {
       const code = more.retryable ? "unavailable" : "bad-answer";
       const message =
@@ -211,8 +204,8 @@ export class ServerHttp {
   }
 }
 
-function mediaTypeOf(response: Response): string {
-  return (response.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+function mediaTypeOf(answer: Answered): string {
+  return (answer.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
 /** The call with its body coded for the way; null where that is not worth it. */
@@ -225,46 +218,34 @@ function codedOf(call: Call): (Call & { readonly coding: string }) | null {
   return { ...call, body: { ...body, bytes }, coding: BODY_CODING };
 }
 
-/** Small bodies whole, large ones as a stream that reports what the connection took. */
-function bodyOf({ body }: Call, stall: Stall): RequestInit {
-  if (body === undefined) return {};
+/** Small bodies whole, large ones in pieces that report what the connection took. */
+function bodyOf({ body }: Call, stall: Stall): Pick<Asked, "pieces" | "lengthBytes"> {
+  if (body === undefined) return { pieces: [], lengthBytes: 0 };
   const { bytes } = body;
   const parts = bytes instanceof Uint8Array ? [bytes] : bytes.parts;
   const lengthBytes = parts.reduce((sum, { length }) => sum + length, 0);
-  if (lengthBytes <= PIECE_BYTES) return { body: concat(parts) as Uint8Array<ArrayBuffer> };
-  const pieces = piecesOf(parts);
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      pull(controller) {
-        stall.progress();
-        const { value, done } = pieces.next();
-        if (done === true) controller.close();
-        else controller.enqueue(value);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return { body: stream, duplex: "half" };
+  const isSmall = lengthBytes <= PIECE_BYTES;
+  return { pieces: isSmall ? [concat(parts)] : piecesOf(parts, stall), lengthBytes };
 }
 
-function* piecesOf(parts: readonly Uint8Array[]): Generator<Uint8Array, void> {
+function* piecesOf(parts: readonly Uint8Array[], stall: Stall): Generator<Uint8Array, void> {
   for (const part of parts) {
     for (let from = 0; from < part.length; from += PIECE_BYTES) {
+      stall.progress();
       yield part.subarray(from, from + PIECE_BYTES);
     }
   }
 }
 
 async function* pieces(
-  response: Response,
+  { body }: Answered,
   maxBytes: number,
   stall: Stall,
 ): AsyncGenerator<Uint8Array> {
   const { signal } = stall;
-  if (response.body === null) return;
   let received = 0;
   try {
-    for await (const piece of response.body as AsyncIterable<Uint8Array>) {
+    for await (const piece of body) {
       stall.progress();
       received += piece.length;
       if (received > maxBytes) {
@@ -290,13 +271,13 @@ async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
 }
 
 /** The problem that a refusal holds, or null when something else than a Lockstep server spoke. */
-async function readProblem(response: Response, stall: Stall): Promise<Problem | null> {
-  if (mediaTypeOf(response) !== PROBLEM_MEDIA_TYPE) {
-    await leave(response);
+async function readProblem(answer: Answered, stall: Stall): Promise<Problem | null> {
+  if (mediaTypeOf(answer) !== PROBLEM_MEDIA_TYPE) {
+    answer.leave();
     return null;
   }
   try {
-    const bytes = await readAll(pieces(response, MAX_PROBLEM_BYTES, stall));
+    const bytes = await readAll(pieces(answer, MAX_PROBLEM_BYTES, stall));
     return Problem.parse(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
     stall.signal.throwIfAborted();
@@ -304,13 +285,8 @@ async function readProblem(response: Response, stall: Stall): Promise<Problem | 
   }
 }
 
-/** Lets go of a body that nobody reads. */
-async function leave(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
-}
-
-function retryAfterMs(response: Response, nowMs: number): number | null {
-  const value = response.headers.get("retry-after");
+function retryAfterMs(answer: Answered, nowMs: number): number | null {
+  const value = answer.header("retry-after");
   if (value === null) return null;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
   const dateMs = Date.parse(value);

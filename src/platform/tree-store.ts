@@ -70,8 +70,17 @@ export class SqliteTreeStore implements TreeStore {
   }
 
   transaction<T>(work: () => T): T {
+    return this.#undone(() => this.#file.transaction(work));
+  }
+
+  lazily<T>(work: () => T): T {
+    return this.#undone(() => this.#file.lazily(work));
+  }
+
+  /** What is at hand of rows may be of a transaction that came to nothing. */
+  #undone<T>(transaction: () => T): T {
     try {
-      return this.#file.transaction(work);
+      return transaction();
     } catch (error) {
       this.#counts.clear();
       this.forget();

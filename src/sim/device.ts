@@ -134,6 +134,8 @@ export class Device {
   /** Null in a plain space. */
   readonly #keyring: Keyring | null;
   readonly #kept: MemoryKeptBytes;
+  /** What of its database a power cut takes. */
+  readonly #power: Draw;
   #lives = 0;
   /** Set in the middle of something: the world ends the process before the next step. */
   crashDue = false;
@@ -150,6 +152,7 @@ export class Device {
     const keeping = new Draw(swarm.seed, `kept ${index}`);
     const isDamaged = (): boolean => keeping.chance(DAMAGED_SHARE);
     this.#kept = new MemoryKeptBytes(keeping.pick(KEPT_BYTES), isDamaged);
+    this.#power = new Draw(swarm.seed, `power ${index}`);
     this.time = new MachineTime(scheduler);
     this.time.skewMs = swarm.skewsMs[index] ?? 0;
     const folding = swarm.foldingDisks[index] ?? false;
@@ -311,6 +314,7 @@ export class Device {
 
   /** The machine goes down and comes up: also what the disk had not written is lost, or not. */
   powerCut(): void {
+    this.store.losePower((most) => this.#power.below(most + 1));
     this.kill();
     this.#world.scheduler.note(`${this.name} loses power`);
     this.disk.powerCut(this.#draw);

@@ -1,4 +1,5 @@
 import type { ChunkId } from "#core/ids.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
 import type { KeptBytes } from "#sync/ports.ts";
 
 /** What a device keeps of its chunks, in memory. */
@@ -21,7 +22,11 @@ export class MemoryKeptBytes implements KeptBytes {
     return bytes;
   }
 
-  put(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void {
+  put(chunks: readonly ChunkFrame[], heat: "edited" | "at rest"): void {
+    for (const { id, bytes } of chunks) this.#putOne(id, bytes, heat);
+  }
+
+  #putOne(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void {
     const { length } = bytes;
     if (this.#kept.has(raw) || length > this.#limitBytes) return;
     if (heat === "at rest" && this.#heldBytes + length > this.#limitBytes) return;

@@ -8,8 +8,8 @@ import { agrees, isEmpty, type FileKey, type NodeRow } from "#sync/tree.ts";
 type Side = "remote" | "synced" | "local";
 const SIDES: readonly Side[] = ["remote", "synced", "local"];
 
-/** Transactions that can be taken back, for a machine that loses the end of its log. */
-const MAX_UNDONE = 16;
+/** Lazy transactions that a power cut takes back at most. */
+const MAX_LAZY = 16;
 /** Places of one chunk that are named. */
 const MAX_SOURCES = 64;
 
@@ -48,8 +48,8 @@ export class MemoryStore implements TreeStore, DeviceRecords {
   readonly #unsettled = new Set<NodeId>();
   /** Rows of `#unsettled` in order, until one is put; nobody who is given them alters the list. */
   #changed: NodeRow[] | null = null;
-  /** What takes back each of the last transactions, newest last. */
-  readonly #undo: (() => void)[][] = [];
+  /** What takes back each of the lazy transactions since the last other one, newest last. */
+  readonly #lazy: (() => void)[][] = [];
   #open: (() => void)[] | null = null;
   #closed = false;
   #changes = 0;
@@ -90,12 +90,20 @@ export class MemoryStore implements TreeStore, DeviceRecords {
     this.#closed = true;
   }
 
-  /** Takes back the last transactions, as far as they are remembered. */
-  loseTail(transactions: number): void {
-    for (let count = 0; count < transactions; count++) rollBack(this.#undo.pop() ?? []);
+  /** A power cut: the last of what was done lazily is lost, of so many as `drawn` says, or none. */
+  losePower(drawn: (most: number) => number): void {
+    for (let lost = drawn(this.#lazy.length); lost > 0; lost--) rollBack(this.#lazy.pop() ?? []);
   }
 
   transaction<T>(work: () => T): T {
+    return this.#run(work, false);
+  }
+
+  lazily<T>(work: () => T): T {
+    return this.#run(work, true);
+  }
+
+  #run<T>(work: () => T, isLazy: boolean): T {
     this.#expectOpen();
     if (this.#open !== null) return this.#within(this.#open, work);
     const undo: (() => void)[] = [];
@@ -104,8 +112,7 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       const result = work();
       expectDone(result);
       if (undo.length > 0 && this.crashAt("before-commit")) throw new Crashed("before a commit");
-      this.#undo.push(undo);
-      if (this.#undo.length > MAX_UNDONE) this.#undo.shift();
+      if (undo.length > 0) this.#noteDone(undo, isLazy);
       this.#open = null;
       if (undo.length > 0) this.onChange(this.#before);
       if (undo.length > 0 && this.crashAt("after-commit")) throw new Crashed("after a commit");
@@ -117,6 +124,12 @@ export class MemoryStore implements TreeStore, DeviceRecords {
       this.#open = null;
       if (this.#before.size > 0) this.#before = new Map();
     }
+  }
+
+  /** One that changes something makes all before it durable, unless it is lazy itself. */
+  #noteDone(undo: (() => void)[], isLazy: boolean): void {
+    if (!isLazy) this.#lazy.length = 0;
+    else if (this.#lazy.push(undo) > MAX_LAZY) this.#lazy.shift();
   }
 
   /** A transaction in another one: what it did goes with it when it throws. */

@@ -19,6 +19,7 @@ import {
 } from "#crypto/chunk.ts";
 import { ENTRY_BYTES } from "#crypto/manifest.ts";
 import type { Primitives } from "#crypto/primitives.ts";
+import type { ChunkFrame } from "#protocol/frames.ts";
 import { readLocalChunk, type LocalChunksWorld } from "./local-chunks.ts";
 import type { DeviceRecords, KeptBytes, OutgoingChunk, SealedRecords, TreeStore } from "./ports.ts";
 import type { SealedKeys } from "./sealed-keys.ts";
@@ -122,9 +123,9 @@ export class Deltas {
   }
 
   /** Signs what was edited just now and keeps its bytes: it is likely to be edited again. */
-  remember({ id, bytes }: OutgoingChunk): Uint8Array {
-    this.#world.kept.put(id, bytes, "edited");
-    return this.sign(bytes);
+  remember(chunk: OutgoingChunk): Uint8Array {
+    this.#world.kept.put([chunk], "edited");
+    return this.sign(chunk.bytes);
   }
 
   /** The signature by which parts of these bytes are found again on this device alone. */
@@ -137,15 +138,18 @@ export class Deltas {
     const { trees, sealedRecords, kept } = this.#world;
     const due = sealedRecords.unsigned(TURN_CHUNKS);
     const signed = new Map<ChunkId, Uint8Array | null>();
-    let bytes = 0;
-    for (const raw of due) {
-      if (signal.aborted || bytes >= TURN_BYTES) break;
-      const found = await readLocalChunk(this.#world, raw);
-      signed.set(raw, found && this.sign(found));
-      if (found !== null) kept.put(raw, found, this.#heatOf(raw));
-      bytes += found?.length ?? 0;
+    const found = { edited: [] as ChunkFrame[], "at rest": [] as ChunkFrame[] };
+    let lengthBytes = 0;
+    for (const id of due) {
+      if (signal.aborted || lengthBytes >= TURN_BYTES) break;
+      const bytes = await readLocalChunk(this.#world, id);
+      signed.set(id, bytes && this.sign(bytes));
+      if (bytes !== null) found[this.#heatOf(id)].push({ id, bytes });
+      lengthBytes += bytes?.length ?? 0;
     }
-    trees.transaction(() => {
+    for (const heat of ["edited", "at rest"] as const) kept.put(found[heat], heat);
+    // What a power cut takes of these is made again at the next rest.
+    trees.lazily(() => {
       for (const [raw, signature] of signed) sealedRecords.putSignature(raw, signature);
     });
     return due.length > 0;

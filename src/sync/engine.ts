@@ -27,6 +27,12 @@ const UNITING = new Set(["reset", "database-old", "diverged"]);
 const FRUITLESS_TICKS = 3;
 const FRUITLESS_PAUSE_MS = 1_000;
 const MOST_SLEEP_MS = 3_600_000;
+/**
+ * What is prepared for later waits as long as the work before it took, within these bounds: others
+ * need about as long to take what was sent, and should have disk and processor for it.
+ */
+const REST_LEAST_MS = 1_000;
+const REST_MOST_MS = 10_000;
 /** How often what no row names any more is dropped from the records. */
 const TIDY_MS = 24 * 3_600_000;
 /** A server or disk that fails is tried again at least this often. */
@@ -49,6 +55,8 @@ export class Engine {
   #trouble: WorldError | null = null;
   #failures = 0;
   #tidyDueMs = 0;
+  /** When the first tick began after the last rest. */
+  #busySinceMs = 0;
   #settling: { tick: number; resolve: () => void }[] = [];
   #ticks = 0;
   #ended = false;
@@ -181,6 +189,7 @@ export class Engine {
     while (!signal.aborted) {
       this.#woken = false;
       const tick = ++this.#ticks;
+      if (this.#idle || tick === 1) this.#busySinceMs = this.#parts.clock.nowMs();
       const result = await this.#guardedTick(signal);
       const { progress } = result;
       const more = result.more || this.#parts.looking.wanted;
@@ -195,10 +204,16 @@ export class Engine {
 
   /** Prepares what comes next for as long as nothing comes. */
   async #rest(signal: AbortSignal): Promise<void> {
+    const { clock, refill } = this.#parts;
+    const busyMs = clock.nowMs() - this.#busySinceMs;
+    const restMs = clock.nowMs() + Math.min(REST_MOST_MS, Math.max(REST_LEAST_MS, busyMs));
     while (this.#isInSync() && !this.#woken && !signal.aborted) {
       try {
-        if (await this.#parts.refill.run(signal)) return this.wake();
-        if (!(await this.#world.seal.rest(signal))) return;
+        if (await refill.run(signal)) return this.wake();
+        if (Math.min(...this.#dues()) <= clock.nowMs()) return;
+        const pauseMs = restMs - clock.nowMs();
+        if (pauseMs > 0) await this.#sleep(pauseMs, signal);
+        else if (!(await this.#world.seal.rest(signal))) return;
       } catch (error) {
         if (!(error instanceof WorldError)) throw error;
         // Nothing needs it: what fails here fails again where it matters.
@@ -221,12 +236,10 @@ export class Engine {
     for (const { resolve } of settled) resolve();
   }
 
-  /** Sleeps until woken or until something is due by itself. */
-  async #sleep(atMostMs: number | null, signal: AbortSignal): Promise<void> {
-    if (this.#woken || signal.aborted) return;
-    const { clock, looking, sender, pauses, guard, refill } = this.#parts;
-    const nowMs = clock.nowMs();
-    const dues = [
+  /** When something is due by itself (ms since 1970), for each that may be. */
+  #dues(): number[] {
+    const { looking, sender, pauses, guard, refill } = this.#parts;
+    return [
       looking.dueMs,
       this.#ticking.readingDueMs,
       sender.retryMs ?? Number.POSITIVE_INFINITY,
@@ -234,6 +247,13 @@ export class Engine {
       guard.dueMs,
       refill.dueMs,
     ];
+  }
+
+  /** Sleeps until woken or until something is due by itself. */
+  async #sleep(atMostMs: number | null, signal: AbortSignal): Promise<void> {
+    if (this.#woken || signal.aborted) return;
+    const nowMs = this.#parts.clock.nowMs();
+    const dues = this.#dues();
     // What is due already was tried in vain by whoever asks for a breath.
     const awaited =
       atMostMs === null ? dues : [...dues.filter((ms) => ms > nowMs), nowMs + atMostMs];

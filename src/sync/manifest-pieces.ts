@@ -27,7 +27,7 @@ export type PiecesWorld = {
   readonly primitives: Primitives;
   readonly digest: Digest;
   readonly keys: () => SealedKeys;
-  readonly trees: Pick<TreeStore, "transaction">;
+  readonly trees: Pick<TreeStore, "transaction" | "lazily">;
   readonly records: DeviceRecords;
   readonly sealedRecords: SealedRecords;
   readonly kept: KeptBytes;
@@ -201,7 +201,8 @@ export class ManifestPieces {
     const best = isSame && same.costs <= whole * MOST_OF_PIECE ? same : next;
     if (best === null || best.costs > whole * MOST_OF_NEW) return null;
     // The next edit's delta is to the same bases, as long as their bytes are here.
-    for (const { entry, bytes: base } of best.bases) kept.put(entry.raw, base, "edited");
+    const bases = best.bases.map(({ entry, bytes: base }) => ({ id: entry.raw, bytes: base }));
+    kept.put(bases, "edited");
     return sealAlone(primitives, this.#sealing, best.framed);
   }
 
@@ -259,7 +260,7 @@ export class ManifestPieces {
     for (const { bases: needed = [] } of lacking) {
       for (const { raw } of needed) {
         const bytes = opened.get(raw) ?? had.get(raw)?.bytes;
-        if (bytes !== undefined) kept.put(raw, bytes, "edited");
+        if (bytes !== undefined) kept.put([{ id: raw, bytes }], "edited");
       }
     }
     return (raw) => opened.get(raw) ?? had.get(raw)!.bytes;

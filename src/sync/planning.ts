@@ -1,9 +1,11 @@
+import type { NodeId } from "#core/ids.ts";
 import type { Clock } from "#core/world.ts";
 import { holdsText } from "./holds.ts";
 import type { MassGuard } from "./mass-guard.ts";
 import type { Fresh } from "./normalise.ts";
 import { plan, type Plan } from "./planner.ts";
 import type { DeviceRecords, TreeStore } from "./ports.ts";
+import { isEmpty, type NodeRow } from "./tree.ts";
 
 export type PlanningWorld = {
   readonly trees: TreeStore;
@@ -57,7 +59,7 @@ export class Planning {
       const date = clock.today();
       const withhold = guard.withhold;
       const { records, ...planned } = plan(trees, { nameKey, device, date, fresh, withhold });
-      for (const row of records) trees.put(row);
+      for (const row of this.#byFolder(records)) trees.put(row);
       guard.store();
       return { planned, changed };
     });
@@ -66,6 +68,19 @@ export class Planning {
     const source = this.#source(sequence);
     this.#last = done.changed ? null : { planned: done.planned, source };
     return done;
+  }
+
+  /** What stands in one folder lies together in the database: each of its pages is met once. */
+  #byFolder(records: readonly NodeRow[]): NodeRow[] {
+    const folders = new Map<NodeId | null, NodeRow[]>();
+    for (const row of records) {
+      const known = isEmpty(row) ? (this.#world.trees.get(row.id) ?? row) : row;
+      const folder = (known.local ?? known.remote ?? known.synced)?.parent ?? null;
+      const rows = folders.get(folder);
+      if (rows === undefined) folders.set(folder, [row]);
+      else rows.push(row);
+    }
+    return [...folders.values()].flat();
   }
 
   #source(sequence: number): Source {

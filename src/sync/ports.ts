@@ -207,6 +207,12 @@ export interface TreeStore {
   /** Grows with every row that may have become another one: as long as it is the same, none has. */
   readonly changes: number;
   transaction<T>(work: () => T): T;
+  /**
+   * The same, of what can be found out again: a machine that loses power before the next
+   * `transaction` may lose it, with all that came lazily after it and nothing else. A process that
+   * is killed loses none of it.
+   */
+  lazily<T>(work: () => T): T;
   get(id: NodeId): NodeRow | undefined;
   /** Stores a row; one that `isEmpty` is removed. */
   put(row: NodeRow): void;
@@ -276,7 +282,7 @@ export interface KeptBytes {
   /** What was kept for this chunk: not to be believed before it was hashed. Null: nothing. */
   get(raw: ChunkId): Uint8Array | null;
   /** What was `edited` makes room for itself; what is `at rest` is kept where there is room. */
-  put(raw: ChunkId, bytes: Uint8Array, heat: "edited" | "at rest"): void;
+  put(chunks: readonly ChunkFrame[], heat: "edited" | "at rest"): void;
   close(): void;
 }
 

@@ -27,8 +27,8 @@ const HOT_FORGET_MS = 10_000;
 /** When a file could not be read for so long because it goes on changing, people are told. */
 const RESTLESS_MS = 10_000;
 const RETRY_MS = 30_000;
-/** Files whose results are stored in one transaction. */
-const BATCH_FILES = 500;
+/** Files whose results are stored in one transaction: each lies in pages of its own. */
+const BATCH_FILES = 2_000;
 const CONCURRENT = 16;
 const CONCURRENT_LARGE = 2;
 
@@ -57,6 +57,10 @@ function isWithinTick({ mtimeNs }: Stamp, changedNs: bigint, atMs: number): bool
   const windowMs = isCoarse ? COARSE_MS : QUIET_MS;
   const changedMs = Number(changedNs / NS_PER_MS);
   return changedMs > atMs - windowMs && changedMs <= atMs + windowMs;
+}
+
+function inOrder(one: string, other: string): number {
+  return Number(one > other) - Number(one < other);
 }
 
 /** When the file last changed (ms since 1970); a time in the future tells nothing. */
@@ -149,6 +153,8 @@ export class Reading {
       } else if (this.#large.size < CONCURRENT_LARGE) this.#readLarge(job, signal);
       else this.#resting++;
     }
+    // What stands in one folder lies together, on the disk and in the database.
+    jobs.sort((one, other) => inOrder(one.local.parent, other.local.parent));
     for (let from = 0; from < jobs.length; from += BATCH_FILES) {
       await this.#readBatch(jobs.slice(from, from + BATCH_FILES), signal);
       signal?.throwIfAborted();

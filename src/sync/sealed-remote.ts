@@ -29,7 +29,7 @@ export type SealedRemoteWorld = {
   readonly work: ChunkWork;
   /** The server, which knows stored chunks only. */
   readonly remote: Remote;
-  readonly trees: Pick<TreeStore, "transaction">;
+  readonly trees: Pick<TreeStore, "transaction" | "lazily">;
   readonly records: SealedRecords;
   readonly settings: DeviceRecords;
   readonly sealer: ChunkSealer;
@@ -191,7 +191,9 @@ export class SealedRemote implements Remote {
     const changed = chunks.find(({ id }, at) => sealed[at]?.entry.raw !== id);
     if (changed !== undefined) throw new ChunkChanged(changed.id);
     await this.putSealed(sealed, signal);
-    trees.transaction(() => {
+    // The commit that names them makes them durable. Sealing them again gives the same bytes, which
+    // the server has, or another delta.
+    trees.lazily(() => {
       for (const { entry } of sealed) records.putSealed(entry);
       for (const { id, signature } of signatures) records.putSignature(id, signature);
     });

@@ -153,7 +153,7 @@ export class SealedSeal implements Seal {
   #keepInline(small: Map<ChunkId, Uint8Array>): void {
     const { sealedRecords, trees } = this.#world;
     if (small.size === 0) return;
-    trees.transaction(() => {
+    trees.lazily(() => {
       for (const [raw, bytes] of small) sealedRecords.putInline(raw, bytes);
     });
     small.clear();

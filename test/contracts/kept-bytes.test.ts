@@ -26,9 +26,9 @@ function contract(side: string, open: (limitBytes: number) => Opened): void {
       using opened = open(3_000);
       const { kept } = opened;
       assert.equal(kept.get(A), null);
-      kept.put(A, bytesOf(1), "at rest");
-      kept.put(A, bytesOf(1), "edited");
-      kept.put(B, bytesOf(2), "edited");
+      kept.put([{ id: A, bytes: bytesOf(1) }], "at rest");
+      kept.put([{ id: A, bytes: bytesOf(1) }], "edited");
+      kept.put([{ id: B, bytes: bytesOf(2) }], "edited");
       assert.deepEqual(kept.get(A), bytesOf(1));
       assert.deepEqual(kept.get(B), bytesOf(2));
       assert.equal(kept.get(C), null);
@@ -37,14 +37,14 @@ function contract(side: string, open: (limitBytes: number) => Opened): void {
     test("SL17: what was edited drives out the oldest, what rests drives out nothing", () => {
       using opened = open(2_500);
       const { kept } = opened;
-      kept.put(A, bytesOf(1), "edited");
-      kept.put(B, bytesOf(2), "at rest");
-      kept.put(C, bytesOf(3), "at rest");
+      kept.put([{ id: A, bytes: bytesOf(1) }], "edited");
+      kept.put([{ id: B, bytes: bytesOf(2) }], "at rest");
+      kept.put([{ id: C, bytes: bytesOf(3) }], "at rest");
       assert.equal(kept.get(C), null);
-      kept.put(D, bytesOf(4), "edited");
+      kept.put([{ id: D, bytes: bytesOf(4) }], "edited");
       assert.deepEqual([kept.get(A), kept.get(B)], [null, bytesOf(2)]);
       assert.deepEqual(kept.get(D), bytesOf(4));
-      kept.put(C, bytesOf(3, 2_400), "edited");
+      kept.put([{ id: C, bytes: bytesOf(3, 2_400) }], "edited");
       assert.deepEqual([kept.get(B), kept.get(D)], [null, null]);
       assert.deepEqual(kept.get(C), bytesOf(3, 2_400));
     });
@@ -52,14 +52,14 @@ function contract(side: string, open: (limitBytes: number) => Opened): void {
     test("SL17: what is larger than all room is not kept, and takes no room", () => {
       using opened = open(1_500);
       const { kept } = opened;
-      kept.put(A, bytesOf(1), "edited");
-      kept.put(B, bytesOf(2, 1_501), "edited");
+      kept.put([{ id: A, bytes: bytesOf(1) }], "edited");
+      kept.put([{ id: B, bytes: bytesOf(2, 1_501) }], "edited");
       assert.deepEqual([kept.get(A), kept.get(B)], [bytesOf(1), null]);
     });
 
     test("SL17: where nothing may be kept, nothing is", () => {
       using opened = open(0);
-      opened.kept.put(A, bytesOf(1), "edited");
+      opened.kept.put([{ id: A, bytes: bytesOf(1) }], "edited");
       assert.equal(opened.kept.get(A), null);
     });
   });
@@ -92,8 +92,8 @@ suite("the file of kept bytes", () => {
   test("SL17: it is there after a restart, for its user alone, and shrinks to a smaller limit", () => {
     using folder = inFolder();
     const first = new FileKeptBytes(folder.path, 5_000);
-    first.put(A, bytesOf(1), "at rest");
-    first.put(B, bytesOf(2), "at rest");
+    first.put([{ id: A, bytes: bytesOf(1) }], "at rest");
+    first.put([{ id: B, bytes: bytesOf(2) }], "at rest");
     first.close();
     assert.equal(first.get(A), null, "closed");
     assert.equal(statSync(folder.path).mode & 0o777, 0o600);
@@ -108,11 +108,11 @@ suite("the file of kept bytes", () => {
     using folder = inFolder();
     writeFileSync(folder.path, randomSample(1, 20_000));
     const first = new FileKeptBytes(folder.path, 5_000);
-    first.put(A, bytesOf(1), "edited");
+    first.put([{ id: A, bytes: bytesOf(1) }], "edited");
     assert.equal(first.get(A), null);
     first.close();
     const again = new FileKeptBytes(folder.path, 5_000);
-    again.put(A, bytesOf(1), "edited");
+    again.put([{ id: A, bytes: bytesOf(1) }], "edited");
     assert.deepEqual(again.get(A), bytesOf(1));
     again.close();
     // A page in its middle: what reads it gets something else, or the file goes.

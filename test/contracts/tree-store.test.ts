@@ -7,7 +7,9 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { WorldError } from "#core/errors.ts";
 import { chunkId, ROOT_NODE } from "#core/ids.ts";
+import { foldName } from "#core/names.ts";
 import { openDeviceStore } from "#platform/device-store.ts";
+import { MemoryStore } from "../../src/sim/memory-store.ts";
 import { sealedRecordsContract } from "./sealed-records.ts";
 import { agreedRow, treeStoreContract } from "./tree-store.ts";
 
@@ -96,6 +98,7 @@ test("DB6: a killed process leaves what it committed and nothing else", async ()
     import { openDeviceStore } from "#platform/device-store.ts";
     const store = openDeviceStore(${JSON.stringify(place.path)}, { folding: true });
     store.records.setSetting("committed", "yes");
+    store.trees.lazily(() => store.records.setSetting("lazily", "yes"));
     store.trees.transaction(() => {
       store.records.setSetting("halfway", "yes");
       process.kill(process.pid, "SIGKILL");
@@ -104,8 +107,26 @@ test("DB6: a killed process leaves what it committed and nothing else", async ()
   assert.equal(signal, "SIGKILL");
   const store = openDeviceStore(place.path, { folding: true });
   assert.equal(store.records.setting("committed"), "yes");
+  assert.equal(store.records.setting("lazily"), "yes");
   assert.equal(store.records.setting("halfway"), undefined);
   store.close();
+});
+
+test("DB6: with power goes what was done lazily since the last transaction, the newest first", () => {
+  const store = new MemoryStore(foldName, null);
+  const settings = (): string[] => ["a", "b", "c", "d"].filter((name) => store.setting(name));
+  const set = (name: string) => () => store.setSetting(name, "yes");
+  store.lazily(set("a"));
+  store.transaction(set("b"));
+  store.losePower((most) => most);
+  assert.deepEqual(settings(), ["a", "b"]);
+  store.lazily(set("c"));
+  store.transaction(() => undefined);
+  store.lazily(set("d"));
+  store.losePower((most) => most - 1);
+  assert.deepEqual(settings(), ["a", "b", "c"]);
+  store.losePower((most) => most);
+  assert.deepEqual(settings(), ["a", "b"]);
 });
 
 test("DB3: names are compared anew when the space turns out to fold otherwise", async () => {

@@ -320,6 +320,32 @@ function transactionContract(name: string, open: OpenTreeStore): void {
     );
   });
 
+  test(`DB4: ${name}: what is done lazily is all or nothing, and part of what it is in`, async () => {
+    await using store = await open({ folding: true });
+    const { trees } = store;
+    assert.throws(() =>
+      trees.lazily(() => {
+        put(store, 1);
+        fail();
+      }),
+    );
+    assert.throws(() =>
+      trees.transaction(() => {
+        trees.lazily(() => put(store, 2));
+        fail();
+      }),
+    );
+    const result = trees.lazily(() => {
+      trees.transaction(() => put(store, 3));
+      return "result";
+    });
+    assert.equal(result, "result");
+    assert.deepEqual(
+      [1, 2, 3].map((number) => trees.get(id(number)) !== undefined),
+      [false, false, true],
+    );
+  });
+
   test(`DB4: ${name}: work that would go on after its transaction is a mistake`, async () => {
     await using store = await open({ folding: true });
     assert.throws(
