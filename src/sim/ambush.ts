@@ -7,6 +7,8 @@ export type Ambushes = {
   /** Share of the engine's steps at which a person acts on the very thing. */
   readonly share: number;
   readonly ways: readonly Surprise[];
+  /** Share of the engine's looks at single paths that count as its steps do. */
+  readonly looks?: number;
 };
 
 /** Of one person in a story. */
@@ -44,6 +46,12 @@ export class Ambush {
   /** The engine reads what stands at a path, as it does more often than anything else. */
   nearRead(path: string): void {
     if (this.#options !== null && this.#ambushed.draw.chance(READ_SHARE)) this.near(path);
+  }
+
+  /** The engine looks at a path once more, as before it acts on it. */
+  nearLook(path: string): void {
+    const looks = this.#options?.looks ?? 0;
+    if (looks > 0 && this.#ambushed.draw.chance(looks)) this.near(path);
   }
 
   /** The engine acts on a path that people see. */

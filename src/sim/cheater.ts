@@ -1,5 +1,6 @@
 import { toHex } from "#core/bytes.ts";
 import type { ChunkId, DeviceId } from "#core/ids.ts";
+import { TAG_BYTES } from "#crypto/primitives.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
@@ -32,6 +33,15 @@ const WAYS = [
 ] as const;
 
 export type CheatWay = keyof typeof LIES | (typeof WAYS)[number];
+/** Lies about the bytes of chunks. */
+export const CHUNK_LIES = [
+  "other-chunk",
+  "chunk-order",
+  "flip-chunk",
+  "flip-chunk",
+  "cut-chunk",
+  "chunk-twice",
+] as const;
 export const CHEAT_WAYS: readonly CheatWay[] = [
   // The keys of a literal, which has no others.
   ...(Object.keys(LIES) as (keyof typeof LIES)[]),
@@ -62,7 +72,10 @@ export type Cheat = {
 };
 
 /** Of calls about chunks so many are answered with a lie. */
-const CHUNK_LIES = 0.6;
+const CHUNK_LIE_SHARE = 0.6;
+
+/** Of a chunk of a story, before its tag. */
+const CONTENT_BYTES = 32;
 
 const AT = /^at:(\d+)$/;
 
@@ -78,9 +91,9 @@ function isForbidden(
   if (answer.outcome !== "refused") return false;
   if (answer.code !== "epoch-old") return true;
   const first = shown.find((entry) => (entry.keyEpoch ?? 0) >= keyEpoch);
+  const since = first === undefined ? shown.length : first.sequence - 1;
   const latest = shown.at(-1)?.keyEpoch ?? 0;
-  const since = first === undefined ? 0 : first.sequence - 1;
-  return latest > keyEpoch || (latest === keyEpoch && base.sequence < since);
+  return latest > keyEpoch || base.sequence < since;
 }
 
 /** A device that is lied to, and its way to the server's honest part. */
@@ -162,7 +175,7 @@ export class Cheater {
   }
 
   #lies(): boolean {
-    if (!this.#began || !this.#draw.chance(CHUNK_LIES)) return false;
+    if (!this.#began || !this.#draw.chance(CHUNK_LIE_SHARE)) return false;
     this.told = true;
     return true;
   }
@@ -321,8 +334,12 @@ export class Cheater {
     if (first === undefined || last === undefined) return frames;
     const { way } = this.#cheat;
     const many = ["chunk-order", "other-chunk"].includes(way);
-    const ours = ["chunk-order", "other-chunk", "flip-chunk", "cut-chunk", "chunk-twice"];
-    if (!ours.includes(way) || (many && frames.length < 2) || !this.#lies()) return frames;
+    if (
+      !(CHUNK_LIES as readonly string[]).includes(way) ||
+      (many && frames.length < 2) ||
+      !this.#lies()
+    )
+      return frames;
     switch (way) {
       case "chunk-order":
         return frames.toReversed();
@@ -336,10 +353,16 @@ export class Cheater {
       }
       default: {
         const bytes = first.bytes.slice();
-        const at = this.#draw.below(bytes.length);
+        const at = this.#placeToFlip(bytes.length);
         bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#draw.below(8));
         return frames.with(0, { id: first.id, bytes });
       }
     }
+  }
+
+  /** Anywhere, or where a small chunk has its contents, which nothing but its seal can vouch for. */
+  #placeToFlip(lengthBytes: number): number {
+    if (this.#draw.chance(0.5)) return this.#draw.below(lengthBytes);
+    return Math.max(0, lengthBytes - TAG_BYTES - 1 - this.#draw.below(CONTENT_BYTES));
   }
 }

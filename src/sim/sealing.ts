@@ -1,6 +1,6 @@
 import { cutSizes } from "#chunking/cut.ts";
 import type { Domain } from "#crypto/chunk.ts";
-import { CHEAT_WAYS, type Cheat } from "./cheater.ts";
+import { CHEAT_WAYS, CHUNK_LIES, type Cheat } from "./cheater.ts";
 import type { Draw } from "./chance.ts";
 
 /** When new keys begin, and how long after that the server asks for them. */
@@ -38,6 +38,7 @@ const EPOCHS_SHARE = 0.4;
 const SHUT_OUT_SHARE = 0.15;
 const CHEAT_SHARE = 0.4;
 const LAND_ALL_SHARE = 0.25;
+const CHUNK_LIES_SHARE = 0.1;
 
 export function drawSealing(
   draw: Draw,
@@ -63,10 +64,16 @@ export function drawSealing(
 
 function drawCheat(draw: Draw, devices: number): Cheat {
   return {
-    // What only judging finds takes a race, which not every story has.
-    way: draw.chance(LAND_ALL_SHARE) ? "land-all" : draw.pick(CHEAT_WAYS),
+    way: drawCheatWay(draw),
     device: draw.below(devices),
     waitMs: draw.below(draw.pick([200, 2_000, 20_000])),
     rechained: draw.chance(0.7),
   };
+}
+
+function drawCheatWay(draw: Draw): Cheat["way"] {
+  // What only judging finds takes a race, which not every story has.
+  if (draw.chance(LAND_ALL_SHARE)) return "land-all";
+  // Of what is turned in a chunk little is turned in its contents.
+  return draw.pick(draw.chance(CHUNK_LIES_SHARE) ? CHUNK_LIES : CHEAT_WAYS);
 }
