@@ -1,6 +1,5 @@
 import { toHex } from "#core/bytes.ts";
 import type { ChunkId, DeviceId } from "#core/ids.ts";
-import { TAG_BYTES } from "#crypto/primitives.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
@@ -74,8 +73,9 @@ export type Cheat = {
 /** Of calls about chunks so many are answered with a lie. */
 const CHUNK_LIE_SHARE = 0.6;
 
-/** Of a chunk of a story, before its tag. */
-const CONTENT_BYTES = 32;
+/** Where in a stored chunk its frame begins, and how far into that what people wrote may reach. */
+const FRAME_AT = 40;
+const CONTENT_BYTES = 40;
 
 const AT = /^at:(\d+)$/;
 
@@ -360,9 +360,9 @@ export class Cheater {
     }
   }
 
-  /** Anywhere, or where a small chunk has its contents, which nothing but its seal can vouch for. */
+  /** Anywhere, or where a chunk has what people wrote: most of a small one is padding. */
   #placeToFlip(lengthBytes: number): number {
     if (this.#draw.chance(0.5)) return this.#draw.below(lengthBytes);
-    return Math.max(0, lengthBytes - TAG_BYTES - 1 - this.#draw.below(CONTENT_BYTES));
+    return Math.min(lengthBytes - 1, FRAME_AT + this.#draw.below(CONTENT_BYTES));
   }
 }

@@ -432,9 +432,21 @@ function meetingsAt(fate: Fate, { deeds, fates, devices }: Swarm, draw: Draw): S
 
 /** What happens right before the engine looks once more: the one thing that this look is for. */
 function withLooks(swarm: Swarm, draw: Draw): Swarm {
-  const { ambush } = swarm;
-  if (ambush === null || !draw.chance(0.5)) return swarm;
-  return { ...swarm, ambush: { ...ambush, looks: draw.pick([0.1, 0.3]) } };
+  const { ambush, sequential } = swarm;
+  if (ambush !== null && draw.chance(0.5)) {
+    return { ...swarm, ambush: { ...ambush, looks: draw.pick([0.03, 0.1]) } };
+  }
+  if (sequential || !draw.chance(0.02)) return swarm;
+  // An edit whose time is put back, of what somebody else moves.
+  const sly = {
+    share: 0,
+    ways: ["overwrite-same-size"],
+    looks: draw.pick([0.3, 1]),
+    most: draw.between(1, 2),
+  } as const;
+  const ways: Swarm["ways"] = { ...swarm.ways, create: 3, "rename-file": 6, move: 4 };
+  const deeds = swarm.deeds.map((deed) => ({ ...deed, waitMs: draw.below(PAIR_MS) }));
+  return { ...swarm, ambush: sly, ways, deeds };
 }
 
 /** Some spaces are sealed; where their server goes back it is announced. */

@@ -88,7 +88,7 @@ export class World {
     const later = (delayMs: number, label: string, act: () => void): void =>
       this.#later(delayMs, label, act);
     this.#fates = new Fates({ ...world, devices: this.#devices, draw: this.#draw, later });
-    this.#collector = CollectorAtWork.of(world);
+    this.#collector = CollectorAtWork.of({ ...world, devices: this.#devices });
     this.#rest = new Rest({
       ...world,
       collector: this.#collector,
