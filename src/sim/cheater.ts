@@ -77,6 +77,9 @@ const CHUNK_LIE_SHARE = 0.6;
 const FRAME_AT = 40;
 const CONTENT_BYTES = 40;
 
+/** A commit that is too early is kept for so many calls until others have landed. */
+const MOST_WAITS = 30;
+
 const AT = /^at:(\d+)$/;
 
 /**
@@ -88,7 +91,8 @@ function isForbidden(
   { keyEpoch = 0, base }: Commit,
   shown: readonly Entry[],
 ): boolean {
-  if (answer.outcome !== "refused") return false;
+  // Which chunks a server knows no journal says.
+  if (answer.outcome !== "refused" || answer.code === "chunks-differ") return false;
   if (answer.code !== "epoch-old") return true;
   const first = shown.find((entry) => (entry.keyEpoch ?? 0) >= keyEpoch);
   const since = first === undefined ? shown.length : first.sequence - 1;
@@ -108,6 +112,8 @@ type Accomplice = {
   readonly entries: () => Promise<readonly Entry[]>;
   /** The last entry that a device has on record. */
   readonly known: (device: DeviceId) => number;
+  /** The account has new keys that the space is not closed with yet. */
+  readonly isRenewing: () => Promise<boolean>;
   /** Wakes who waits for the journal to grow. */
   readonly announce: (sequence: number) => void;
 };
@@ -124,6 +130,8 @@ export class Cheater {
   /** Behind the last entry that the server itself told. */
   #cursor: string = CURSOR_START;
   #held: Entry | null = null;
+  /** Who was told that there are new keys before it was true. */
+  #renewed: DeviceId | null = null;
   #began = false;
   /** A lie was told. */
   told = false;
@@ -277,7 +285,11 @@ export class Cheater {
     }
     if (way === "fork" || way === "one-way" || (way === "forget" && !this.told) || goesOn)
       return this.#swallow(side, commit, signal);
+    if (this.liesToAll && (await this.#isToRenew(side.victim))) {
+      return { outcome: "refused", code: "epoch-old", detail: "These keys are old." };
+    }
     const answer = await honest.commit(commit, signal);
+    if (this.liesToAll && !this.told) await this.#waitForOthers(side, commit, answer, signal);
     if (way === "land-all" && (this.told || isForbidden(answer, commit, this.#shown)))
       return this.#landForAll(side, commit);
     if (answer.outcome !== "committed" || this.told) return answer;
@@ -288,6 +300,30 @@ export class Cheater {
     if (way !== "other-sequence") return answer;
     this.told = true;
     return { ...answer, sequence: answer.sequence + this.#draw.pick([-1, 1]) };
+  }
+
+  /** One device is to close its commits with new keys before the others do. */
+  async #isToRenew(victim: DeviceId): Promise<boolean> {
+    if (this.told || this.#renewed !== null || !(await this.#accomplice.isRenewing())) return false;
+    this.#renewed = victim;
+    return true;
+  }
+
+  /** What is closed with keys that are too new is kept until it was planned on too old a head. */
+  async #waitForOthers(
+    { honest, victim }: Side,
+    { keyEpoch = 0, base }: Commit,
+    answer: CommitAnswer,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (answer.outcome !== "refused" || answer.code !== "epoch-old") return;
+    if (victim !== this.#renewed) return;
+    for (let waits = 0; waits < MOST_WAITS; waits++) {
+      for (const entry of await this.#accomplice.entries()) this.#takeNew(entry, victim);
+      const isEarly = (this.#shown.at(-1)?.keyEpoch ?? 0) < keyEpoch;
+      if (!isEarly || this.#shown.length > base.sequence) return;
+      await honest.missing([], signal);
+    }
   }
 
   /** Answers a commit of which nobody else will ever hear, or that nobody judges. */

@@ -47,7 +47,9 @@ export function drawSealing(
   if (!draw.chance(SHARE)) return null;
   const domain = draw.chance(PRIVATE_SHARE) ? "private" : "shared";
   const primitives = draw.chance(REAL_SHARE) ? "real" : "quick";
-  const count = !sequential && draw.chance(EPOCHS_SHARE) ? draw.between(1, 4) : 0;
+  const cheat = !sequential && draw.chance(CHEAT_SHARE) ? drawCheat(draw, devices) : null;
+  const isRenewed = !sequential && draw.chance(cheat?.way === "land-all" ? 0.7 : EPOCHS_SHARE);
+  const count = isRenewed ? draw.between(1, 4) : 0;
   return {
     domain,
     primitives,
@@ -58,7 +60,7 @@ export function drawSealing(
       // Of two devices one stays at least.
       without: draw.chance(SHUT_OUT_SHARE) ? devices - 1 : null,
     })),
-    cheat: !sequential && draw.chance(CHEAT_SHARE) ? drawCheat(draw, devices) : null,
+    cheat,
   };
 }
 
