@@ -1,5 +1,5 @@
 import { toHex } from "#core/bytes.ts";
-import type { ChunkId, DeviceId } from "#core/ids.ts";
+import type { ChunkId, CommitId, DeviceId } from "#core/ids.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
@@ -100,6 +100,13 @@ function isForbidden(
   return latest > keyEpoch || base.sequence < since;
 }
 
+/** Of these refusals others may take away the reason while the answer is on its way. */
+const MAY_END = new Set(["name-taken", "parent-gone", "not-empty", "cycle"]);
+
+function codeOf(answer: CommitAnswer): string {
+  return answer.outcome === "refused" ? answer.code : answer.outcome;
+}
+
 /** A device that is lied to, and its way to the server's honest part. */
 type Side = { readonly honest: Remote; readonly victim: DeviceId };
 
@@ -130,6 +137,8 @@ export class Cheater {
   /** Behind the last entry that the server itself told. */
   #cursor: string = CURSOR_START;
   #held: Entry | null = null;
+  /** How long the journal was when a commit was sent first. */
+  readonly #asked = new Map<CommitId, number>();
   /** Who was told that there are new keys before it was true. */
   #renewed: DeviceId | null = null;
   #began = false;
@@ -285,13 +294,8 @@ export class Cheater {
     }
     if (way === "fork" || way === "one-way" || (way === "forget" && !this.told) || goesOn)
       return this.#swallow(side, commit, signal);
-    if (this.liesToAll && (await this.#isToRenew(side.victim))) {
-      return { outcome: "refused", code: "epoch-old", detail: "These keys are old." };
-    }
+    if (this.liesToAll) return this.#judgeForAll(side, commit, signal);
     const answer = await honest.commit(commit, signal);
-    if (this.liesToAll && !this.told) await this.#waitForOthers(side, commit, answer, signal);
-    if (way === "land-all" && (this.told || isForbidden(answer, commit, this.#shown)))
-      return this.#landForAll(side, commit);
     if (answer.outcome !== "committed" || this.told) return answer;
     if (way === "other-chain") {
       this.told = true;
@@ -300,6 +304,22 @@ export class Cheater {
     if (way !== "other-sequence") return answer;
     this.told = true;
     return { ...answer, sequence: answer.sequence + this.#draw.pick([-1, 1]) };
+  }
+
+  /** As the server has it, until somebody plans what its rules forbid: that lands. */
+  async #judgeForAll(side: Side, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    if (await this.#isToRenew(side.victim)) {
+      return { outcome: "refused", code: "epoch-old", detail: "These keys are old." };
+    }
+    const { entries } = this.#accomplice;
+    const { commitId } = commit;
+    const asked = this.#asked.get(commitId) ?? (await entries()).length;
+    this.#asked.set(commitId, asked);
+    const answer = await side.honest.commit(commit, signal);
+    if (!this.told) await this.#waitForOthers(side, commit, answer, signal);
+    const isPast = MAY_END.has(codeOf(answer)) && (await entries()).length !== asked;
+    const isDue = isForbidden(answer, commit, this.#shown) && !isPast;
+    return this.told || isDue ? this.#landForAll(side, commit) : answer;
   }
 
   /** One device is to close its commits with new keys before the others do. */

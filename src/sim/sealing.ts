@@ -49,18 +49,20 @@ export function drawSealing(
   const primitives = draw.chance(REAL_SHARE) ? "real" : "quick";
   const cheat = !sequential && draw.chance(CHEAT_SHARE) ? drawCheat(draw, devices) : null;
   const isRenewed = !sequential && draw.chance(cheat?.way === "land-all" ? 0.7 : EPOCHS_SHARE);
+  // Some have old keys and some have new ones, for as long as it takes to tell lies.
+  const isEarly = cheat?.way === "land-all" && draw.chance(0.7);
   const count = isRenewed ? draw.between(1, 4) : 0;
   return {
     domain,
     primitives,
     away: draw.chance(0.5) ? 0 : draw.fraction() * 0.5,
     epochs: Array.from({ length: count }, () => ({
-      waitMs: draw.below(draw.pick([50, 500, 8_000])),
-      lateMs: draw.below(draw.pick([1, 400, 4_000])),
+      waitMs: draw.below(draw.pick([50, 500, isEarly ? 2_000 : 8_000])),
+      lateMs: draw.below(isEarly ? 8_000 : draw.pick([1, 400, 4_000])),
       // Of two devices one stays at least.
       without: draw.chance(SHUT_OUT_SHARE) ? devices - 1 : null,
     })),
-    cheat,
+    cheat: cheat !== null && isEarly ? { ...cheat, waitMs: draw.below(1_000) } : cheat,
   };
 }
 

@@ -465,7 +465,11 @@ function withSealing(swarm: Swarm, draw: Draw): Swarm {
   if (sealed.cheat === null) return { ...swarm, fates, sealed, holding };
   // A device that forgets cannot know better; and nobody is asked anything.
   const lasting = fates.filter(({ fate }) => fate !== "roll-back" && fate !== "power-cut");
-  return { ...swarm, fates: lasting, sealed, holding: null };
+  const lied = { ...swarm, fates: lasting, sealed, holding: null };
+  if (sealed.cheat.way !== "land-all" || sealed.epochs.length === 0) return lied;
+  // People go on at each device while some have old keys and some have new ones.
+  const deeds = swarm.deeds.map((deed) => ({ ...deed, waitMs: draw.below(1_200) }));
+  return { ...lied, deeds, ways: { ...swarm.ways, append: 6, create: 4 } };
 }
 
 /** Some servers forget soon, and free what nobody needs while people go on. */
