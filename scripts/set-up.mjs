@@ -14,6 +14,7 @@ import { buildVgear, vgearBuilt, vgearSource } from "./vgear-build.mjs";
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 const oldestNodeMajor = 26;
+const nodeFile = process.platform === "win32" ? "node.exe" : "node";
 const packageLock = path.join(root, "package-lock.json");
 const installedLock = path.join(root, "node_modules", ".package-lock.json");
 /**
@@ -67,12 +68,7 @@ async function install() {
     await npmCi();
   }
   const node = findNode();
-  if (node === undefined) {
-    throw new Error(
-      `no Node ${oldestNodeMajor} runs on this machine (${process.platform}-${process.arch}); ` +
-        `install Node ${oldestNodeMajor} so that "node" on the PATH is it, then run this again`,
-    );
-  }
+  if (node === undefined) throw new Error(whyNoNode());
   compile();
   const draft = `${stamp}.${process.pid}`;
   fs.writeFileSync(draft, `${node}\n${hashOfSources()}\n`);
@@ -133,20 +129,43 @@ function pathWithoutOurs() {
   return parts.filter((part) => !part.startsWith(ours)).join(path.delimiter);
 }
 
+/** The Node that comes with the packages, relative to the root. */
+function fetchedNode() {
+  const platform = process.platform === "win32" ? "win" : process.platform;
+  return path.join("node_modules", `node-${platform}-${process.arch}`, "bin", nodeFile);
+}
+
 /**
  * The first that really runs: a Node for another C library is there but cannot.
  * @returns {string | undefined}
  */
 function findNode() {
-  const platform = process.platform === "win32" ? "win" : process.platform;
-  const file = process.platform === "win32" ? "node.exe" : "node";
-  const ours = path.join("node_modules", `node-${platform}-${process.arch}`, "bin", file);
+  const ours = fetchedNode();
   if (nodeMajor(path.join(root, ours)) >= oldestNodeMajor) return ours;
   for (const folder of pathWithoutOurs().split(path.delimiter)) {
-    const found = path.join(folder, file);
+    const found = path.join(folder, nodeFile);
     if (path.isAbsolute(found) && nodeMajor(found) >= oldestNodeMajor) return found;
   }
   return undefined;
+}
+
+/** Bare systems lack libatomic, which Node 26 is linked to; its loader names it and no remedy. */
+function whyNoNode() {
+  const fetched = path.join(root, fetchedNode());
+  const said = fs.existsSync(fetched)
+    ? spawnSync(fetched, ["--version"], { encoding: "utf8" }).stderr?.trim()
+    : undefined;
+  if (said?.includes("libatomic")) {
+    return (
+      `the Node that was fetched does not start (${said}); install libatomic ` +
+      `(Debian, Ubuntu: apt-get install libatomic1), then run this again`
+    );
+  }
+  return (
+    `no Node ${oldestNodeMajor} runs on this machine (${process.platform}-${process.arch}` +
+    `${said ? `: ${said}` : ""}); install Node ${oldestNodeMajor} so that "node" on the PATH is ` +
+    `it, then run this again`
+  );
 }
 
 /** @param {string} node */

@@ -8,7 +8,7 @@ import { settled, treeOf } from "./trees.ts";
 import { type Device, type Server, until, World } from "./world.ts";
 
 /** How long people go on while everything is collected: seconds; ten minutes by hand. */
-const SECONDS = Number(process.env["LOCKSTEP_COLLECT_SECONDS"] ?? "10");
+const SECONDS = Number(process.env["LOCKSTEP_COLLECT_SECONDS"] ?? "6");
 
 /** What is not current is forgotten at once, and goes two seconds later. */
 const HASTY = ["--keep-all", "1s", "--keep-daily", "0s", "--collect-grace", "2s"];

@@ -10,7 +10,7 @@ import { settled, untilStatus, type Status } from "../e2e/trees.ts";
 import { assertSentence, World } from "../e2e/world.ts";
 
 /** How long servers are killed; LOCKSTEP_TEST_SERVERS_S makes it longer. */
-const KILLING_MS = Number(process.env["LOCKSTEP_TEST_SERVERS_S"] ?? 8) * 1_000;
+const KILLING_MS = Number(process.env["LOCKSTEP_TEST_SERVERS_S"] ?? 5) * 1_000;
 
 /** How long a database or a bucket is away; LOCKSTEP_TEST_AWAY_S makes it longer. */
 const AWAY_MS = Number(process.env["LOCKSTEP_TEST_AWAY_S"] ?? 3) * 1_000;
