@@ -35,6 +35,8 @@ const KILLED_IN = 0.1;
 const CALLS = ["forget", "condemn", "sweep", "removeUnheld", "move", "doom", "drop"];
 /** Where nothing was stored since the last run, the next one is for what time alone makes due. */
 const LONGEST_PAUSE_MS = 1_000;
+/** Share of runs after which somebody looks whether all that is kept can be read. */
+const LOOKED_AFTER = 0.3;
 /** Of removals of chunks that nobody holds: somebody saves those bytes again meanwhile. */
 const SAVED_AGAIN = 0.3;
 const LONGEST_STALL_MS = 3_000;
@@ -46,7 +48,7 @@ const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 export function drawCollecting(draw: Draw): Collecting {
   return {
     everyMs: draw.pick([10, 50, 300]),
-    keptMs: draw.pick([0, 0, 0, 500]),
+    keptMs: draw.pick([0, 0, 500, 2_000]),
     graceMs: draw.pick([0, 0, 300]),
     aheadMs: draw.chance(0.3) ? LEASE_MS : 0,
     smallPacks: draw.pick([2, 4, 16]),
@@ -227,8 +229,21 @@ export class CollectorAtWork {
       if (spaces.some(({ ended }) => ended > 0)) this.#happened.add("collector: swept");
       if (removed > 0) this.#happened.add("collector: removed a pack");
       if (merged > 0) this.#happened.add("collector: merged");
+      if (this.#moments.chance(LOOKED_AFTER)) await this.#expectKept();
     }
     this.#wait();
+  }
+
+  /** What is not forgotten is held, at every moment. */
+  async #expectKept(): Promise<void> {
+    const { collection, space } = this.#server;
+    const contents = await collection.links.contents(space, 1_000_000);
+    const links = await collection.links.links(space, 1_000_000);
+    const held = new Set(links.map(({ chunk }) => chunk));
+    for (const { node, sequence, forgotten, chunks } of contents) {
+      if (forgotten || chunks.every((chunk) => held.has(chunk))) continue;
+      this.#wrong.push(`version ${sequence} of node ${node} is kept, and its chunks are not`);
+    }
   }
 
   #collector(collection: Collection, rules: CollectorRules): Collector {
