@@ -28,7 +28,7 @@ const LEASE_MS = 72 * 60 * 60 * 1_000;
 const HOUR_MS = 60 * 60 * 1_000;
 /** Later than any upload that is under way in a story ends. */
 const STRAY_MS = 24 * HOUR_MS;
-/** Share of runs that end somewhere, in one of so many calls, and of those that end in one of these. */
+/** Share of runs that end in one of so many calls, and of those that end in one of these. */
 const KILLED = 0.1;
 const MOST_CALLS = 25;
 const KILLED_IN = 0.1;
