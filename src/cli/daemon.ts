@@ -11,6 +11,7 @@ import { systemDigest } from "#platform/digest.ts";
 import { openDisk } from "#platform/disk.ts";
 import { openFileReader } from "#platform/file-reader.ts";
 import { FileKeptBytes, keptLimit } from "#platform/kept-bytes.ts";
+import { nodeIds } from "#platform/node-ids.ts";
 import { systemPrimitives } from "#platform/primitives.ts";
 import { HttpRemote } from "#platform/remote-http.ts";
 import { Threads } from "#platform/threads.ts";
@@ -100,7 +101,8 @@ export function openFolder(
           disk,
           remote,
         });
-  const world = { ...shared, ...store, disk, reader, watcher, ...doors, log };
+  const fresh = nodeIds(systemChance);
+  const world = { ...shared, ...store, disk, reader, watcher, ...doors, fresh, log };
   const told = tell === undefined ? world : { ...world, tell };
   return {
     engine: new Engine(told, { ...link, holdLimits, boot: presentBoot(systemClock.nowMs()) }),

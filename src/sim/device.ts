@@ -1,6 +1,7 @@
 import { cutKeyFrom, type cutSizes } from "#chunking/cut.ts";
 import { WorldError } from "#core/errors.ts";
-import { deviceId, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
+import { toHex } from "#core/bytes.ts";
+import { deviceId, nodeId, type CommitId, type DeviceId, type NodeId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import type { Log } from "#core/world.ts";
 import type { Commit } from "#protocol/commit.ts";
@@ -229,6 +230,8 @@ export class Device {
         ...this.#doors(actor, draw, doors, await server.enrol(this.id, this.name)),
         clock: virtualClock(scheduler, actor, time),
         chance: draw,
+        // In any order: an engine must not count on one.
+        fresh: () => nodeId(toHex(draw.bytes(16))),
         digest: nodeDigest,
         log: this.#log(),
       },

@@ -1,5 +1,4 @@
-import { toHex } from "#core/bytes.ts";
-import { nodeId, type DeviceId, type NodeId, type SpaceId } from "#core/ids.ts";
+import type { DeviceId, NodeId, SpaceId } from "#core/ids.ts";
 import { foldName, plainNameKey } from "#core/names.ts";
 import type { Chance, Clock, Digest, Log } from "#core/world.ts";
 import { Downloader } from "./download.ts";
@@ -11,6 +10,7 @@ import { Looking } from "./looking.ts";
 import type { HoldLimits } from "./mass.ts";
 import { MassGuard } from "./mass-guard.ts";
 import { Life, type Boot, type Outage } from "./outage.ts";
+import type { Fresh } from "./normalise.ts";
 import { Pauses } from "./pauses.ts";
 import { Planning } from "./planning.ts";
 import type { DeviceRecords, Disk, FileReader, Remote, Seal, TreeStore, Watcher } from "./ports.ts";
@@ -33,6 +33,8 @@ export type EngineWorld = {
   readonly seal: Seal;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** New ids of nodes, each another one. */
+  readonly fresh: Fresh;
   readonly digest: Digest;
   readonly log: Log;
   /** Hears what was done, for people to read. */
@@ -84,9 +86,8 @@ export function partsOf(world: EngineWorld, setup: EngineSetup, wake: () => void
   const life = new Life(world.records, setup.boot);
   const unsynced = new Unsynced(world.disk);
   const root = new RootSight({ ...world, ...setup }, wake);
-  const fresh = (): NodeId => nodeId(toHex(world.chance.bytes(16)));
   const outage = (): Outage | null => life.outage;
-  const shared = { ...world, problems, rules, fresh, outage, clock, unsynced };
+  const shared = { ...world, problems, rules, outage, clock, unsynced };
   const looking = new Looking({ ...shared, seeRoot: () => root.see() });
   const lookAgain = (folder: NodeId): void => looking.lookAgain(folder);
   const follower = new Follower({ ...shared, ...setup });
