@@ -1,12 +1,16 @@
 import type { Draw } from "./chance.ts";
 import type { Inode, VirtualDisk } from "./virtual-disk.ts";
-import type { Deed, Person, Surprise } from "./people.ts";
+import { SETTLED_NS, type Deed, type Person, type Surprise } from "./people.ts";
 
 /** How people are in the engine's way in a story. */
 export type Ambushes = {
   /** Share of the engine's steps at which a person acts on the very thing. */
   readonly share: number;
   readonly ways: readonly Surprise[];
+  /** The same of its looks at a single file that has been at rest. */
+  readonly looks?: number;
+  /** So many surprises are for one person, where that is not as in most stories. */
+  readonly most?: number;
 };
 
 /** Of one person in a story. */
@@ -46,14 +50,30 @@ export class Ambush {
     if (this.#options !== null && this.#ambushed.draw.chance(READ_SHARE)) this.near(path);
   }
 
+  /** The engine looks at a path once more, as before it acts on it. */
+  nearLook(path: string): void {
+    const { looks = 0 } = this.#options ?? {};
+    if (looks === 0) return;
+    const { disk } = this.#ambushed;
+    const inode = disk.peek(path);
+    // What was just changed is looked at again anyway.
+    if (inode?.kind !== "file" || disk.tickNs() - inode.ctimeNs < SETTLED_NS) return;
+    this.#last = { path, inode };
+    this.#perhaps(looks);
+  }
+
   /** The engine acts on a path that people see. */
   near(path: string): void {
-    const { draw, disk } = this.#ambushed;
+    const { disk } = this.#ambushed;
     const inode = disk.peek(path);
     if (inode !== null || this.#last?.path !== path) this.#last = { path, inode };
-    const { share, ways } = this.#options ?? { share: 0, ways: [] };
-    if (share === 0 || this.#count >= MOST_SURPRISES || !draw.chance(share)) return;
-    this.#surprise(draw.pick(ways));
+    this.#perhaps(this.#options?.share ?? 0);
+  }
+
+  #perhaps(share: number): void {
+    const { ways = [], most = MOST_SURPRISES } = this.#options ?? {};
+    const { draw } = this.#ambushed;
+    if (share > 0 && this.#count < most && draw.chance(share)) this.#surprise(draw.pick(ways));
   }
 
   /** A person comes to what an engine left that was stopped in the middle. */

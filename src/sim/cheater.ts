@@ -1,5 +1,5 @@
 import { toHex } from "#core/bytes.ts";
-import type { ChunkId, DeviceId } from "#core/ids.ts";
+import type { ChunkId, CommitId, DeviceId } from "#core/ids.ts";
 import { CHAIN_START, nextChain } from "#protocol/chain.ts";
 import type { Commit, CommitAnswer } from "#protocol/commit.ts";
 import { CURSOR_START, type Entry, type Feed } from "#protocol/feed.ts";
@@ -32,6 +32,15 @@ const WAYS = [
 ] as const;
 
 export type CheatWay = keyof typeof LIES | (typeof WAYS)[number];
+/** Lies about the bytes of chunks. */
+export const CHUNK_LIES = [
+  "other-chunk",
+  "chunk-order",
+  "flip-chunk",
+  "flip-chunk",
+  "cut-chunk",
+  "chunk-twice",
+] as const;
 export const CHEAT_WAYS: readonly CheatWay[] = [
   // The keys of a literal, which has no others.
   ...(Object.keys(LIES) as (keyof typeof LIES)[]),
@@ -62,7 +71,14 @@ export type Cheat = {
 };
 
 /** Of calls about chunks so many are answered with a lie. */
-const CHUNK_LIES = 0.6;
+const CHUNK_LIE_SHARE = 0.6;
+
+/** Where in a stored chunk its frame begins, and how far into that what people wrote may reach. */
+const FRAME_AT = 40;
+const CONTENT_BYTES = 40;
+
+/** A commit that is too early is kept for so many calls until others have landed. */
+const MOST_WAITS = 30;
 
 const AT = /^at:(\d+)$/;
 
@@ -75,12 +91,20 @@ function isForbidden(
   { keyEpoch = 0, base }: Commit,
   shown: readonly Entry[],
 ): boolean {
-  if (answer.outcome !== "refused") return false;
+  // Which chunks a server knows no journal says.
+  if (answer.outcome !== "refused" || answer.code === "chunks-differ") return false;
   if (answer.code !== "epoch-old") return true;
   const first = shown.find((entry) => (entry.keyEpoch ?? 0) >= keyEpoch);
+  const since = first === undefined ? shown.length : first.sequence - 1;
   const latest = shown.at(-1)?.keyEpoch ?? 0;
-  const since = first === undefined ? 0 : first.sequence - 1;
-  return latest > keyEpoch || (latest === keyEpoch && base.sequence < since);
+  return latest > keyEpoch || base.sequence < since;
+}
+
+/** Of these refusals others may take away the reason while the answer is on its way. */
+const MAY_END = new Set(["name-taken", "parent-gone", "not-empty", "cycle"]);
+
+function codeOf(answer: CommitAnswer): string {
+  return answer.outcome === "refused" ? answer.code : answer.outcome;
 }
 
 /** A device that is lied to, and its way to the server's honest part. */
@@ -95,6 +119,8 @@ type Accomplice = {
   readonly entries: () => Promise<readonly Entry[]>;
   /** The last entry that a device has on record. */
   readonly known: (device: DeviceId) => number;
+  /** The account has new keys that the space is not closed with yet. */
+  readonly isRenewing: () => Promise<boolean>;
   /** Wakes who waits for the journal to grow. */
   readonly announce: (sequence: number) => void;
 };
@@ -111,6 +137,10 @@ export class Cheater {
   /** Behind the last entry that the server itself told. */
   #cursor: string = CURSOR_START;
   #held: Entry | null = null;
+  /** How long the journal was when a commit was sent first. */
+  readonly #asked = new Map<CommitId, number>();
+  /** Who was told that there are new keys before it was true. */
+  #renewed: DeviceId | null = null;
   #began = false;
   /** A lie was told. */
   told = false;
@@ -162,7 +192,7 @@ export class Cheater {
   }
 
   #lies(): boolean {
-    if (!this.#began || !this.#draw.chance(CHUNK_LIES)) return false;
+    if (!this.#began || !this.#draw.chance(CHUNK_LIE_SHARE)) return false;
     this.told = true;
     return true;
   }
@@ -264,9 +294,8 @@ export class Cheater {
     }
     if (way === "fork" || way === "one-way" || (way === "forget" && !this.told) || goesOn)
       return this.#swallow(side, commit, signal);
+    if (this.liesToAll) return this.#judgeForAll(side, commit, signal);
     const answer = await honest.commit(commit, signal);
-    if (way === "land-all" && (this.told || isForbidden(answer, commit, this.#shown)))
-      return this.#landForAll(side, commit);
     if (answer.outcome !== "committed" || this.told) return answer;
     if (way === "other-chain") {
       this.told = true;
@@ -275,6 +304,46 @@ export class Cheater {
     if (way !== "other-sequence") return answer;
     this.told = true;
     return { ...answer, sequence: answer.sequence + this.#draw.pick([-1, 1]) };
+  }
+
+  /** As the server has it, until somebody plans what its rules forbid: that lands. */
+  async #judgeForAll(side: Side, commit: Commit, signal?: AbortSignal): Promise<CommitAnswer> {
+    if (await this.#isToRenew(side.victim)) {
+      return { outcome: "refused", code: "epoch-old", detail: "These keys are old." };
+    }
+    const { entries } = this.#accomplice;
+    const { commitId } = commit;
+    const asked = this.#asked.get(commitId) ?? (await entries()).length;
+    this.#asked.set(commitId, asked);
+    const answer = await side.honest.commit(commit, signal);
+    if (!this.told) await this.#waitForOthers(side, commit, answer, signal);
+    const isPast = MAY_END.has(codeOf(answer)) && (await entries()).length !== asked;
+    const isDue = isForbidden(answer, commit, this.#shown) && !isPast;
+    return this.told || isDue ? this.#landForAll(side, commit) : answer;
+  }
+
+  /** One device is to close its commits with new keys before the others do. */
+  async #isToRenew(victim: DeviceId): Promise<boolean> {
+    if (this.told || this.#renewed !== null || !(await this.#accomplice.isRenewing())) return false;
+    this.#renewed = victim;
+    return true;
+  }
+
+  /** What is closed with keys that are too new is kept until it was planned on too old a head. */
+  async #waitForOthers(
+    { honest, victim }: Side,
+    { keyEpoch = 0, base }: Commit,
+    answer: CommitAnswer,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (answer.outcome !== "refused" || answer.code !== "epoch-old") return;
+    if (victim !== this.#renewed) return;
+    for (let waits = 0; waits < MOST_WAITS; waits++) {
+      for (const entry of await this.#accomplice.entries()) this.#takeNew(entry, victim);
+      const isEarly = (this.#shown.at(-1)?.keyEpoch ?? 0) < keyEpoch;
+      if (!isEarly || this.#shown.length > base.sequence) return;
+      await honest.missing([], signal);
+    }
   }
 
   /** Answers a commit of which nobody else will ever hear, or that nobody judges. */
@@ -321,8 +390,12 @@ export class Cheater {
     if (first === undefined || last === undefined) return frames;
     const { way } = this.#cheat;
     const many = ["chunk-order", "other-chunk"].includes(way);
-    const ours = ["chunk-order", "other-chunk", "flip-chunk", "cut-chunk", "chunk-twice"];
-    if (!ours.includes(way) || (many && frames.length < 2) || !this.#lies()) return frames;
+    if (
+      !(CHUNK_LIES as readonly string[]).includes(way) ||
+      (many && frames.length < 2) ||
+      !this.#lies()
+    )
+      return frames;
     switch (way) {
       case "chunk-order":
         return frames.toReversed();
@@ -336,10 +409,16 @@ export class Cheater {
       }
       default: {
         const bytes = first.bytes.slice();
-        const at = this.#draw.below(bytes.length);
+        const at = this.#placeToFlip(bytes.length);
         bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#draw.below(8));
         return frames.with(0, { id: first.id, bytes });
       }
     }
+  }
+
+  /** Anywhere, or where a chunk has what people wrote: most of a small one is padding. */
+  #placeToFlip(lengthBytes: number): number {
+    if (this.#draw.chance(0.5)) return this.#draw.below(lengthBytes);
+    return Math.min(lengthBytes - 1, FRAME_AT + this.#draw.below(CONTENT_BYTES));
   }
 }

@@ -5,6 +5,8 @@ import { Collector, TURN_MS, type CollectorRules } from "#server/collector.ts";
 import { nodeDigest } from "#server/digest.ts";
 import type { Collection, ContentRow } from "#server/metadata/collection.ts";
 import { Draw } from "./chance.ts";
+import { hashOf } from "./contents.ts";
+import type { Device } from "./device.ts";
 import { readingFaults } from "./journal-oracle.ts";
 import { NO_RUNS, type CollectorRuns } from "./outcome.ts";
 import { Actor, type Scheduler } from "./scheduler.ts";
@@ -26,11 +28,18 @@ const LEASE_MS = 72 * 60 * 60 * 1_000;
 const HOUR_MS = 60 * 60 * 1_000;
 /** Later than any upload that is under way in a story ends. */
 const STRAY_MS = 24 * HOUR_MS;
-/** Share of runs that end somewhere, in one of so many calls. */
+/** Share of runs that end in one of so many calls, and of those that end in one of these. */
 const KILLED = 0.1;
 const MOST_CALLS = 25;
+const KILLED_IN = 0.1;
+const CALLS = ["forget", "condemn", "sweep", "removeUnheld", "move", "doom", "drop"];
 /** Where nothing was stored since the last run, the next one is for what time alone makes due. */
 const LONGEST_PAUSE_MS = 1_000;
+/** Share of runs after which somebody looks whether all that is kept can be read. */
+const LOOKED_AFTER = 0.3;
+/** Of removals of chunks that nobody holds: somebody saves those bytes again meanwhile. */
+const SAVED_AGAIN = 0.3;
+const LONGEST_STALL_MS = 3_000;
 /** Runs after which nothing is left that nobody needs. */
 const LAST_RUNS = 5;
 
@@ -39,7 +48,7 @@ const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 export function drawCollecting(draw: Draw): Collecting {
   return {
     everyMs: draw.pick([10, 50, 300]),
-    keptMs: draw.pick([0, 0, 0, 500]),
+    keptMs: draw.pick([0, 0, 500, 2_000]),
     graceMs: draw.pick([0, 0, 300]),
     aheadMs: draw.chance(0.3) ? LEASE_MS : 0,
     smallPacks: draw.pick([2, 4, 16]),
@@ -50,6 +59,7 @@ type StoryWorld = {
   readonly swarm: { readonly seed: number; readonly collecting: Collecting | null };
   readonly scheduler: Scheduler;
   readonly server: VirtualServer;
+  readonly devices: readonly Device[];
   readonly happened: Set<string>;
 };
 
@@ -61,6 +71,9 @@ export class CollectorAtWork {
   readonly #server: VirtualServer;
   readonly #clock: Clock;
   readonly #draw: Draw;
+  readonly #devices: readonly Device[];
+  /** What people do at a collector's worst moment. */
+  readonly #moments: Draw;
   readonly #happened: Set<string>;
   #actor = new Actor("collector", 1);
   readonly #wrong: string[] = [];
@@ -69,6 +82,8 @@ export class CollectorAtWork {
   #last = { stored: "", atMs: 0 };
   /** Calls until the collector at work ends in the midst of one; null: it is let alone. */
   #callsLeft: number | null = null;
+  /** Or it ends in the next call of this name. */
+  #endsIn: string | null = null;
   #isOver = false;
   /** Of the run that is under way. */
   #calls = 0;
@@ -80,6 +95,8 @@ export class CollectorAtWork {
     this.#scheduler = world.scheduler;
     this.#server = world.server;
     this.#draw = new Draw(world.swarm.seed, "collector");
+    this.#devices = world.devices;
+    this.#moments = new Draw(world.swarm.seed, "collector's moments");
     this.#happened = world.happened;
     const { keptMs, graceMs } = options;
     this.#rules = {
@@ -190,6 +207,7 @@ export class CollectorAtWork {
     const turns = <T extends object>(port: T): T => this.#withTurns(port, actor);
     const collection = { links: turns(links), packs: turns(packs) };
     this.#callsLeft = this.#draw.chance(KILLED) ? this.#draw.below(MOST_CALLS) : null;
+    this.#endsIn = this.#moments.chance(KILLED_IN) ? this.#moments.pick(CALLS) : null;
     const before = this.#server.head;
     this.#calls = 0;
     let report;
@@ -211,8 +229,21 @@ export class CollectorAtWork {
       if (spaces.some(({ ended }) => ended > 0)) this.#happened.add("collector: swept");
       if (removed > 0) this.#happened.add("collector: removed a pack");
       if (merged > 0) this.#happened.add("collector: merged");
+      if (this.#moments.chance(LOOKED_AFTER)) await this.#expectKept();
     }
     this.#wait();
+  }
+
+  /** What is not forgotten is held, at every moment. */
+  async #expectKept(): Promise<void> {
+    const { collection, space } = this.#server;
+    const contents = await collection.links.contents(space, 1_000_000);
+    const links = await collection.links.links(space, 1_000_000);
+    const held = new Set(links.map(({ chunk }) => chunk));
+    for (const { node, sequence, forgotten, chunks } of contents) {
+      if (forgotten || chunks.every((chunk) => held.has(chunk))) continue;
+      this.#wrong.push(`version ${sequence} of node ${node} is kept, and its chunks are not`);
+    }
   }
 
   #collector(collection: Collection, rules: CollectorRules): Collector {
@@ -231,8 +262,11 @@ export class CollectorAtWork {
         return (...values: unknown[]) => {
           this.#calls++;
           const work = () => Reflect.apply(method, target, values) as Promise<unknown>;
-          const done = this.#scheduler.call(actor, `collects: ${String(name)}`, work);
-          if (this.#callsLeft !== null && this.#callsLeft-- === 0) this.#kill();
+          const call = () => this.#scheduler.call(actor, `collects: ${String(name)}`, work);
+          const stallMs = name === "removeUnheld" ? this.#saveAgain(values[0]) : 0;
+          const done = stallMs === 0 ? call() : this.#after(stallMs, actor, call);
+          const isLast = this.#callsLeft !== null && this.#callsLeft-- === 0;
+          if (isLast || name === this.#endsIn) this.#kill();
           // Who has ended hears nothing of what it had asked for.
           return new Promise<unknown>((resolve, reject) => {
             done.then(
@@ -245,11 +279,36 @@ export class CollectorAtWork {
     });
   }
 
+  /** Somebody saves what is about to go; returns how many ms the collector takes until then. */
+  #saveAgain(chunks: unknown): number {
+    const draw = this.#moments;
+    const ids = new Set(chunks as readonly string[]);
+    if (this.#isOver || ids.size === 0 || !draw.chance(SAVED_AGAIN)) return 0;
+    for (const { disk, person, name } of this.#devices) {
+      for (const { path, inode } of disk.tree()) {
+        const earlier = inode.past.find((bytes) => bytes.length > 0 && ids.has(hashOf(bytes)));
+        if (inode.kind !== "file" || earlier === undefined) continue;
+        for (const said of person.write(path, earlier)) {
+          this.#scheduler.note(`${name}'s person, at once, ${said}`);
+        }
+        return draw.between(100, LONGEST_STALL_MS);
+      }
+    }
+    return 0;
+  }
+
+  #after<T>(delayMs: number, actor: Actor, work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#scheduler.after(delayMs, actor, "goes on", () => void work().then(resolve, reject));
+    });
+  }
+
   /** It ends wherever it is, and another one begins some time after its turn is over. */
   #kill(): void {
     // Before its second call it has asked for its turn at most.
     if (this.#calls > 1) this.runs = { ...this.runs, killed: this.runs.killed + 1 };
     this.#calls = 0;
+    this.#endsIn = null;
     this.#laterMs += TURN_MS;
     this.#scheduler.orphan(this.#actor, this.#draw);
     this.#actor = new Actor(`collector ${toHex(this.#draw.bytes(2))}`, 1);

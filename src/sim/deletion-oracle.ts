@@ -30,10 +30,11 @@ export function judgeDeletions(judged: Judged, commit: Commit): void {
     const synced = store.get(change.node)?.synced;
     const path = synced ? syncedPath(store, change.node) : null;
     const inode = path === null ? null : disk.peek(path);
-    // A look believes at once what another thing has the name of.
-    if (inode === null && synced) judgeMoved(judged, synced);
-    if (inode === null || synced === undefined || synced === null) continue;
-    if (disk.statOf(inode).file !== synced.file) continue;
+    if (synced === undefined || synced === null) continue;
+    if (inode === null || disk.statOf(inode).file !== synced.file) {
+      judgeMoved(judged, synced);
+      continue;
+    }
     if (path !== null && isOthers(store, synced.file, path, commit)) continue;
     // Whoever has just put it back is quicker than any look.
     if (disk.tickNs() - inode.ctimeNs < PUT_BACK_NS) continue;

@@ -113,6 +113,8 @@ export class Device {
   isSweeping = true;
   /** Hears of each commit that it sends. */
   onCommit: ((commit: Commit) => void) | null = null;
+  /** Hears of each folder that its engine is about to list. */
+  onList: ((folder: string) => void) | null = null;
   readonly ambush: Ambush;
   #endsIn = Number.POSITIVE_INFINITY;
   #endsAt = "";
@@ -214,6 +216,8 @@ export class Device {
       meet,
       accuse,
       near: (path) => this.plight.faulty && this.ambush.near(path),
+      lists: (folder) => this.onList?.(folder),
+      stats: (path) => this.plight.faulty && this.ambush.nearLook(path),
       isTorn: () => this.#endsIn < 0,
       // The rows of a process that ended are closed: what it had asked for is judged by none.
       acts: (step) => actor.alive && judgeStep({ name: this.name, disk, store, accuse }, step),

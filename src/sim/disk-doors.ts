@@ -30,6 +30,10 @@ export type DiskMood = {
   readonly accuse: (crime: string) => void;
   /** Told of every path that a step is about to change or has just changed. */
   readonly near: (path: string) => void;
+  /** Told of every folder of which the names are about to be read. */
+  readonly lists: (folder: string) => void;
+  /** Told of every path that is about to be looked at by itself, as before a step. */
+  readonly stats: (path: string) => void;
   /** True when the machine ends in the midst of writing. */
   readonly isTorn: () => boolean;
   /** Told of every step that gives or takes a name, before it is done. */
@@ -95,6 +99,7 @@ class Look implements DiskLook {
     let file = "";
     const rest = await this.#gates.glance(`list ${folder}`, () => {
       this.#mood.meet("list", folder);
+      this.#mood.lists(folder);
       const inode = this.#folder(folder);
       ({ file } = this.#disk.statOf(inode));
       const names = this.#mood.shuffle(this.#disk.names(inode));
@@ -116,6 +121,7 @@ class Look implements DiskLook {
     return gate(`stat ${path}`, () => {
       expectGood(path);
       this.#mood.meet("stat", path);
+      if (!isMark(path) && !isPrivate(path)) this.#mood.stats(path);
       const inode = this.#disk.peek(path);
       return inode === null ? null : this.#disk.statOf(inode);
     });

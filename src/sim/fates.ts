@@ -1,6 +1,6 @@
-import { pathOf } from "#sync/paths.ts";
 import type { Draw } from "./chance.ts";
 import type { Device } from "./device.ts";
+import { cross, slipBy, undoMeanwhile } from "./encounters.ts";
 import { goBack } from "./going-back.ts";
 import type { StoreImage } from "./memory-store.ts";
 import type { Past } from "./past.ts";
@@ -61,7 +61,11 @@ export class Fates {
       case "crash-in-step":
         return this.#crashInStep(device, draw, restart);
       case "crossed":
-        return this.#cross(device, draw);
+        return cross(this.#world, device, draw);
+      case "slipped":
+        return slipBy(this.#world, device, draw);
+      case "undone":
+        return undoMeanwhile(this.#world, device, draw);
       case "stop":
         device.stop();
         return restart();
@@ -127,31 +131,6 @@ export class Fates {
       restart();
       if (draw.chance(0.7)) device.ambush.find(FOUND_WAYS);
     });
-  }
-
-  /** What the next commit puts into a folder meets its deletion, on which it had a head start. */
-  #cross(device: Device, draw: Draw): void {
-    const { devices, scheduler, later } = this.#world;
-    device.onCommit = ({ changes }) => {
-      for (const change of changes) {
-        if (change.kind !== "create" && change.kind !== "move") continue;
-        const path = pathOf(device.store, "remote", change.parent);
-        const others = devices.filter((other) => {
-          const folder = path ? other.disk.peek(path) : null;
-          return other !== device && other.isRunning && folder?.kind === "folder";
-        });
-        if (path === null || others.length === 0) continue;
-        device.onCommit = null;
-        device.plight.cutOff = true;
-        later(draw.between(1_500, 6_000), "ends crossed", () => (device.plight.cutOff = false));
-        const { person, disk, name } = draw.pick(others);
-        const at = { path, inode: disk.peek(path) };
-        for (const said of person.surprises("delete", at, draw, `${name}crossed`)) {
-          scheduler.note(`${name}'s person, at once, ${said}`);
-        }
-        return;
-      }
-    };
   }
 
   #bar(device: Device, draw: Draw, lift: (act: () => void) => void): void {

@@ -93,7 +93,7 @@ const EXCEL_MS = 2_000;
 const UNDO_MS = 1_500;
 
 /** A file that nobody changed or moved for this long is at rest. */
-const SETTLED_NS = 1_000_000_000n;
+export const SETTLED_NS = 1_000_000_000n;
 
 /** What a story tells a person's machine, and what that says. */
 type Habits = {

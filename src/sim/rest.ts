@@ -55,6 +55,7 @@ export class Rest {
       device.plight.faulty = false;
       device.endNever();
       device.onCommit = null;
+      device.onList = null;
       device.store.crashAt = () => false;
       for (const { inode } of device.disk.everything()) inode.barred = false;
       if (!device.isRunning) await device.start();

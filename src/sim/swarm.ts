@@ -25,7 +25,11 @@ const FATES = [
 const STEP_FATE = "crash-in-step";
 /** Drawn so, too: a commit is on its way while somebody deletes the folder that it adds to. */
 const CROSSED_FATE = "crossed";
-export const ALL_FATES = [...FATES, STEP_FATE, CROSSED_FATE] as const;
+/** … folders change places while a look at everything goes by them … */
+const SLIPPED_FATE = "slipped";
+/** … and somebody undoes what another one, who is away, has not seen. */
+const UNDONE_FATE = "undone";
+export const ALL_FATES = [...FATES, STEP_FATE, CROSSED_FATE, SLIPPED_FATE, UNDONE_FATE] as const;
 export type Fate = (typeof ALL_FATES)[number];
 
 /** Everything about a story but its course: drawn from the seed, printed, and shrunk. */
@@ -163,7 +167,9 @@ export function drawSwarm(seed: number, weather: Weather = "any"): Swarm {
   const files = withFiles(folders, new Draw(seed, "files"));
   const moments = withMoments(files, new Draw(seed, "moments"));
   const crossed = withCrossed(moments, new Draw(seed, "crossed"));
-  const disks = withCoarseDisks(crossed, new Draw(seed, "disks"));
+  const met = withMeetings(crossed, new Draw(seed, "meetings"));
+  const looks = withLooks(met, new Draw(seed, "looks"));
+  const disks = withCoarseDisks(looks, new Draw(seed, "disks"));
   const sealed = withSealing(disks, new Draw(seed, "sealing"));
   return withCollecting(sealed, new Draw(seed, "collecting"), weather);
 }
@@ -394,6 +400,55 @@ function withCrossed(swarm: Swarm, draw: Draw): Swarm {
   return { ...swarm, ways, fates: [...crossed, ...swarm.fates] };
 }
 
+/** Folders that a look misses, and edits undone, each where there is something of the kind. */
+function withMeetings(swarm: Swarm, draw: Draw): Swarm {
+  if (swarm.sequential) return swarm;
+  const [folders, files] = [movesFolders(swarm), editsFiles(swarm)];
+  const isSlipped = draw.chance(folders ? 0.4 : 0.02);
+  const isUndone = draw.chance(files ? 0.3 : 0.02);
+  if (!isSlipped && !isUndone) return swarm;
+  const slipped = isSlipped ? meetingsAt(SLIPPED_FATE, swarm, draw) : [];
+  const undone = isUndone ? meetingsAt(UNDONE_FATE, swarm, draw) : [];
+  const more: Swarm["ways"] = isSlipped ? { "make-folder": 6, nest: 4 } : { create: 4 };
+  const meetings = [...slipped, ...undone].map((each, at) => {
+    return { ...each, id: swarm.fates.length + at };
+  });
+  const fates = [...swarm.fates, ...meetings];
+  return { ...swarm, ways: { ...more, ...swarm.ways }, fates };
+}
+
+/** Not before there is something to meet at. */
+function meetingsAt(fate: Fate, { deeds, fates, devices }: Swarm, draw: Draw): Swarm["fates"] {
+  const lastMs = deeds.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const beforeMs = fates.reduce((sum, { waitMs }) => sum + waitMs, 0);
+  const fromMs = Math.max(0, PAIR_MS / 2 - beforeMs);
+  return Array.from({ length: draw.between(1, 2) }, (_, at) => ({
+    id: at,
+    fate,
+    device: draw.below(devices),
+    waitMs: at === 0 ? fromMs + draw.below(Math.max(300, lastMs - PAIR_MS)) : draw.below(3_000),
+  }));
+}
+
+/** What happens right before the engine looks once more: the one thing that this look is for. */
+function withLooks(swarm: Swarm, draw: Draw): Swarm {
+  const { ambush, sequential } = swarm;
+  if (ambush !== null && draw.chance(0.5)) {
+    return { ...swarm, ambush: { ...ambush, looks: draw.pick([0.03, 0.1]) } };
+  }
+  if (sequential || !draw.chance(0.02)) return swarm;
+  // An edit whose time is put back, of what somebody else moves.
+  const sly = {
+    share: 0,
+    ways: ["overwrite-same-size"],
+    looks: draw.pick([0.3, 1]),
+    most: draw.between(1, 2),
+  } as const;
+  const ways: Swarm["ways"] = { ...swarm.ways, create: 3, "rename-file": 6, move: 4 };
+  const deeds = swarm.deeds.map((deed) => ({ ...deed, waitMs: draw.below(PAIR_MS) }));
+  return { ...swarm, ambush: sly, ways, deeds };
+}
+
 /** Some spaces are sealed; where their server goes back it is announced. */
 function withSealing(swarm: Swarm, draw: Draw): Swarm {
   const sealed = drawSealing(draw, swarm);
@@ -410,7 +465,11 @@ function withSealing(swarm: Swarm, draw: Draw): Swarm {
   if (sealed.cheat === null) return { ...swarm, fates, sealed, holding };
   // A device that forgets cannot know better; and nobody is asked anything.
   const lasting = fates.filter(({ fate }) => fate !== "roll-back" && fate !== "power-cut");
-  return { ...swarm, fates: lasting, sealed, holding: null };
+  const lied = { ...swarm, fates: lasting, sealed, holding: null };
+  if (sealed.cheat.way !== "land-all" || sealed.epochs.length === 0) return lied;
+  // People go on at each device while some have old keys and some have new ones.
+  const deeds = swarm.deeds.map((deed) => ({ ...deed, waitMs: draw.below(1_200) }));
+  return { ...lied, deeds, ways: { ...swarm.ways, append: 6, create: 4 } };
 }
 
 /** Some servers forget soon, and free what nobody needs while people go on. */

@@ -88,7 +88,7 @@ export class World {
     const later = (delayMs: number, label: string, act: () => void): void =>
       this.#later(delayMs, label, act);
     this.#fates = new Fates({ ...world, devices: this.#devices, draw: this.#draw, later });
-    this.#collector = CollectorAtWork.of(world);
+    this.#collector = CollectorAtWork.of({ ...world, devices: this.#devices });
     this.#rest = new Rest({
       ...world,
       collector: this.#collector,
@@ -125,6 +125,10 @@ export class World {
       entries: () => server.entries(),
       known: (id) =>
         this.#devices.find((device) => device.id === id)?.store.sealed.lastSequence() ?? 0,
+      isRenewing: async () => {
+        const row = await server.spaceRow();
+        return row.kind === "sealed" && (this.#account?.epoch ?? 0) > row.keyEpoch;
+      },
       announce: (sequence) => server.announcer.announce(server.space, sequence),
     });
     const victims = cheater.liesToAll ? this.#devices : [this.#device(cheat.device)];

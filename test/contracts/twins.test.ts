@@ -58,6 +58,8 @@ diskContract("a dreamed disk", async () => {
     meet: nothing,
     accuse: nothing,
     near: nothing,
+    lists: nothing,
+    stats: nothing,
     isTorn: () => false,
     acts: nothing,
     oracle,
