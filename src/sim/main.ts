@@ -24,8 +24,8 @@ const SEEDS_AT_ONCE = 20;
 /** Failures that are shrunk and shown; of the others only the seeds. */
 const MOST_SHOWN = 5;
 const MOST_SHRINKING_PLAYS = 250;
-/** What a story leaves behind is collected once in many stories. */
-const YOUNG_HEAP_MB = 192;
+/** What a few stories leave behind is collected at once; more than that falls out of the cache. */
+const YOUNG_HEAP_MB = 40;
 /** A sweep says now and then how far it is. */
 const PROGRESS_MS = 20_000;
 /** A planted bug that no story of so many finds is one that the simulator is blind to. */
