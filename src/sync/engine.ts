@@ -308,7 +308,9 @@ export class Engine {
     try {
       await this.#world.remote.changes(this.#parts.following.position.cursor, 0, signal);
     } catch (said) {
-      if (codeOf(said) === "server-restored" || codeOf(said) === "reset") return said;
+      const isAnnounced = codeOf(said) === "server-restored" || codeOf(said) === "reset";
+      // Whoever could not be asked has not said no.
+      if (isAnnounced || (said instanceof WorldError && said.retryable)) return said;
     }
     return fork;
   }

@@ -84,11 +84,15 @@ export class Feeder {
     return this.#isLacking;
   }
 
-  take(): Page | undefined {
-    const page = this.#pages.shift();
+  get first(): Page | undefined {
+    return this.#pages[0];
+  }
+
+  /** Lets go of the first page, for which there is room again. */
+  drop(): void {
+    this.#pages.shift();
     this.#room?.();
     this.#room = null;
-    return page;
   }
 
   /** Runs until the signal aborts or the server says something that waiting does not heal. */

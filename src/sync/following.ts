@@ -80,8 +80,11 @@ export class Following {
   /** Applies what came; true when anything but own commits was in it. */
   apply(): boolean {
     let foreign = false;
-    for (let page = this.#feeder?.take(); page !== undefined; page = this.#feeder?.take()) {
+    const feeder = this.#feeder;
+    for (let page = feeder?.first; page !== undefined; page = feeder?.first) {
       if (this.#follower.apply(page.cursor, page.feed)) foreign = true;
+      // What could not be applied (a full disk, a question that nobody answered) comes again.
+      feeder?.drop();
     }
     return foreign;
   }
