@@ -166,7 +166,7 @@ function undoAt(
   });
 }
 
-/** When the server has, as far as the device knows, what its person has just done; or much later. */
+/** Once the server has, as far as the device knows, what its person just did; or much later. */
 function onceSent(
   meeting: Meeting,
   device: Device,
