@@ -148,22 +148,35 @@ function undoAt(
   const { bytes } = disk.expect(path);
   const aside = joinPath(folderOf(path), `aside${draw.below(1_000)}`);
   const isMove = draw.chance(0.5);
-  const undoneMs = draw.between(600, 2_500);
+  const inode = disk.peek(path);
   device.plight.cutOff = true;
-  later(undoneMs + draw.between(300, 3_000), "ends undone", () => (device.plight.cutOff = false));
-  const at = { path, inode: disk.peek(path) };
   const there = isMove
     ? person.rename(path, aside)
-    : person.surprises("write", at, draw, `${name}undone`);
+    : person.surprises("write", { path, inode }, draw, `${name}undone`);
   actAtOnce(meeting, other, there);
-  later(undoneMs, "undoes", () => {
-    actAtOnce(meeting, other, isMove ? person.rename(aside, path) : person.write(path, bytes));
-  });
-  later(draw.below(undoneMs), "goes on away", () => {
+  later(draw.below(2_000), "goes on away", () => {
     const here = { path, inode: device.disk.peek(path) };
-    const tag = `${device.name}away`;
     const way = draw.pick(AWAY_WAYS[isMove ? "move" : "edit"]);
+    const tag = `${device.name}away`;
     actAtOnce(meeting, device, device.person.surprises(way, here, draw, tag));
+  });
+  onceSent(meeting, other, inode, () => {
+    actAtOnce(meeting, other, isMove ? person.rename(aside, path) : person.write(path, bytes));
+    onceSent(meeting, other, inode, () => (device.plight.cutOff = false));
+  });
+}
+
+/** Once the server has, as far as the device knows, what its person just did; or much later. */
+function onceSent(
+  meeting: Meeting,
+  device: Device,
+  inode: Inode | null,
+  then: () => void,
+  tries = MOST_TRIES,
+): void {
+  meeting.later(TRY_MS, "waits to undo", () => {
+    if (isLevel(device, inode) || tries === 0) then();
+    else onceSent(meeting, device, inode, then, tries - 1);
   });
 }
 
