@@ -46,8 +46,7 @@ function openSecure(): Client {
 
 /**
  * HTTP/1.1 by Node's own client, over connections that are used again. The web's `fetch` does the
- * same in three times the processor time, in streams that copy each piece, and takes megabytes as
- * soon as it is first called.
+ * same in streams that copy each piece, and takes megabytes as soon as it is first called.
  */
 export const systemLine: Line = async (url, asked) => {
   const target = new URL(url);
