@@ -51,20 +51,13 @@ export class Attempt {
 
   fileOr(): string {
     if (this.#only !== null) return this.#only;
-    try {
-      return this.draw.chance(0.8) ? this.file() : this.place();
-    } catch {
-      return this.place();
-    }
+    const found = this.draw.chance(0.8) ? this.#among((inode) => inode.kind === "file") : null;
+    return found ?? this.place();
   }
 
   folderOrRoot(): string {
     if (this.draw.chance(0.4)) return "";
-    try {
-      return this.#among((inode) => inode.kind === "folder");
-    } catch {
-      return "";
-    }
+    return this.#among((inode) => inode.kind === "folder") ?? "";
   }
 
   place(): string {
@@ -80,14 +73,16 @@ export class Attempt {
   }
 
   #some(fits: (inode: Inode) => boolean): string {
-    return this.#only ?? this.#among(fits);
+    const found = this.#only ?? this.#among(fits);
+    if (found === null) throw new WorldError("not-found", "There is nothing of that kind.");
+    return found;
   }
 
-  #among(fits: (inode: Inode) => boolean): string {
+  /** Null where there is nothing of that kind. */
+  #among(fits: (inode: Inode) => boolean): string | null {
     const paths: string[] = [];
     for (const { path, inode } of this.#disk.tree()) if (fits(inode)) paths.push(path);
-    if (paths.length === 0) throw new WorldError("not-found", "There is nothing of that kind.");
-    return this.draw.pick(paths);
+    return paths.length === 0 ? null : this.draw.pick(paths);
   }
 }
 

@@ -13,6 +13,7 @@ const NS_PER_MS = 1_000_000n;
 
 type Times = { mtimeNs: bigint; ctimeNs: bigint };
 type Name = { readonly name: string; readonly inode: Inode };
+type Placed = { readonly path: string; readonly inode: Inode };
 
 /** A file, folder or link itself; names for it stand in folders. */
 export type Inode = Times & {
@@ -326,21 +327,24 @@ export class VirtualDisk {
   }
 
   /** Every name below the root with its path, parents first. */
-  *everything(folder: Inode = this.root, path = ""): Iterable<{ path: string; inode: Inode }> {
-    for (const { name, inode } of folder.entries.values()) {
-      const at = path === "" ? name : `${path}/${name}`;
-      yield { path: at, inode };
-      if (inode.kind === "folder") yield* this.everything(inode, at);
-    }
+  everything(): Placed[] {
+    const all: Placed[] = [];
+    for (const entry of this.root.entries.values()) this.#list(entry, entry.name, all);
+    return all;
   }
 
   /** What people see: everything but the engine's own folder. */
-  *tree(): Iterable<{ path: string; inode: Inode }> {
-    for (const { name, inode } of this.root.entries.values()) {
-      if (name === PRIVATE_FOLDER) continue;
-      yield { path: name, inode };
-      if (inode.kind === "folder") yield* this.everything(inode, name);
+  tree(): Placed[] {
+    const seen: Placed[] = [];
+    for (const entry of this.root.entries.values()) {
+      if (entry.name !== PRIVATE_FOLDER) this.#list(entry, entry.name, seen);
     }
+    return seen;
+  }
+
+  #list({ inode }: Name, path: string, into: Placed[]): void {
+    into.push({ path, inode });
+    for (const entry of inode.entries.values()) this.#list(entry, `${path}/${entry.name}`, into);
   }
 
   /** An inode's names, whichever folders they stand in. */

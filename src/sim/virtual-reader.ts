@@ -97,7 +97,11 @@ export class VirtualReader implements FileReader {
     let at = 0;
     return splitAll(bytes, this.#sizes, this.#key).map((lengthBytes) => {
       const chunk = bytes.subarray(at, (at += lengthBytes));
-      return { chunk: chunkId(hash("sha256", chunk, "hex")), lengthBytes };
+      const isWhole = lengthBytes === bytes.length;
+      return {
+        chunk: chunkId(isWhole ? hashOf(bytes) : hash("sha256", chunk, "hex")),
+        lengthBytes,
+      };
     });
   }
 }
