@@ -11,7 +11,7 @@ import type { Disk, Stat } from "./ports.ts";
 import { isOfThisMoment } from "./reading.ts";
 import type { Staged } from "./stage.ts";
 import { agreedAt, PARK_NODE } from "./tree.ts";
-import type { LocalSide, NodeRow, Stamp, SyncedSide } from "./tree.ts";
+import type { FileKey, LocalSide, NodeRow, Stamp, SyncedSide } from "./tree.ts";
 
 /**
  * The single steps on the disk (SPEC EX2–EX8). Each looks at what it is about to touch, acts
@@ -109,7 +109,7 @@ async function displace(
   if (stat?.kind !== "folder") {
     try {
       await disk.change.link(held, path);
-      await disk.change.remove(held);
+      await dropOtherName(disk, held, path, stat?.file ?? local.file);
       throw raced(path);
     } catch (error) {
       if (codeOf(error) !== "exists") throw error;
@@ -335,6 +335,20 @@ export async function move(
     if (codeOf(error) === "exists") throw raced(to);
     throw error;
   }
-  await disk.change.remove(parked);
+  await dropOtherName(disk, parked, to, local.file);
   return settledAt(disk, to, known, place);
+}
+
+/**
+ * Takes away an inode's name in a folder of the engine's own, unless it has become the only one:
+ * somebody may have saved over the other, while a program goes on writing into this inode.
+ */
+async function dropOtherName(
+  disk: Disk,
+  name: string,
+  other: string,
+  file: FileKey,
+): Promise<void> {
+  if ((await disk.look.stat(other))?.file !== file) throw raced(other);
+  await disk.change.remove(name);
 }
