@@ -142,14 +142,31 @@ export class Matcher {
     const known =
       entry.kind === "folder"
         ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-        : (this.#byPath(place, entry) ?? this.#byInode(entry) ?? this.#byLetters(place, entry));
+        : (this.#byOwnMove(place, entry) ??
+          this.#byPath(place, entry) ??
+          this.#byInode(entry) ??
+          this.#byLetters(place, entry));
     return known ?? this.#byIntent(place, entry);
+  }
+
+  /**
+   * What the engine moved before it was stopped: whoever had the name before was not saved by a
+   * rename over it, but is on its way as well (SPEC EX4).
+   */
+  #byOwnMove(place: Place, { file }: Entry): NodeRow | undefined {
+    return this.#announced().find(({ id, placing, local }) => {
+      if (placing === null || placing.file !== file || local?.file !== file) return false;
+      return samePlace(placing, place) && !this.#claimed.has(id);
+    });
+  }
+
+  #announced(): readonly NodeRow[] {
+    return (this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null));
   }
 
   /** What the engine put in place before it was stopped (SPEC EX4). */
   #byIntent(place: Place, entry: Entry): NodeRow | undefined {
-    this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null);
-    return this.#placing.find((row) => {
+    return this.#announced().find((row) => {
       const { placing, local } = row;
       if (placing === null || row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
       if (placing.file !== null && placing.file !== entry.file) return false;
