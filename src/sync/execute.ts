@@ -6,13 +6,12 @@ import { announcedContent, announcedStructure, contentOf } from "./announced.ts"
 import type { Draft } from "./draft.ts";
 import { shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
-import type { Problems } from "./problems.ts";
 import { Progress, type ProgressWorld } from "./progress.ts";
 import type { Staged } from "./stage.ts";
 import { Steps, type StepsWorld } from "./steps.ts";
 import { PARK_NODE } from "./tree.ts";
 
-export type ExecuteWorld = StepsWorld & ProgressWorld & { readonly problems: Problems };
+export type ExecuteWorld = StepsWorld & ProgressWorld;
 
 /** Rows are stored after so many steps: a crash before costs a look, never a file. */
 const FLUSH_STEPS = 256;

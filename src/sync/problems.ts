@@ -39,6 +39,19 @@ export class Problems {
     this.#bySource.get(source)?.delete(path);
   }
 
+  /** What stands at and below a path stands elsewhere now, with what is in its way. */
+  moved(from: string, to: string): void {
+    for (const own of this.#bySource.values()) {
+      for (const [path, problem] of own) {
+        if (path !== from && !path.startsWith(`${from}/`)) continue;
+        const there = to + path.slice(from.length);
+        own.delete(path);
+        const message = problem.message.replaceAll(path, there);
+        own.set(there, { ...problem, path: there, message });
+      }
+    }
+  }
+
   /** Drops a source's problems of paths that have nothing left to do. */
   retain(source: ProblemSource, stillDue: () => Iterable<string>): void {
     const own = this.#own(source);

@@ -11,6 +11,7 @@ import { pathOf, shownPath } from "./paths.ts";
 import type { LocalOp } from "./planner.ts";
 import type { Entry } from "./ports.ts";
 import type { Progress } from "./progress.ts";
+import type { Problems } from "./problems.ts";
 import * as publish from "./publish.ts";
 import type { Staged } from "./stage.ts";
 import { PARK_NODE, type NodeRow } from "./tree.ts";
@@ -19,6 +20,7 @@ import type { Unsynced } from "./unsynced.ts";
 export type StepsWorld = publish.PublishWorld & {
   readonly rules: IgnoreRules;
   readonly unsynced: Unsynced;
+  readonly problems: Problems;
   /** Tells of a folder that the engine made (to be watched) or removed. */
   readonly folderMade: (folder: NodeId, path: string) => void;
   readonly folderRemoved: (folder: NodeId) => void;
@@ -141,6 +143,7 @@ export class Steps {
     this.#world.unsynced.note(local.parent, to.parent);
     const moved = await publish.move(this.#world, row, paths, local, to);
     this.#progress.done(row, moved);
+    this.#world.problems.moved(shownFrom, paths.to);
     const event = { kind: "moved", where: this.#whereOf(row.id), node: row.kind } as const;
     this.#world.tell?.({ ...event, from: shownFrom, path: paths.to });
   }
