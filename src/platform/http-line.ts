@@ -1,6 +1,7 @@
 import type { Agent, ClientRequest, IncomingMessage, request as requestType } from "node:http";
 import { pipeline } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
+import { concat } from "#core/bytes.ts";
 import { BODY_CODING } from "#protocol/coding.ts";
 
 /** A request on its way. */
@@ -112,7 +113,7 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 /** The same by somebody's `fetch`, which has decoded what came coded. */
 export function lineOf(fetch: Fetch): Line {
   return async (url, { method, headers, signal, pieces, lengthBytes }) => {
-    const body = lengthBytes > 0 ? { body: wholeOf(pieces, lengthBytes) } : {};
+    const body = lengthBytes > 0 ? { body: concat([...pieces]) as Uint8Array<ArrayBuffer> } : {};
     const response = await fetch(url, { method, headers, signal, redirect: "manual", ...body });
     return {
       status: response.status,
@@ -121,14 +122,4 @@ export function lineOf(fetch: Fetch): Line {
       leave: () => void response.body?.cancel().catch(() => undefined),
     };
   };
-}
-
-function wholeOf(pieces: Iterable<Uint8Array>, lengthBytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(lengthBytes);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

@@ -142,31 +142,17 @@ export class Matcher {
     const known =
       entry.kind === "folder"
         ? (this.#byInode(entry) ?? this.#byPath(place, entry))
-        : (this.#byOwnMove(place, entry) ??
-          this.#byPath(place, entry) ??
+        : (this.#byPath(place, entry) ??
+          this.#byOwnMove(place, entry) ??
           this.#byInode(entry) ??
           this.#byLetters(place, entry));
     return known ?? this.#byIntent(place, entry);
   }
 
-  /**
-   * What the engine moved before it was stopped: whoever had the name before was not saved by a
-   * rename over it, but is on its way as well (SPEC EX4).
-   */
-  #byOwnMove(place: Place, { file }: Entry): NodeRow | undefined {
-    return this.#announced().find(({ id, placing, local }) => {
-      if (placing === null || placing.file !== file || local?.file !== file) return false;
-      return samePlace(placing, place) && !this.#claimed.has(id);
-    });
-  }
-
-  #announced(): readonly NodeRow[] {
-    return (this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null));
-  }
-
   /** What the engine put in place before it was stopped (SPEC EX4). */
   #byIntent(place: Place, entry: Entry): NodeRow | undefined {
-    return this.#announced().find((row) => {
+    this.#placing ??= this.#trees.changed().filter((row) => row.placing !== null);
+    return this.#placing.find((row) => {
       const { placing, local } = row;
       if (placing === null || row.kind !== entry.kind || this.#claimed.has(row.id)) return false;
       if (placing.file !== null && placing.file !== entry.file) return false;
@@ -194,6 +180,17 @@ export class Matcher {
     return { ...row, synced: known, displacing: null, placing: null };
   }
 
+  /**
+   * What the engine moved before it was stopped: whoever had the name before was not saved by a
+   * rename over it, but is on its way as well (SPEC EX4).
+   */
+  #byOwnMove(place: Place, { kind, file }: Entry): NodeRow | undefined {
+    if (kind === "folder") return undefined;
+    return this.#trees.holding(file).find(({ id, placing }) => {
+      return placing?.file === file && samePlace(placing, place) && !this.#claimed.has(id);
+    });
+  }
+
   #byPath(place: Place, entry: Entry): NodeRow | undefined {
     return this.#trees.named("local", place.parent, place.name).find((row) => {
       if (row.local?.name !== place.name || row.kind !== entry.kind) return false;
@@ -203,6 +200,8 @@ export class Matcher {
         this.#missing.add(row.id);
         return false;
       }
+      if (row.local.file !== entry.file && this.#byOwnMove(place, entry) !== undefined)
+        return false;
       // A folder whose own inode turned up elsewhere moved there; this is another one.
       return (
         row.kind !== "folder" ||

@@ -59,10 +59,6 @@ function isWithinTick({ mtimeNs }: Stamp, changedNs: bigint, atMs: number): bool
   return changedMs > atMs - windowMs && changedMs <= atMs + windowMs;
 }
 
-function inOrder(one: string, other: string): number {
-  return Number(one > other) - Number(one < other);
-}
-
 /** When the file last changed (ms since 1970); a time in the future tells nothing. */
 function lastChangeMs({ mtimeNs, ctimeNs }: Stamp, nowMs: number): number {
   const known = [mtimeNs, ctimeNs].map((ns) => Number(ns / NS_PER_MS)).filter((ms) => ms <= nowMs);
@@ -153,8 +149,6 @@ export class Reading {
       } else if (this.#large.size < CONCURRENT_LARGE) this.#readLarge(job, signal);
       else this.#resting++;
     }
-    // What stands in one folder lies together, on the disk and in the database.
-    jobs.sort((one, other) => inOrder(one.local.parent, other.local.parent));
     for (let from = 0; from < jobs.length; from += BATCH_FILES) {
       await this.#readBatch(jobs.slice(from, from + BATCH_FILES), signal);
       signal?.throwIfAborted();
