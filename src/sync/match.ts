@@ -181,13 +181,14 @@ export class Matcher {
   }
 
   /**
-   * What the engine moved before it was stopped: whoever had the name before was not saved by a
+   * What the engine moved, or parked, before it was stopped: whoever had the name was not saved by a
    * rename over it, but is on its way as well (SPEC EX4).
    */
   #byOwnMove(place: Place, { kind, file }: Entry): NodeRow | undefined {
     if (kind === "folder") return undefined;
     return this.#trees.holding(file).find(({ id, placing }) => {
-      return placing?.file === file && samePlace(placing, place) && !this.#claimed.has(id);
+      if (placing?.file !== file || this.#claimed.has(id)) return false;
+      return place.parent === PARK_NODE || samePlace(placing, place);
     });
   }
 
