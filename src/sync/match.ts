@@ -181,8 +181,8 @@ export class Matcher {
   }
 
   /**
-   * What the engine moved, or parked, before it was stopped: whoever had the name was not saved by a
-   * rename over it, but is on its way as well (SPEC EX4).
+   * What the engine moved, or parked, before it was stopped: whoever had the name before was not
+   * saved by a rename over it, but is on its way as well (SPEC EX4).
    */
   #byOwnMove(place: Place, { kind, file }: Entry): NodeRow | undefined {
     if (kind === "folder") return undefined;
